@@ -132,7 +132,10 @@ impl Signal {
 
     /// Returns the signal of a number from 1 to 64.
     pub fn from_raw(number: i32) -> Option<Signal> {
-        u8::try_from(number).ok().filter(|n| (1..=Signal::MAX).contains(n)).map(Signal)
+        u8::try_from(number)
+            .ok()
+            .filter(|n| (1..=Signal::MAX).contains(n))
+            .map(Signal)
     }
 
     /// Parses `TERM`, `SIGTERM`, `sigterm` or `15`, as `docker kill --signal` does.
@@ -142,7 +145,10 @@ impl Signal {
         }
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-        Signal::NAMED.iter().find(|(_, n)| *n == name).map(|(signal, _)| *signal)
+        Signal::NAMED
+            .iter()
+            .find(|(_, n)| *n == name)
+            .map(|(signal, _)| *signal)
     }
 
     /// Returns the number.
@@ -152,7 +158,10 @@ impl Signal {
 
     /// Returns the name without `SIG`; `None` for real-time signals.
     pub fn name(self) -> Option<&'static str> {
-        Signal::NAMED.iter().find(|(signal, _)| *signal == self).map(|(_, name)| *name)
+        Signal::NAMED
+            .iter()
+            .find(|(signal, _)| *signal == self)
+            .map(|(_, name)| *name)
     }
 
     /// What happens when no handler is set. Source: `signal(7)`, "Standard signals".

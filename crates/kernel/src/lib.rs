@@ -1,1 +1,46 @@
-//! 
+//! A user-space kernel with Linux semantics, for programs that are WebAssembly.
+//!
+//! One [`Kernel`] serves one container. Its [`Process`]es own descriptors, credentials and a
+//! view of the mount tree; a [`Task`] is a process's thread and the subject of every call: a
+//! personality decodes a guest's arguments, checks its pointers once, and calls a method of
+//! [`Task`] (see [`calls`]). What a guest sees of a failure is an [`Errno`](minke_abi::Errno).
+//!
+//! The kernel never asks its host: clock, entropy, timers, host sockets and host files come
+//! in through the traits of [`platform`]. It builds for `wasm32-unknown-unknown`.
+//!
+//! # Blocking
+//!
+//! Objects offer non-blocking tries, which answer `EAGAIN`, and [`File::poll`], which takes a
+//! waker. [`Task::block_on`] makes an interruptible, timed wait of the two.
+//!
+//! # Lock order
+//!
+//! ```text
+//! Kernel::processes
+//!   Process::fs, Process::credentials
+//!     FdTable
+//!       FileDescription::offset
+//!         file system locks (directory before file)
+//!           WaitQueue
+//! ```
+//! A lock is never held across an await, and none while a waker runs.
+
+pub mod calls;
+pub mod descriptor;
+pub mod file;
+pub mod kernel;
+pub mod net;
+pub mod pipe;
+pub mod platform;
+pub mod process;
+pub mod signal;
+pub mod task;
+pub mod vfs;
+pub mod wait;
+
+pub use descriptor::{Fd, FdTable, FileDescription};
+pub use file::File;
+pub use kernel::{Kernel, KernelConfig};
+pub use minke_abi::{Errno, Result};
+pub use process::{Credentials, ExitStatus, Pid, Process};
+pub use task::Task;

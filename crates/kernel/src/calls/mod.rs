@@ -1,0 +1,13 @@
+//! The calls that guests make, as methods of [`Task`](crate::Task), one file per family.
+//!
+//! A personality decodes and checks; what happens is decided here. Every method that may wait
+//! is `async` and ends with `EINTR` when the process is to end.
+
+pub mod descriptors;
+pub mod directories;
+pub mod files;
+pub mod paths;
+pub mod poll;
+pub mod sockets;
+
+pub use paths::{At, Follow};

@@ -1,0 +1,333 @@
+//! Descriptors, and the file descriptions that they name.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use minke_abi::linux::{OpenFlags, PollEvents};
+use minke_abi::{Errno, Result};
+
+use crate::file::File;
+use crate::vfs::Location;
+
+/// A descriptor number of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Fd(pub u32);
+
+/// An open file description: what `dup`ed descriptors share. Linux: `struct file`.
+pub struct FileDescription {
+    /// The operations of what was opened.
+    pub file: Arc<dyn File>,
+    /// Where it was opened, for `openat`, `fchdir` and `/proc/self/fd`; `None` for pipes and sockets.
+    pub location: Option<Arc<Location>>,
+    flags: AtomicU32,
+    offset: Mutex<u64>,
+}
+
+impl FileDescription {
+    /// Wraps an opened file at position 0. Creation flags (`O_CREAT` and the like) are dropped.
+    pub fn new(
+        file: Arc<dyn File>,
+        location: Option<Arc<Location>>,
+        flags: OpenFlags,
+    ) -> Arc<FileDescription> {
+        let kept = flags
+            - (OpenFlags::CREAT
+                | OpenFlags::EXCL
+                | OpenFlags::TRUNC
+                | OpenFlags::CLOEXEC
+                | OpenFlags::NOCTTY);
+        Arc::new(FileDescription {
+            file,
+            location,
+            flags: AtomicU32::new(kept.bits()),
+            offset: Mutex::new(0),
+        })
+    }
+
+    /// Returns the access mode and status flags, as `F_GETFL` does.
+    pub fn flags(&self) -> OpenFlags {
+        OpenFlags::from_bits_retain(self.flags.load(Ordering::Relaxed))
+    }
+
+    /// Replaces the flags that `F_SETFL` may change: `O_APPEND`, `O_NONBLOCK`, `O_DIRECT`, `O_NOATIME`.
+    pub fn set_status_flags(&self, flags: OpenFlags) {
+        let settable =
+            OpenFlags::APPEND | OpenFlags::NONBLOCK | OpenFlags::DIRECT | OpenFlags::NOATIME;
+        let new = (self.flags() - settable) | (flags & settable);
+        self.flags.store(new.bits(), Ordering::Relaxed);
+    }
+
+    /// Whether a call that would block answers `EAGAIN` instead.
+    pub fn is_nonblocking(&self) -> bool {
+        self.flags().contains(OpenFlags::NONBLOCK)
+    }
+
+    /// Reads at the current position and moves it. `EAGAIN` when a stream has nothing yet.
+    pub fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        self.check_readable()?;
+        if !self.file.is_seekable() {
+            return self.file.read(buffer);
+        }
+        let mut offset = self.offset_guard();
+        let count = self.file.read_at(buffer, *offset)?;
+        *offset += count as u64;
+        Ok(count)
+    }
+
+    /// Writes at the current position (at the end with `O_APPEND`) and moves it.
+    pub fn write(&self, bytes: &[u8]) -> Result<usize> {
+        self.check_writable()?;
+        if !self.file.is_seekable() {
+            return self.file.write(bytes);
+        }
+        let mut offset = self.offset_guard();
+        if self.flags().contains(OpenFlags::APPEND) {
+            let (count, end) = self.file.append(bytes)?;
+            *offset = end;
+            return Ok(count);
+        }
+        let count = self.file.write_at(bytes, *offset)?;
+        *offset += count as u64;
+        Ok(count)
+    }
+
+    /// Reads at a position without moving the description's own (`pread`).
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
+        self.check_readable()?;
+        self.file.read_at(buffer, offset)
+    }
+
+    /// Writes at a position without moving the description's own (`pwrite`); appends with `O_APPEND`, as Linux does.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
+        self.check_writable()?;
+        if self.flags().contains(OpenFlags::APPEND) {
+            return self.file.append(bytes).map(|(count, _)| count);
+        }
+        self.file.write_at(bytes, offset)
+    }
+
+    /// Moves the position. POSIX: `lseek()`.
+    pub fn seek(&self, target: SeekTarget) -> Result<u64> {
+        if !self.file.is_seekable() {
+            return Err(Errno::ESPIPE);
+        }
+        let mut offset = self.offset_guard();
+        let (base, delta) = match target {
+            SeekTarget::Start(position) => (position, 0),
+            SeekTarget::Current(delta) => (*offset, delta),
+            SeekTarget::End(delta) => (self.file.metadata()?.size, delta),
+        };
+        let position = base
+            .checked_add_signed(delta)
+            .filter(|p| *p <= i64::MAX as u64)
+            .ok_or(Errno::EINVAL)?;
+        *offset = position;
+        Ok(position)
+    }
+
+    /// Returns what of `interest` holds; registers `waker` for changes when given.
+    pub fn poll(&self, interest: PollEvents, waker: Option<&std::task::Waker>) -> PollEvents {
+        self.file.poll(interest, waker)
+    }
+
+    fn check_readable(&self) -> Result<()> {
+        let flags = self.flags();
+        if flags.contains(OpenFlags::PATH) || !flags.is_readable() {
+            Err(Errno::EBADF)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn check_writable(&self) -> Result<()> {
+        let flags = self.flags();
+        if flags.contains(OpenFlags::PATH) || !flags.is_writable() {
+            Err(Errno::EBADF)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn offset_guard(&self) -> MutexGuard<'_, u64> {
+        self.offset.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for FileDescription {
+    fn drop(&mut self) {
+        self.file.close();
+    }
+}
+
+/// Where [`FileDescription::seek`] goes, from which base.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeekTarget {
+    Start(u64),
+    Current(i64),
+    End(i64),
+}
+
+/// A slot of a descriptor table.
+#[derive(Clone)]
+struct Descriptor {
+    description: Arc<FileDescription>,
+    is_close_on_exec: bool,
+}
+
+/// The descriptors of one process. Linux: `struct files_struct`.
+pub struct FdTable {
+    slots: Mutex<Slots>,
+    /// `RLIMIT_NOFILE`: bounds what a guest can make the kernel hold.
+    fds_max: u32,
+}
+
+#[derive(Default)]
+struct Slots {
+    entries: Vec<Option<Descriptor>>,
+    /// No slot below this index is free.
+    first_free: usize,
+}
+
+impl FdTable {
+    /// Makes an empty table that holds at most `fds_max` descriptors.
+    pub fn new(fds_max: u32) -> FdTable {
+        FdTable {
+            slots: Mutex::default(),
+            fds_max,
+        }
+    }
+
+    /// Returns the description that `fd` names, or `EBADF`.
+    pub fn get(&self, fd: Fd) -> Result<Arc<FileDescription>> {
+        let slots = self.lock();
+        let entry = slots
+            .entries
+            .get(fd.0 as usize)
+            .and_then(Option::as_ref)
+            .ok_or(Errno::EBADF)?;
+        Ok(Arc::clone(&entry.description))
+    }
+
+    /// Gives a description the lowest free number; `EMFILE` when the limit is reached.
+    pub fn insert(&self, description: Arc<FileDescription>, is_close_on_exec: bool) -> Result<Fd> {
+        self.insert_from(Fd(0), description, is_close_on_exec)
+    }
+
+    /// Gives a description the lowest free number that is not below `minimum` (`F_DUPFD`).
+    pub fn insert_from(
+        &self,
+        minimum: Fd,
+        description: Arc<FileDescription>,
+        is_close_on_exec: bool,
+    ) -> Result<Fd> {
+        let mut slots = self.lock();
+        let start = slots.first_free.max(minimum.0 as usize);
+        let index = (start..slots.entries.len()).find(|i| slots.entries[*i].is_none());
+        let index = index.unwrap_or_else(|| start.max(slots.entries.len()));
+        if index >= self.fds_max as usize {
+            return Err(Errno::EMFILE);
+        }
+        if index >= slots.entries.len() {
+            slots.entries.resize_with(index + 1, || None);
+        }
+        if start == slots.first_free {
+            slots.first_free = index + 1;
+        }
+        slots.entries[index] = Some(Descriptor {
+            description,
+            is_close_on_exec,
+        });
+        Ok(Fd(index as u32))
+    }
+
+    /// Puts a description at `fd`, closing what was there (`dup2`). `EBADF` above the limit.
+    pub fn replace(
+        &self,
+        fd: Fd,
+        description: Arc<FileDescription>,
+        is_close_on_exec: bool,
+    ) -> Result<()> {
+        if fd.0 >= self.fds_max {
+            return Err(Errno::EBADF);
+        }
+        let index = fd.0 as usize;
+        let previous = {
+            let mut slots = self.lock();
+            if index >= slots.entries.len() {
+                slots.entries.resize_with(index + 1, || None);
+            }
+            slots.entries[index].replace(Descriptor {
+                description,
+                is_close_on_exec,
+            })
+        };
+        drop(previous);
+        Ok(())
+    }
+
+    /// Frees a number and returns what it named; the file closes when its last holder drops it.
+    pub fn remove(&self, fd: Fd) -> Result<Arc<FileDescription>> {
+        let mut slots = self.lock();
+        let entry = slots
+            .entries
+            .get_mut(fd.0 as usize)
+            .and_then(Option::take)
+            .ok_or(Errno::EBADF)?;
+        slots.first_free = slots.first_free.min(fd.0 as usize);
+        Ok(entry.description)
+    }
+
+    /// Returns the close-on-exec flag.
+    pub fn is_close_on_exec(&self, fd: Fd) -> Result<bool> {
+        let slots = self.lock();
+        let entry = slots
+            .entries
+            .get(fd.0 as usize)
+            .and_then(Option::as_ref)
+            .ok_or(Errno::EBADF)?;
+        Ok(entry.is_close_on_exec)
+    }
+
+    /// Sets the close-on-exec flag.
+    pub fn set_close_on_exec(&self, fd: Fd, is_close_on_exec: bool) -> Result<()> {
+        let mut slots = self.lock();
+        let entry = slots
+            .entries
+            .get_mut(fd.0 as usize)
+            .and_then(Option::as_mut)
+            .ok_or(Errno::EBADF)?;
+        entry.is_close_on_exec = is_close_on_exec;
+        Ok(())
+    }
+
+    /// Lists the numbers in use, ascending.
+    pub fn list(&self) -> Vec<Fd> {
+        let slots = self.lock();
+        slots
+            .entries
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| e.is_some())
+            .map(|(i, _)| Fd(i as u32))
+            .collect()
+    }
+
+    /// Closes everything: the process has ended.
+    pub fn clear(&self) {
+        let entries = {
+            let mut slots = self.lock();
+            slots.first_free = 0;
+            std::mem::take(&mut slots.entries)
+        };
+        drop(entries);
+    }
+
+    /// The most descriptors that the table holds.
+    pub fn fds_max(&self) -> u32 {
+        self.fds_max
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Slots> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,79 @@
+//! What an open file can do, whatever stands behind it.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::task::Waker;
+
+use minke_abi::linux::PollEvents;
+use minke_abi::{Errno, Result};
+
+use crate::net::Socket;
+use crate::vfs::{Inode, Metadata};
+
+/// An open file's operations. Linux: `struct file_operations`.
+///
+/// Tries never block: what is not ready answers `EAGAIN`. Positions live in the
+/// [`FileDescription`](crate::FileDescription), which calls the `_at` forms for seekable files
+/// and the plain forms for streams.
+pub trait File: Any + Send + Sync {
+    /// Whether the file has positions (regular files, devices such as `/dev/zero` too).
+    fn is_seekable(&self) -> bool {
+        false
+    }
+
+    /// Reads at a position; fewer bytes than asked for only at the end.
+    fn read_at(&self, _buffer: &mut [u8], _offset: u64) -> Result<usize> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// Writes at a position.
+    fn write_at(&self, _bytes: &[u8], _offset: u64) -> Result<usize> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// Writes at the end in one step (`O_APPEND`); returns the bytes written and the position after them.
+    fn append(&self, _bytes: &[u8]) -> Result<(usize, u64)> {
+        Err(Errno::ESPIPE)
+    }
+
+    /// Reads the next bytes of a stream; 0 is its end.
+    fn read(&self, _buffer: &mut [u8]) -> Result<usize> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Writes to a stream; may take fewer bytes than given.
+    fn write(&self, _bytes: &[u8]) -> Result<usize> {
+        Err(Errno::EINVAL)
+    }
+
+    /// Returns what of `interest` holds now (plus `ERR`, `HUP`), and registers `waker`, when given, for changes.
+    fn poll(&self, interest: PollEvents, _waker: Option<&Waker>) -> PollEvents {
+        interest & (PollEvents::IN | PollEvents::OUT)
+    }
+
+    /// Returns the attributes that `fstat` shows.
+    fn metadata(&self) -> Result<Metadata>;
+
+    /// Returns the inode behind a file that the VFS opened; `None` for pipes, sockets and streams.
+    fn inode(&self) -> Option<&Arc<dyn Inode>> {
+        None
+    }
+
+    /// Returns the socket operations, if this is a socket.
+    fn socket(&self) -> Option<&dyn Socket> {
+        None
+    }
+
+    /// Whether this is a terminal (`isatty`).
+    fn is_terminal(&self) -> bool {
+        false
+    }
+
+    /// Bytes that a read would get at once (`FIONREAD`).
+    fn readable_bytes(&self) -> Result<usize> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Called when the last descriptor of the description has gone.
+    fn close(&self) {}
+}

@@ -1,0 +1,131 @@
+//! Tasks: the threads of processes, and the subjects of every call.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use minke_abi::linux::PollEvents;
+use minke_abi::{Errno, Result};
+
+use crate::descriptor::FileDescription;
+use crate::platform::{Nanoseconds, TimerId};
+use crate::process::Process;
+
+/// A thread of a process. Linux: `struct task_struct`.
+pub struct Task {
+    /// The thread's number; the first thread's equals the process's.
+    pub tid: u32,
+    pub process: Arc<Process>,
+}
+
+/// When a wait gives up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deadline {
+    Never,
+    /// Monotonic time.
+    At(Nanoseconds),
+}
+
+impl Task {
+    /// Makes the first task of a process.
+    pub fn main_of(process: Arc<Process>) -> Task {
+        Task {
+            tid: process.pid.0,
+            process,
+        }
+    }
+
+    /// Tries until the answer is not `EAGAIN`, waiting for `interest` on the description in between.
+    ///
+    /// A non-blocking description answers `EAGAIN` itself. Ends with `EINTR` when the process
+    /// is to end.
+    pub async fn block_on<T>(
+        &self,
+        description: &FileDescription,
+        interest: PollEvents,
+        mut attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        match attempt() {
+            Err(Errno::EAGAIN) if !description.is_nonblocking() => {}
+            done => return done,
+        }
+        self.wait_for(Deadline::Never, |cx| {
+            let ready = description.poll(interest, Some(cx.waker()));
+            match attempt() {
+                Err(Errno::EAGAIN) => {
+                    // A file that claims to be ready and is not would be spun on; ask to be polled again instead.
+                    if !ready.is_empty() && ready.intersects(interest) {
+                        cx.waker().wake_by_ref();
+                    }
+                    None
+                }
+                done => Some(done),
+            }
+        })
+        .await
+        .unwrap_or(Err(Errno::EAGAIN))
+    }
+
+    /// Polls `condition` each time its wakers fire until it gives a value; `None` when the deadline has passed first.
+    ///
+    /// The inner result ends with `EINTR` when the process is to end. `condition` registers the
+    /// waker before it looks.
+    pub async fn wait_for<T>(
+        &self,
+        deadline: Deadline,
+        mut condition: impl FnMut(&mut Context<'_>) -> Option<Result<T>>,
+    ) -> Option<Result<T>> {
+        let mut timer = TimerGuard {
+            task: self,
+            timer: None,
+        };
+        poll_fn(|cx| {
+            self.process.signals.register(cx.waker());
+            if let Some(done) = condition(cx) {
+                return Poll::Ready(Some(done));
+            }
+            if self.process.signals.fatal().is_some() {
+                return Poll::Ready(Some(Err(Errno::EINTR)));
+            }
+            timer.poll(deadline, cx)
+        })
+        .await
+    }
+
+    /// Sleeps until a monotonic time, or `EINTR`.
+    pub async fn sleep_until(&self, deadline: Nanoseconds) -> Result<()> {
+        self.wait_for(Deadline::At(deadline), |_| None)
+            .await
+            .unwrap_or(Ok(()))
+    }
+}
+
+/// Cancels its timer when the wait is over.
+struct TimerGuard<'a> {
+    task: &'a Task,
+    timer: Option<TimerId>,
+}
+
+impl TimerGuard<'_> {
+    fn poll<T>(&mut self, deadline: Deadline, cx: &Context<'_>) -> Poll<Option<T>> {
+        let Deadline::At(time) = deadline else {
+            return Poll::Pending;
+        };
+        let clock = &self.task.process.kernel.clock;
+        if clock.monotonic() >= time {
+            return Poll::Ready(None);
+        }
+        if self.timer.is_none() {
+            self.timer = Some(clock.wake_at(time, cx.waker().clone()));
+        }
+        Poll::Pending
+    }
+}
+
+impl Drop for TimerGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(timer) = self.timer.take() {
+            self.task.process.kernel.clock.cancel(timer);
+        }
+    }
+}
