@@ -1,0 +1,84 @@
+//! Personalities: the ABIs in which guests speak to the kernel.
+//!
+//! A personality is chosen by what a module imports, import by import, so a standalone
+//! Emscripten module may use WASI beside `env`. Each keeps its calls in a table of [`HostCall`]s,
+//! from which linking, the error for a missing import and `docs/compat/` come. No personality
+//! knows another.
+
+use wasmtime::{ExternType, ImportType, Instance, Linker, Store};
+
+use crate::runtime::Guest;
+
+pub mod emscripten;
+pub mod wasi;
+
+/// How much of a call is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Support {
+    Whole,
+    /// With the difference from the ABI's own definition.
+    Partial(&'static str),
+    /// Always fails, with the reason.
+    Refused(&'static str),
+}
+
+/// A function that guests import. Declared once, in its personality's table.
+pub struct HostCall {
+    pub name: &'static str,
+    pub support: Support,
+    /// Defines the function under a module's and an import's name (which differ from the table's in minified modules).
+    pub define: fn(&mut Linker<Guest>, module: &str, name: &str) -> wasmtime::Result<()>,
+}
+
+/// What a personality needs to know of the program beside its imports.
+#[derive(Clone, Debug, Default)]
+pub struct ProgramContext {
+    /// Path in the container, for messages.
+    pub path: String,
+    /// The text of the JavaScript file beside the module, if there is one: it names what a minified module imports.
+    pub glue: Option<String>,
+}
+
+/// What became of an import.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Linked {
+    Yes,
+    /// Another personality may know it.
+    NotMine,
+}
+
+/// Defines one import by the first personality that knows it.
+pub fn link_import(
+    linker: &mut Linker<Guest>,
+    program: &ProgramContext,
+    import: &ImportType<'_>,
+) -> wasmtime::Result<Linked> {
+    if wasi::link_import(linker, import)? == Linked::Yes {
+        return Ok(Linked::Yes);
+    }
+    emscripten::link_import(linker, program, import)
+}
+
+/// Runs an instantiated program from its entry point to its return; how it ends otherwise is an error
+/// ([`Stop`](crate::runtime::Stop) or a trap). The store's data knows the guest's memory already.
+pub async fn enter(
+    store: &mut Store<Guest>,
+    instance: &Instance,
+    program: &ProgramContext,
+) -> wasmtime::Result<()> {
+    match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
+        Ok(start) => start.call_async(store, ()).await,
+        Err(_) => emscripten::enter(store, instance, program).await,
+    }
+}
+
+/// Returns the call of a table that an import asks for.
+pub fn find<'t>(
+    table: &'t [HostCall],
+    import: &ImportType<'_>,
+    name: &str,
+) -> Option<&'t HostCall> {
+    matches!(import.ty(), ExternType::Func(_))
+        .then(|| table.iter().find(|call| call.name == name))
+        .flatten()
+}

@@ -1,0 +1,44 @@
+//! What a wasmtime store carries for one wasm thread.
+
+use std::sync::Arc;
+
+use minke_kernel::Task;
+use wasmtime::Caller;
+
+use crate::personality::{emscripten, wasi};
+use crate::runtime::memory::{GuestMemory, MemoryView};
+
+/// The host's side of a wasm thread: the store's data.
+pub struct Guest {
+    pub task: Arc<Task>,
+    /// Found once after instantiation; `None` for a module without memory.
+    pub memory: Option<GuestMemory>,
+    pub wasi: wasi::State,
+    pub emscripten: emscripten::State,
+}
+
+impl Guest {
+    /// Makes the data of a thread whose module is not instantiated yet.
+    pub fn new(task: Arc<Task>) -> Guest {
+        let wasi = wasi::State::new(&task);
+        let emscripten = emscripten::State::new(&task);
+        Guest {
+            task,
+            memory: None,
+            wasi,
+            emscripten,
+        }
+    }
+}
+
+/// Splits a call's context into the guest's memory and its data, once per call.
+pub fn view<'a>(caller: &'a mut Caller<'_, Guest>) -> (MemoryView<'a>, &'a mut Guest) {
+    match caller.data().memory.clone() {
+        Some(GuestMemory::Local(memory)) => {
+            let (bytes, guest) = memory.data_and_store_mut(caller);
+            (MemoryView::local(bytes), guest)
+        }
+        Some(GuestMemory::Shared(memory)) => (MemoryView::shared(memory), caller.data_mut()),
+        None => (MemoryView::local(&mut []), caller.data_mut()),
+    }
+}

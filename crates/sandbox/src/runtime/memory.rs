@@ -1,0 +1,222 @@
+//! A guest's linear memory as host calls see it: every access is checked, none can fault.
+#![expect(
+    unsafe_code,
+    reason = "shared memories are read and written through raw pointers"
+)]
+
+use minke_abi::{Errno, Result};
+use wasmtime::{Memory, SharedMemory};
+
+/// An address in a guest's linear memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct GuestAddr(pub u64);
+
+impl GuestAddr {
+    /// Adds a byte count; an address past the end of the address space stays there and is refused on access.
+    pub fn offset(self, bytes: u64) -> GuestAddr {
+        GuestAddr(self.0.saturating_add(bytes))
+    }
+}
+
+impl From<u32> for GuestAddr {
+    fn from(address: u32) -> GuestAddr {
+        GuestAddr(u64::from(address))
+    }
+}
+
+impl From<i32> for GuestAddr {
+    fn from(address: i32) -> GuestAddr {
+        GuestAddr(u64::from(address.cast_unsigned()))
+    }
+}
+
+/// Handle of a guest's memory, kept in the store's data.
+#[derive(Clone)]
+pub enum GuestMemory {
+    Local(Memory),
+    Shared(SharedMemory),
+}
+
+/// The bytes of a guest's memory during one call.
+pub struct MemoryView<'a>(View<'a>);
+
+enum View<'a> {
+    Local(&'a mut [u8]),
+    Shared(SharedMemory),
+}
+
+/// Most bytes that one access to a shared memory copies aside; longer ones are served short.
+const SHARED_COPY_BYTES_MAX: usize = 1 << 20;
+
+impl<'a> MemoryView<'a> {
+    pub(crate) fn local(bytes: &'a mut [u8]) -> MemoryView<'a> {
+        MemoryView(View::Local(bytes))
+    }
+
+    pub(crate) fn shared(memory: SharedMemory) -> MemoryView<'a> {
+        MemoryView(View::Shared(memory))
+    }
+
+    /// Checks that a range is inside the memory.
+    pub fn check(&self, address: GuestAddr, length: u64) -> Result<()> {
+        self.range(address, length).map(drop)
+    }
+
+    /// Copies bytes out of the guest.
+    pub fn read_into(&self, address: GuestAddr, target: &mut [u8]) -> Result<()> {
+        let range = self.range(address, target.len() as u64)?;
+        match &self.0 {
+            View::Local(bytes) => target.copy_from_slice(&bytes[range]),
+            View::Shared(memory) => copy_from_shared(memory, range.start, target),
+        }
+        Ok(())
+    }
+
+    /// Copies bytes into the guest.
+    pub fn write(&mut self, address: GuestAddr, source: &[u8]) -> Result<()> {
+        let range = self.range(address, source.len() as u64)?;
+        match &mut self.0 {
+            View::Local(bytes) => bytes[range].copy_from_slice(source),
+            View::Shared(memory) => copy_to_shared(memory, range.start, source),
+        }
+        Ok(())
+    }
+
+    /// Reads an array of bytes, for the `from_le_bytes` of numbers and structs.
+    pub fn read_array<const N: usize>(&self, address: GuestAddr) -> Result<[u8; N]> {
+        let mut array = [0; N];
+        self.read_into(address, &mut array)?;
+        Ok(array)
+    }
+
+    /// Reads a little-endian `u32`.
+    pub fn read_u32(&self, address: GuestAddr) -> Result<u32> {
+        self.read_array(address).map(u32::from_le_bytes)
+    }
+
+    /// Reads a little-endian `u64`.
+    pub fn read_u64(&self, address: GuestAddr) -> Result<u64> {
+        self.read_array(address).map(u64::from_le_bytes)
+    }
+
+    /// Writes a little-endian `u32`.
+    pub fn write_u32(&mut self, address: GuestAddr, value: u32) -> Result<()> {
+        self.write(address, &value.to_le_bytes())
+    }
+
+    /// Writes a little-endian `u64`.
+    pub fn write_u64(&mut self, address: GuestAddr, value: u64) -> Result<()> {
+        self.write(address, &value.to_le_bytes())
+    }
+
+    /// Copies `length` bytes out, at most `length_max`: longer is `ENAMETOOLONG`, for paths and names.
+    pub fn read_bytes(
+        &self,
+        address: GuestAddr,
+        length: u64,
+        length_max: usize,
+    ) -> Result<Vec<u8>> {
+        if length > length_max as u64 {
+            self.check(address, length)?;
+            return Err(Errno::ENAMETOOLONG);
+        }
+        let mut bytes = vec![0; length as usize];
+        self.read_into(address, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Copies a zero-terminated string of at most `length_max` bytes, without the zero.
+    pub fn read_c_string(&self, address: GuestAddr, length_max: usize) -> Result<Vec<u8>> {
+        let end = self.len().min(address.offset(length_max as u64 + 1).0);
+        let length = end.checked_sub(address.0).ok_or(Errno::EFAULT)?;
+        let mut bytes = vec![0; length as usize];
+        self.read_into(address, &mut bytes)?;
+        let Some(zero) = bytes.iter().position(|b| *b == 0) else {
+            return Err(if end == self.len() {
+                Errno::EFAULT
+            } else {
+                Errno::ENAMETOOLONG
+            });
+        };
+        bytes.truncate(zero);
+        Ok(bytes)
+    }
+
+    /// Hands a range to `action`, without a copy unless the memory is shared.
+    pub fn with_slice<R>(
+        &self,
+        address: GuestAddr,
+        length: u64,
+        action: impl FnOnce(&[u8]) -> Result<R>,
+    ) -> Result<R> {
+        let range = self.range(address, length)?;
+        match &self.0 {
+            View::Local(bytes) => action(&bytes[range]),
+            View::Shared(memory) => {
+                let mut copy = vec![0; range.len().min(SHARED_COPY_BYTES_MAX)];
+                copy_from_shared(memory, range.start, &mut copy);
+                action(&copy)
+            }
+        }
+    }
+
+    /// Hands a writable range to `action`, without a copy unless the memory is shared.
+    pub fn with_slice_mut<R>(
+        &mut self,
+        address: GuestAddr,
+        length: u64,
+        action: impl FnOnce(&mut [u8]) -> Result<R>,
+    ) -> Result<R> {
+        let range = self.range(address, length)?;
+        match &mut self.0 {
+            View::Local(bytes) => action(&mut bytes[range]),
+            View::Shared(memory) => {
+                let mut copy = vec![0; range.len().min(SHARED_COPY_BYTES_MAX)];
+                copy_from_shared(memory, range.start, &mut copy);
+                let result = action(&mut copy);
+                copy_to_shared(memory, range.start, &copy);
+                result
+            }
+        }
+    }
+
+    /// Bytes that the memory has now.
+    pub fn len(&self) -> u64 {
+        match &self.0 {
+            View::Local(bytes) => bytes.len() as u64,
+            View::Shared(memory) => memory.data().len() as u64,
+        }
+    }
+
+    /// Whether the guest has no memory at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn range(&self, address: GuestAddr, length: u64) -> Result<std::ops::Range<usize>> {
+        let end = address.0.checked_add(length).ok_or(Errno::EFAULT)?;
+        if end > self.len() {
+            return Err(Errno::EFAULT);
+        }
+        Ok(address.0 as usize..end as usize)
+    }
+}
+
+/// Copies out of a shared memory; `start + target.len()` was checked.
+fn copy_from_shared(memory: &SharedMemory, start: usize, target: &mut [u8]) {
+    let cells = &memory.data()[start..start + target.len()];
+    for (byte, cell) in target.iter_mut().zip(cells) {
+        // SAFETY: the cell is inside the memory, which lives as long as `memory`, and shared memories never
+        // shrink or move. Guest threads may write it meanwhile: a volatile byte read then gives the old or the new byte.
+        *byte = unsafe { cell.get().read_volatile() };
+    }
+}
+
+/// Copies into a shared memory; `start + source.len()` was checked.
+fn copy_to_shared(memory: &SharedMemory, start: usize, source: &[u8]) {
+    let cells = &memory.data()[start..start + source.len()];
+    for (byte, cell) in source.iter().zip(cells) {
+        // SAFETY: as in `copy_from_shared`; a guest thread that reads meanwhile sees the old or the new byte.
+        unsafe { cell.get().write_volatile(*byte) };
+    }
+}

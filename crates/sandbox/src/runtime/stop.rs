@@ -1,0 +1,27 @@
+//! What stops a guest, as opposed to what it is told.
+
+use minke_abi::linux::Signal;
+use minke_abi::{Errno, Result};
+
+use crate::runtime::guest::Guest;
+
+/// A host call's error that ends the guest's code instead of returning to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stop {
+    /// The guest asked to exit; the low eight bits of the code are kept.
+    #[error("exited with {0}")]
+    Exit(i32),
+    /// A signal ends the process.
+    #[error("ended by signal {}", .0.raw())]
+    Signal(Signal),
+}
+
+/// Gives a guest its result, unless the process is to end: then the call does not return.
+///
+/// Personalities call this on the way out of every call that may have waited.
+pub fn unless_ending<T>(guest: &Guest, result: Result<T>) -> std::result::Result<Result<T>, Stop> {
+    match (&result, guest.task.process.signals.fatal()) {
+        (Err(Errno::EINTR), Some(signal)) => Err(Stop::Signal(signal)),
+        _ => Ok(result),
+    }
+}

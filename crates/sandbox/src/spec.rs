@@ -1,0 +1,102 @@
+//! What the engine tells a sandbox to run. Written to disk as JSON, so fields only grow.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A container, ready to start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SandboxSpec {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    pub hostname: String,
+    pub root: RootSpec,
+    pub mounts: Vec<MountSpec>,
+    pub process: ProcessSpec,
+    pub network: NetworkSpec,
+    pub limits: LimitsSpec,
+    /// Where compiled modules are kept.
+    pub module_cache: PathBuf,
+}
+
+/// The root file system.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RootSpec {
+    /// Uncompressed layer tars, lowest first.
+    pub layers: Vec<PathBuf>,
+    pub is_read_only: bool,
+    /// A module on the host that runs without an image; it appears in the root under its own file name.
+    pub program: Option<PathBuf>,
+}
+
+/// A mount beside the root.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum MountSpec {
+    Bind {
+        source: PathBuf,
+        target: String,
+        is_read_only: bool,
+    },
+    Tmpfs {
+        target: String,
+        size_bytes: Option<u64>,
+    },
+}
+
+/// The first process.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProcessSpec {
+    /// Program and arguments; the program is looked up in the container's `PATH`.
+    pub args: Vec<String>,
+    pub env: Vec<String>,
+    pub cwd: String,
+    /// As typed: `name`, `uid`, `uid:gid`, `name:group`; empty is root.
+    pub user: String,
+    /// What `stop` sends.
+    pub stop_signal: String,
+}
+
+/// The network.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct NetworkSpec {
+    pub mode: NetworkModeSpec,
+    pub published: Vec<PublishedPort>,
+}
+
+/// Which network the container has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NetworkModeSpec {
+    Private,
+    Host,
+    None,
+}
+
+/// A guest's port that the host forwards to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedPort {
+    /// `None` is every address, IPv4 and IPv6.
+    pub host_address: Option<IpAddr>,
+    /// 0 lets the host choose.
+    pub host_port: u16,
+    pub guest_port: u16,
+    pub transport: TransportSpec,
+}
+
+/// TCP or UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportSpec {
+    Tcp,
+    Udp,
+}
+
+/// What the container may have.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LimitsSpec {
+    pub memory_bytes_max: u64,
+    pub pids_max: u32,
+    pub fds_max: u32,
+}
