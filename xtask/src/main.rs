@@ -1,1 +1,64 @@
-fn main() {}
+//! The project's own tool: `cargo xtask COMMAND`.
+//!
+//! Each command is a module; what they share are the places of things ([`layout`]) and the way
+//! programs are run ([`process`]).
+
+mod guests;
+mod layout;
+mod process;
+mod setup;
+
+use std::process::ExitCode;
+
+/// One row per command; dispatch and help are made from it.
+struct Command {
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    run: fn(&[String]) -> anyhow::Result<()>,
+}
+
+const COMMANDS: &[Command] = &[
+    Command {
+        name: "setup",
+        usage: "[--bench]",
+        about: "find or install what building and testing need",
+        run: setup::command,
+    },
+    Command {
+        name: "guests",
+        usage: "[NAME...] [--list]",
+        about: "compile and fetch the guest programs",
+        run: guests::command,
+    },
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let name = args.first().map_or("help", String::as_str);
+    let Some(command) = COMMANDS.iter().find(|it| it.name == name) else {
+        print!("{}", help());
+        return ExitCode::from(if matches!(name, "help" | "--help" | "-h") {
+            0
+        } else {
+            2
+        });
+    };
+    match (command.run)(&args[1..]) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {name}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn help() -> String {
+    let rows = COMMANDS.iter().map(|it| {
+        format!(
+            "  cargo xtask {} {}\n      {}\n",
+            it.name, it.usage, it.about
+        )
+    });
+    format!("usage:\n{}", rows.collect::<String>())
+}

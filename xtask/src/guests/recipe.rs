@@ -1,0 +1,220 @@
+//! How a guest program is made: by cargo, by a C compiler, or by fetching a published package.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+use anyhow::{Context, Result, bail};
+
+use super::fetch;
+use crate::layout::{guests_dir, root};
+use crate::process::{cargo, find, read, run_quietly};
+
+/// Where Debian keeps the JavaScript libraries that its Emscripten needs. Debian's own Node.js looks
+/// there by itself; others must be told.
+const DEBIAN_NODE_PATH: &str = "/usr/share/nodejs";
+
+/// One way to make programs.
+#[derive(Debug)]
+pub enum Recipe {
+    Cargo(CargoBuild),
+    C(CBuild),
+    Npm(NpmPackage),
+}
+
+/// Binaries of one cargo workspace.
+#[derive(Debug)]
+pub struct CargoBuild {
+    /// The manifest, relative to the workspace.
+    pub manifest: &'static str,
+    pub profile: &'static str,
+    pub target: Target,
+    /// The name of each binary, and where it goes.
+    pub binaries: Vec<(&'static str, PathBuf)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    Wasip1,
+    /// The machine itself: what a benchmark compares with.
+    Native,
+}
+
+/// One program of a C or C++ source.
+#[derive(Debug)]
+pub struct CBuild {
+    pub compiler: Compiler,
+    pub source: PathBuf,
+    pub flags: Vec<&'static str>,
+    /// A `.wasm` is standalone; a `.js` has its `.wasm` beside it.
+    pub output: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compiler {
+    Emcc,
+    Empp,
+    Cc,
+}
+
+/// Files of a published package, which is checked against a digest that we keep.
+#[derive(Debug)]
+pub struct NpmPackage {
+    pub name: &'static str,
+    pub version: &'static str,
+    /// Of the package's archive.
+    pub sha256: &'static str,
+    /// The path of each file in the archive, and where it goes.
+    pub files: Vec<(&'static str, PathBuf)>,
+}
+
+impl Recipe {
+    pub fn make(&self) -> Result<()> {
+        for output in self.outputs() {
+            let directory = output.parent().expect("an output is in a directory");
+            fs::create_dir_all(directory)
+                .with_context(|| format!("cannot make {}", directory.display()))?;
+        }
+        match self {
+            Recipe::Cargo(build) => build.make(),
+            Recipe::C(build) => build.make(),
+            Recipe::Npm(package) => fetch::npm(package),
+        }
+    }
+
+    /// Every file that the recipe leaves.
+    pub fn outputs(&self) -> Vec<PathBuf> {
+        match self {
+            Recipe::Cargo(build) => build
+                .binaries
+                .iter()
+                .map(|(_, output)| output.clone())
+                .collect(),
+            Recipe::C(build) => build.outputs(),
+            Recipe::Npm(package) => package
+                .files
+                .iter()
+                .map(|(_, output)| output.clone())
+                .collect(),
+        }
+    }
+
+    /// What tells one compiler from another; empty for a fetched package.
+    pub fn compiler_version(&self) -> Result<String> {
+        match self {
+            Recipe::Cargo(_) => rustc_version(),
+            Recipe::C(build) => build.compiler.version(),
+            Recipe::Npm(_) => Ok(String::new()),
+        }
+    }
+}
+
+fn rustc_version() -> Result<String> {
+    static VERSION: OnceLock<String> = OnceLock::new();
+    if let Some(version) = VERSION.get() {
+        return Ok(version.clone());
+    }
+    let version = read(Command::new("rustc").arg("-vV"))?;
+    Ok(VERSION.get_or_init(|| version).clone())
+}
+
+impl CargoBuild {
+    fn make(&self) -> Result<()> {
+        let builds = guests_dir().join(".cargo");
+        let mut command = cargo();
+        command.args([
+            "build",
+            "--quiet",
+            "--locked",
+            "-j1",
+            "--profile",
+            self.profile,
+        ]);
+        command
+            .arg("--manifest-path")
+            .arg(root().join(self.manifest));
+        command.arg("--target-dir").arg(&builds);
+        for (binary, _) in &self.binaries {
+            command.args(["--bin", binary]);
+        }
+        if self.target == Target::Wasip1 {
+            command.args(["--target", "wasm32-wasip1"]);
+        }
+        // What cargo tells us about our own build is not meant for the guests'.
+        command
+            .env_remove("RUSTFLAGS")
+            .env_remove("CARGO_ENCODED_RUSTFLAGS");
+        run_quietly(&mut command)?;
+        for (binary, output) in &self.binaries {
+            replace(&self.built(&builds, binary), output)?;
+        }
+        Ok(())
+    }
+
+    fn built(&self, builds: &Path, binary: &str) -> PathBuf {
+        match self.target {
+            Target::Wasip1 => builds
+                .join("wasm32-wasip1")
+                .join(self.profile)
+                .join(format!("{binary}.wasm")),
+            Target::Native => builds.join(self.profile).join(binary),
+        }
+    }
+}
+
+/// Copies by way of a new file, so that whoever has the old one open keeps it whole.
+fn replace(from: &Path, to: &Path) -> Result<()> {
+    let partial = to.with_extension("partial");
+    fs::copy(from, &partial).with_context(|| format!("cannot copy {}", from.display()))?;
+    fs::rename(&partial, to).with_context(|| format!("cannot write {}", to.display()))
+}
+
+impl CBuild {
+    fn make(&self) -> Result<()> {
+        let mut command = Command::new(self.compiler.program());
+        command
+            .args(&self.flags)
+            .arg(root().join(&self.source))
+            .arg("-o")
+            .arg(&self.output);
+        if self.compiler == Compiler::Cc {
+            return run_quietly(&mut command);
+        }
+        let mut node_path = std::env::var_os("NODE_PATH").unwrap_or_default();
+        if !node_path.is_empty() {
+            node_path.push(":");
+        }
+        node_path.push(DEBIAN_NODE_PATH);
+        run_quietly(command.env("NODE_PATH", node_path))
+    }
+
+    fn outputs(&self) -> Vec<PathBuf> {
+        match self.output.extension() {
+            Some(extension) if extension == "js" => {
+                vec![self.output.clone(), self.output.with_extension("wasm")]
+            }
+            _ => vec![self.output.clone()],
+        }
+    }
+}
+
+impl Compiler {
+    pub fn program(self) -> &'static str {
+        match self {
+            Compiler::Emcc => "emcc",
+            Compiler::Empp => "em++",
+            Compiler::Cc => "cc",
+        }
+    }
+
+    /// Where the program is and when it was installed: asking Emscripten itself takes half a second.
+    fn version(self) -> Result<String> {
+        let Some(path) = find(self.program()) else {
+            bail!("`{}` is missing\nhint: `cargo xtask setup`", self.program());
+        };
+        let path = path.canonicalize()?;
+        let modified = path.metadata()?.modified()?;
+        Ok(format!("{} {modified:?}", path.display()))
+    }
+}
