@@ -213,6 +213,23 @@ impl FdTable {
         self.insert_from(Fd(0), description, is_close_on_exec)
     }
 
+    /// Answers `EMFILE` when no number is free, before something is made that would need one.
+    pub fn check_room(&self) -> Result<()> {
+        let slots = self.lock();
+        let has_gap = || {
+            slots
+                .entries
+                .iter()
+                .skip(slots.first_free)
+                .any(Option::is_none)
+        };
+        if slots.entries.len() < self.fds_max as usize || has_gap() {
+            Ok(())
+        } else {
+            Err(Errno::EMFILE)
+        }
+    }
+
     /// Gives a description the lowest free number that is not below `minimum` (`F_DUPFD`).
     pub fn insert_from(
         &self,

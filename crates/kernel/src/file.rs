@@ -51,6 +51,12 @@ pub trait File: Any + Send + Sync {
         interest & (PollEvents::IN | PollEvents::OUT)
     }
 
+    /// Registers `waker` for changes of `interest`, before a try. A file that can answer `EAGAIN`
+    /// keeps the waker and wakes it; this form need not find out what holds now.
+    fn register(&self, interest: PollEvents, waker: &Waker) {
+        let _ = self.poll(interest, Some(waker));
+    }
+
     /// Returns the attributes that `fstat` shows.
     fn metadata(&self) -> Result<Metadata>;
 

@@ -25,6 +25,7 @@
 //! ```
 //! A lock is never held across an await, and none while a waker runs.
 
+pub mod anonymous;
 pub mod calls;
 pub mod descriptor;
 pub mod file;
@@ -34,6 +35,7 @@ pub mod pipe;
 pub mod platform;
 pub mod process;
 pub mod signal;
+pub mod stream;
 pub mod task;
 pub mod vfs;
 pub mod wait;

@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use minke_abi::linux::PollEvents;
 use minke_abi::{Errno, Result};
@@ -26,6 +26,15 @@ pub enum Deadline {
     At(Nanoseconds),
 }
 
+/// How long a call waits for what is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It answers `EAGAIN` at once.
+    None,
+    /// It answers `EAGAIN` when the deadline has passed.
+    Until(Deadline),
+}
+
 impl Task {
     /// Makes the first task of a process.
     pub fn main_of(process: Arc<Process>) -> Task {
@@ -43,22 +52,34 @@ impl Task {
         &self,
         description: &FileDescription,
         interest: PollEvents,
+        attempt: impl FnMut() -> Result<T>,
+    ) -> Result<T> {
+        let patience = if description.is_nonblocking() {
+            Patience::None
+        } else {
+            Patience::Until(Deadline::Never)
+        };
+        let register = |waker: &Waker| description.file.register(interest, waker);
+        self.try_until(patience, register, attempt).await
+    }
+
+    /// Tries until the answer is not `EAGAIN`, or patience ends; `register` sees to it that the waker hears of changes.
+    ///
+    /// The first try registers nothing, so a call that need not wait costs no more than the try.
+    pub async fn try_until<T>(
+        &self,
+        patience: Patience,
+        mut register: impl FnMut(&Waker),
         mut attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
-        match attempt() {
-            Err(Errno::EAGAIN) if !description.is_nonblocking() => {}
-            done => return done,
-        }
-        self.wait_for(Deadline::Never, |cx| {
-            let ready = description.poll(interest, Some(cx.waker()));
+        let deadline = match (attempt(), patience) {
+            (Err(Errno::EAGAIN), Patience::Until(deadline)) => deadline,
+            (done, _) => return done,
+        };
+        self.wait_for(deadline, |cx| {
+            register(cx.waker());
             match attempt() {
-                Err(Errno::EAGAIN) => {
-                    // A file that claims to be ready and is not would be spun on; ask to be polled again instead.
-                    if !ready.is_empty() && ready.intersects(interest) {
-                        cx.waker().wake_by_ref();
-                    }
-                    None
-                }
+                Err(Errno::EAGAIN) => None,
                 done => Some(done),
             }
         })

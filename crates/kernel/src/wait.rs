@@ -3,22 +3,43 @@
 use std::sync::{Mutex, PoisonError};
 use std::task::Waker;
 
+use smallvec::SmallVec;
+
+/// Wakers that one queue holds before it wakes them all and starts again.
+///
+/// A waiter that gives up (a poll that ended elsewhere, a task that was killed) leaves its waker
+/// behind. Wake-ups may be spurious, so waking everybody is a correct way to forget those; the
+/// number is above the tasks that a container may sensibly have, so live waiters rarely pay.
+const WAKERS_MAX: usize = 16_384;
+
 /// Wakers of the tasks that wait for one object. Linux: `wait_queue_head_t`.
 ///
-/// A wake-up may be spurious; a waiter always tries again. Bounded by the number of tasks,
-/// because a waker that is queued already is not queued twice.
+/// A wake-up may be spurious; a waiter always tries again. A waker that is queued already is
+/// not queued twice. The usual single waiter costs no allocation.
 #[derive(Debug, Default)]
 pub struct WaitQueue {
-    wakers: Mutex<Vec<Waker>>,
+    wakers: Mutex<Wakers>,
 }
+
+type Wakers = SmallVec<[Waker; 1]>;
 
 impl WaitQueue {
     /// Queues `waker` for the next [`WaitQueue::wake_all`].
     pub fn register(&self, waker: &Waker) {
-        let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
-        if !wakers.iter().any(|queued| queued.will_wake(waker)) {
+        let overflowing = {
+            let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+            if wakers.iter().any(|queued| queued.will_wake(waker)) {
+                return;
+            }
+            let overflowing = if wakers.len() >= WAKERS_MAX {
+                std::mem::take(&mut *wakers)
+            } else {
+                Wakers::new()
+            };
             wakers.push(waker.clone());
-        }
+            overflowing
+        };
+        overflowing.into_iter().for_each(Waker::wake);
     }
 
     /// Wakes every waiter and empties the queue.

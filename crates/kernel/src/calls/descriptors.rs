@@ -34,7 +34,8 @@ impl Task {
 
     /// Makes a pipe; returns its reading and writing descriptors. Flags: `O_NONBLOCK`, `O_CLOEXEC`.
     pub fn pipe(&self, flags: OpenFlags) -> Result<(Fd, Fd)> {
-        let (reader, writer) = pipe()?;
+        self.process.fds.check_room()?;
+        let (reader, writer) = pipe(self);
         let is_close_on_exec = flags.contains(OpenFlags::CLOEXEC);
         let status = flags & OpenFlags::NONBLOCK;
         let reader = FileDescription::new(reader, None, status | OpenFlags::RDONLY);
