@@ -1,1 +1,46 @@
+//! The content store: OCI images on disk, and what a container's root is made of.
 //!
+//! A [`Store`] is a directory. Blobs (manifests, configurations, compressed layers) lie in
+//! `blobs/sha256/<hex>` as in an OCI image layout, so that every other OCI tool can read them;
+//! `images.db` (SQLite) says which names point to which manifest; `layers/<diff id>.tar` holds
+//! uncompressed layers, a cache that can always be rebuilt from the blobs and is never trusted once
+//! its seal is broken; `tmp/` holds what is being written.
+//!
+//! Several processes use one store at once. The rules that keep them apart:
+//!
+//! - What is written goes to a file under `tmp/` first and is renamed into place when it is whole, so a
+//!   crash leaves nothing but temporary files, which the next [`Store::open`] sweeps.
+//! - A writer holds a [`Lease`]. It names each digest in the database *before* it relies on the blob,
+//!   and garbage collection deletes blobs inside a write transaction, so either the collector sees the
+//!   name or the writer sees that the blob is gone.
+//! - A lease ends with its process: its lock file is locked by the kernel for as long as that lives.
+//!
+//! Lock order: `layers/.lock`, then the database; never the other way round.
+//!
+//! Neighbours: `build` writes images, `engine` reads them and pins those that containers use.
+
+mod blob;
+mod configuration;
+mod database;
+mod digest;
+mod garbage;
+mod image;
+mod layer;
+mod lease;
+pub mod program;
+mod reference;
+mod root;
+mod store;
+pub mod tree;
+
+pub use blob::{BLOB_BYTES_MAX, Blob};
+pub use configuration::{HistoryEntry, ImageConfig, Platform};
+pub use database::CachedStep;
+pub use digest::{Digest, Hasher, ParseDigestError};
+pub use garbage::{Collected, Force, Removed};
+pub use image::{Compression, Image, ImageSummary, Layer, NewImage};
+pub use layer::{EntryMetadata, LAYER_BYTES_MAX, LayerWriter};
+pub use lease::Lease;
+pub use reference::{ParseReferenceError, Reference};
+pub use root::LayerFile;
+pub use store::{Store, StoreError};

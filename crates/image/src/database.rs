@@ -1,0 +1,419 @@
+//! The database: which names, images and cached steps there are, and who relies on which blob.
+//!
+//! `images.db` is SQLite in WAL mode, so that readers never wait for a writer. Every change is one transaction.
+//! A lost or damaged database loses names and the build cache, never a blob's integrity.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+
+use crate::{Digest, ImageSummary, Layer, Reference, StoreError};
+
+/// Bounds the wait for another process's transaction. Transactions take milliseconds; a collector that deletes many files may take longer.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The format of the database, kept in SQLite's `user_version`.
+const FORMAT: i64 = 1;
+
+const SCHEMA: &str = "
+CREATE TABLE images (
+    manifest TEXT PRIMARY KEY,
+    config TEXT NOT NULL,
+    created_s INTEGER,
+    stored_s INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE tags (
+    name TEXT PRIMARY KEY,
+    manifest TEXT NOT NULL REFERENCES images (manifest)
+) STRICT, WITHOUT ROWID;
+-- Blobs (manifest, configuration, layers) and diff ids (uncompressed layers) that an image needs.
+CREATE TABLE contents (
+    manifest TEXT NOT NULL REFERENCES images (manifest),
+    digest TEXT NOT NULL,
+    PRIMARY KEY (manifest, digest)
+) STRICT, WITHOUT ROWID;
+-- What running processes rely on for as long as they live.
+CREATE TABLE leases (
+    lease TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (lease, digest)
+) STRICT, WITHOUT ROWID;
+-- What containers rely on for as long as they exist.
+CREATE TABLE pins (
+    holder TEXT NOT NULL,
+    manifest TEXT NOT NULL REFERENCES images (manifest),
+    PRIMARY KEY (holder, manifest)
+) STRICT, WITHOUT ROWID;
+-- Results of build steps. A row keeps nothing alive: it is dropped with its blob.
+CREATE TABLE steps (
+    key TEXT PRIMARY KEY,
+    blob TEXT,
+    diff_id TEXT,
+    size_bytes INTEGER NOT NULL,
+    newest_mtime_s INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX images_by_config ON images (config);
+CREATE INDEX tags_by_manifest ON tags (manifest);
+";
+
+/// What a build step produced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CachedStep {
+    /// None where the step changed nothing.
+    pub layer: Option<Layer>,
+    /// The newest modification time of what went in, in seconds since 1970.
+    pub newest_mtime_s: i64,
+}
+
+/// An image's rows.
+pub(crate) struct ImageRow {
+    pub(crate) manifest: Digest,
+    pub(crate) config: Digest,
+    pub(crate) created_s: Option<i64>,
+    pub(crate) size_bytes: u64,
+    /// Blobs and diff ids.
+    pub(crate) contents: Vec<Digest>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Database {
+    path: PathBuf,
+    /// Guards the connection, which is not for several threads. A leaf lock: nothing else is locked under it, except files by `garbage`.
+    connection: Mutex<Connection>,
+}
+
+type SqlResult<T> = rusqlite::Result<T>;
+
+impl Database {
+    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
+        let failed = |source| StoreError::Database {
+            path: path.to_owned(),
+            source,
+        };
+        let connection = connect(path).map_err(failed)?;
+        match format(&connection).map_err(failed)? {
+            FORMAT => {}
+            0 => create(&connection).map_err(failed)?,
+            found => {
+                return Err(StoreError::NewerFormat {
+                    found,
+                    supported: FORMAT,
+                });
+            }
+        }
+        Ok(Self {
+            path: path.to_owned(),
+            connection: Mutex::new(connection),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic between statements leaves a connection that has rolled back, which is as good as new.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T, StoreError> {
+        work(&self.lock()).map_err(|source| self.failed(source))
+    }
+
+    pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
+        StoreError::Database {
+            path: self.path.clone(),
+            source,
+        }
+    }
+
+    /// Runs `work` in one write transaction, which no other process's overlaps.
+    pub(crate) fn write<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut connection = self.lock();
+        let transaction = connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|source| self.failed(source))?;
+        let result = work(&transaction)?;
+        transaction.commit().map_err(|source| self.failed(source))?;
+        Ok(result)
+    }
+
+    /// Runs statements in one write transaction.
+    pub(crate) fn change<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> SqlResult<T>,
+    ) -> Result<T, StoreError> {
+        self.write(|transaction| work(transaction).map_err(|source| self.failed(source)))
+    }
+
+    pub(crate) fn manifest_of_tag(&self, name: &str) -> Result<Option<Digest>, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT manifest FROM tags WHERE name = ?1")?;
+            statement.query_row([name], |row| digest(row, 0)).optional()
+        })
+    }
+
+    /// Returns the manifests whose digest or whose image's id is `digest`.
+    pub(crate) fn manifests_of_digest(&self, wanted: &Digest) -> Result<Vec<Digest>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT manifest FROM images WHERE manifest = ?1 OR config = ?1")?;
+            statement
+                .query_map([wanted.to_string()], |row| digest(row, 0))?
+                .collect()
+        })
+    }
+
+    /// Returns id and manifest of the images whose id begins with `prefix`.
+    pub(crate) fn manifests_of_id_prefix(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(Digest, Digest)>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT config, manifest FROM images WHERE substr(config, 1, length(?1)) = ?1 ORDER BY config, manifest",
+            )?;
+            statement.query_map([prefix], |row| Ok((digest(row, 0)?, digest(row, 1)?)))?.collect()
+        })
+    }
+
+    pub(crate) fn tags_of(&self, manifest: &Digest) -> Result<Vec<Reference>, StoreError> {
+        self.read(|connection| tags_of(connection, manifest))
+    }
+
+    pub(crate) fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT manifest, config, created_s, stored_s, size_bytes FROM images
+                 ORDER BY stored_s DESC, created_s DESC, manifest",
+            )?;
+            let rows = statement.query_map([], |row| {
+                let manifest_digest = digest(row, 0)?;
+                Ok(ImageSummary {
+                    manifest_digest,
+                    id: digest(row, 1)?,
+                    tags: tags_of(connection, &manifest_digest)?,
+                    created_s: row.get(2)?,
+                    stored_s: row.get(3)?,
+                    size_bytes: row.get::<_, i64>(4)?.unsigned_abs(),
+                })
+            })?;
+            rows.collect()
+        })
+    }
+
+    /// Says, before `lease`'s process relies on them, which contents must not be collected.
+    pub(crate) fn hold(&self, lease: &str, digests: &[Digest]) -> Result<(), StoreError> {
+        self.change(|transaction| {
+            let mut statement =
+                transaction.prepare_cached("INSERT OR IGNORE INTO leases VALUES (?1, ?2)")?;
+            for digest in digests {
+                statement.execute(params![lease, digest.to_string()])?;
+            }
+            Ok(())
+        })
+    }
+
+    pub(crate) fn release(&self, lease: &str) -> Result<(), StoreError> {
+        self.change(|transaction| {
+            transaction
+                .execute("DELETE FROM leases WHERE lease = ?1", [lease])
+                .map(drop)
+        })
+    }
+
+    /// Records an image and points `tags` to it.
+    ///
+    /// The commit is on the disk when this returns: a name that was reported survives a power cut.
+    pub(crate) fn commit_image(
+        &self,
+        image: &ImageRow,
+        tags: &[Reference],
+        now_s: i64,
+    ) -> Result<(), StoreError> {
+        self.read(|connection| connection.pragma_update(None, "synchronous", "FULL"))?;
+        let result = self.change(|transaction| insert_image(transaction, image, tags, now_s));
+        self.read(|connection| connection.pragma_update(None, "synchronous", "NORMAL"))?;
+        result
+    }
+
+    /// Returns whether every one of `tags` already points to `manifest`.
+    pub(crate) fn is_tagged(
+        &self,
+        manifest: &Digest,
+        tags: &[Reference],
+    ) -> Result<bool, StoreError> {
+        let known = self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT 1 FROM images WHERE manifest = ?1")?;
+            statement.exists([manifest.to_string()])
+        })?;
+        let present = self.tags_of(manifest)?;
+        Ok(known && tags.iter().all(|tag| present.contains(tag)))
+    }
+
+    pub(crate) fn step(&self, key: &Digest) -> Result<Option<CachedStep>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT blob, diff_id, size_bytes, newest_mtime_s FROM steps WHERE key = ?1",
+            )?;
+            statement
+                .query_row([key.to_string()], step_from_row)
+                .optional()
+        })
+    }
+
+    pub(crate) fn remember_step(&self, key: &Digest, step: &CachedStep) -> Result<(), StoreError> {
+        self.change(|transaction| {
+            let layer = step.layer.as_ref();
+            transaction
+                .execute(
+                    "INSERT OR REPLACE INTO steps VALUES (?1, ?2, ?3, ?4, ?5)",
+                    params![
+                        key.to_string(),
+                        layer.map(|layer| layer.digest.to_string()),
+                        layer.map(|layer| layer.diff_id.to_string()),
+                        layer.map_or(0, |layer| layer.size_bytes as i64),
+                        step.newest_mtime_s,
+                    ],
+                )
+                .map(drop)
+        })
+    }
+
+    pub(crate) fn pin(&self, holder: &str, manifest: &Digest) -> Result<bool, StoreError> {
+        self.change(|transaction| {
+            let count = transaction.execute(
+                "INSERT OR IGNORE INTO pins SELECT ?1, manifest FROM images WHERE manifest = ?2",
+                params![holder, manifest.to_string()],
+            )?;
+            let mut statement = transaction
+                .prepare_cached("SELECT 1 FROM pins WHERE holder = ?1 AND manifest = ?2")?;
+            Ok(count > 0 || statement.exists(params![holder, manifest.to_string()])?)
+        })
+    }
+
+    pub(crate) fn unpin(&self, holder: &str) -> Result<(), StoreError> {
+        self.change(|transaction| {
+            transaction
+                .execute("DELETE FROM pins WHERE holder = ?1", [holder])
+                .map(drop)
+        })
+    }
+
+    pub(crate) fn pins(&self) -> Result<Vec<(String, Digest)>, StoreError> {
+        self.read(|connection| {
+            let mut statement = connection
+                .prepare_cached("SELECT holder, manifest FROM pins ORDER BY holder, manifest")?;
+            statement
+                .query_map([], |row| Ok((row.get(0)?, digest(row, 1)?)))?
+                .collect()
+        })
+    }
+}
+
+fn connect(path: &Path) -> SqlResult<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    // Closing would fold the log into the database and flush both to the disk, which every short command would wait for.
+    connection.set_db_config(
+        rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
+        true,
+    )?;
+    Ok(connection)
+}
+
+fn format(connection: &Connection) -> SqlResult<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Creates the tables, unless another process was quicker.
+fn create(connection: &Connection) -> SqlResult<()> {
+    let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    if format(&transaction)? == 0 {
+        transaction.execute_batch(SCHEMA)?;
+        transaction.pragma_update(None, "user_version", FORMAT)?;
+    }
+    transaction.commit()
+}
+
+fn insert_image(
+    transaction: &Transaction<'_>,
+    image: &ImageRow,
+    tags: &[Reference],
+    now_s: i64,
+) -> SqlResult<()> {
+    let manifest = image.manifest.to_string();
+    transaction.execute(
+        "INSERT OR IGNORE INTO images VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![
+            manifest,
+            image.config.to_string(),
+            image.created_s,
+            now_s,
+            image.size_bytes as i64
+        ],
+    )?;
+    for digest in &image.contents {
+        transaction.execute(
+            "INSERT OR IGNORE INTO contents VALUES (?1, ?2)",
+            params![manifest, digest.to_string()],
+        )?;
+    }
+    for tag in tags {
+        transaction.execute(
+            "INSERT OR REPLACE INTO tags VALUES (?1, ?2)",
+            params![tag.to_string(), manifest],
+        )?;
+    }
+    Ok(())
+}
+
+fn tags_of(connection: &Connection, manifest: &Digest) -> SqlResult<Vec<Reference>> {
+    let mut statement =
+        connection.prepare_cached("SELECT name FROM tags WHERE manifest = ?1 ORDER BY name")?;
+    let names = statement.query_map([manifest.to_string()], |row| parsed(row, 0))?;
+    names.collect()
+}
+
+fn step_from_row(row: &rusqlite::Row<'_>) -> SqlResult<CachedStep> {
+    let layer = match row.get::<_, Option<String>>(0)? {
+        None => None,
+        Some(_) => Some(Layer {
+            digest: digest(row, 0)?,
+            diff_id: digest(row, 1)?,
+            size_bytes: row.get::<_, i64>(2)?.unsigned_abs(),
+            compression: crate::Compression::Zstd,
+        }),
+    };
+    Ok(CachedStep {
+        layer,
+        newest_mtime_s: row.get(3)?,
+    })
+}
+
+/// Reads a column whose text is a digest.
+pub(crate) fn digest(row: &rusqlite::Row<'_>, column: usize) -> SqlResult<Digest> {
+    parsed(row, column)
+}
+
+fn parsed<T>(row: &rusqlite::Row<'_>, column: usize) -> SqlResult<T>
+where
+    T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    row.get::<_, String>(column)?.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(
+            column,
+            rusqlite::types::Type::Text,
+            Box::new(error),
+        )
+    })
+}

@@ -1,0 +1,193 @@
+//! Removing images, and collecting what no image needs any more.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::store::at;
+use crate::{Digest, Image, Reference, Store, StoreError, lease};
+
+/// Whether to remove an image that has several names or that containers use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Force {
+    /// Refuse.
+    No,
+    /// Remove every name; contents that containers use stay until they are gone.
+    Yes,
+}
+
+/// What a removal did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Removed {
+    /// Names that are gone.
+    pub untagged: Vec<Reference>,
+    /// The image's id, if the image itself is gone.
+    pub deleted: Option<Digest>,
+    pub freed_bytes: u64,
+}
+
+/// What a collection did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Collected {
+    pub files_count: usize,
+    pub freed_bytes: u64,
+}
+
+impl Store {
+    /// Removes the image, or only one of its names, that `wanted` names.
+    ///
+    /// By a name: that name goes, and the image with it when it was the last. By an id: all of it, which
+    /// [`Force::Yes`] is needed for when it has several names. Docker: `docker image rm`.
+    pub fn remove(&self, wanted: &str, force: Force) -> Result<Removed, StoreError> {
+        let manifest = self.resolve(wanted)?;
+        let tags = self.database.tags_of(&manifest)?;
+        let named = wanted
+            .parse::<Reference>()
+            .ok()
+            .filter(|name| tags.contains(name));
+        let untagged = match named {
+            Some(name) => vec![name],
+            None if tags.len() > 1 && force == Force::No => {
+                return Err(StoreError::SeveralNames {
+                    image: wanted.to_owned(),
+                    tags: tags.len(),
+                });
+            }
+            None => tags.clone(),
+        };
+        let is_last = untagged.len() == tags.len();
+        let id = self.database.write(|transaction| {
+            let failed = |source| self.database.failed(source);
+            let holder = holder(transaction, &manifest).map_err(failed)?;
+            match holder {
+                Some(holder) if is_last && force == Force::No => {
+                    return Err(StoreError::InUse {
+                        image: wanted.to_owned(),
+                        holder,
+                    });
+                }
+                _ => {}
+            }
+            remove_rows(
+                transaction,
+                &manifest,
+                &untagged,
+                is_last && holder.is_none(),
+            )
+            .map_err(failed)
+        })?;
+        let freed_bytes = self.collect()?.freed_bytes;
+        Ok(Removed {
+            untagged,
+            deleted: id,
+            freed_bytes,
+        })
+    }
+
+    /// Deletes blobs and uncompressed layers that no image and no running process needs.
+    ///
+    /// It runs inside a write transaction: a writer names what it relies on in another, so it is either seen here or finds the content gone.
+    pub fn collect(&self) -> Result<Collected, StoreError> {
+        lease::sweep_dead(self)?;
+        self.database.write(|transaction| {
+            let live = live_contents(transaction).map_err(|source| self.database.failed(source))?;
+            let mut collected = Collected::default();
+            delete_dead(&self.root.join("blobs/sha256"), &live, &mut collected)?;
+            delete_dead(&self.root.join("layers"), &live, &mut collected)?;
+            forget_steps(transaction, &live).map_err(|source| self.database.failed(source))?;
+            Ok(collected)
+        })
+    }
+
+    /// Removes an image that has no name and that nobody pins, such as one whose container is gone.
+    pub fn remove_unnamed(&self, image: &Image) -> Result<Removed, StoreError> {
+        if !self.database.tags_of(&image.manifest_digest)?.is_empty() {
+            return Ok(Removed::default());
+        }
+        self.remove(&image.manifest_digest.to_string(), Force::No)
+    }
+}
+
+fn holder(transaction: &Transaction<'_>, manifest: &Digest) -> rusqlite::Result<Option<String>> {
+    let mut statement = transaction
+        .prepare_cached("SELECT holder FROM pins WHERE manifest = ?1 ORDER BY holder")?;
+    let mut holders = statement.query_map([manifest.to_string()], |row| row.get(0))?;
+    holders.next().transpose()
+}
+
+/// Removes names, and the image's rows if `whole`. Returns its id if it is gone.
+fn remove_rows(
+    transaction: &Transaction<'_>,
+    manifest: &Digest,
+    names: &[Reference],
+    whole: bool,
+) -> rusqlite::Result<Option<Digest>> {
+    let manifest = manifest.to_string();
+    for name in names {
+        transaction.execute(
+            "DELETE FROM tags WHERE name = ?1 AND manifest = ?2",
+            params![name.to_string(), manifest],
+        )?;
+    }
+    // Another process may have given it a name since.
+    let is_named = transaction
+        .prepare_cached("SELECT 1 FROM tags WHERE manifest = ?1")?
+        .exists([&manifest])?;
+    if !whole || is_named {
+        return Ok(None);
+    }
+    let mut select = transaction.prepare_cached("SELECT config FROM images WHERE manifest = ?1")?;
+    let id = select
+        .query_row([&manifest], |row| crate::database::digest(row, 0))
+        .optional()?;
+    transaction.execute("DELETE FROM contents WHERE manifest = ?1", [&manifest])?;
+    transaction.execute("DELETE FROM images WHERE manifest = ?1", [&manifest])?;
+    Ok(id)
+}
+
+fn live_contents(transaction: &Transaction<'_>) -> rusqlite::Result<HashSet<Digest>> {
+    let mut statement =
+        transaction.prepare("SELECT digest FROM contents UNION SELECT digest FROM leases")?;
+    statement
+        .query_map([], |row| crate::database::digest(row, 0))?
+        .collect()
+}
+
+/// Deletes the files of `directory` whose name is a digest that is not live, with or without an extension.
+fn delete_dead(
+    directory: &Path,
+    live: &HashSet<Digest>,
+    collected: &mut Collected,
+) -> Result<(), StoreError> {
+    for entry in fs::read_dir(directory).map_err(at("read the directory", directory))? {
+        let path = entry.map_err(at("read the directory", directory))?.path();
+        let digest = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .and_then(Digest::from_hex);
+        if digest.is_none_or(|digest| live.contains(&digest)) {
+            continue;
+        }
+        let size_bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
+        fs::remove_file(&path).map_err(at("remove", &path))?;
+        collected.files_count += 1;
+        collected.freed_bytes += size_bytes;
+    }
+    Ok(())
+}
+
+/// Drops the results of build steps whose layer is gone.
+fn forget_steps(transaction: &Transaction<'_>, live: &HashSet<Digest>) -> rusqlite::Result<()> {
+    let mut select =
+        transaction.prepare("SELECT DISTINCT blob FROM steps WHERE blob IS NOT NULL")?;
+    let blobs: Vec<Digest> = select
+        .query_map([], |row| crate::database::digest(row, 0))?
+        .collect::<Result<_, _>>()?;
+    let mut delete = transaction.prepare("DELETE FROM steps WHERE blob = ?1")?;
+    for blob in blobs.iter().filter(|blob| !live.contains(blob)) {
+        delete.execute([blob.to_string()])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,226 @@
+//! Layers: writing a tar that equal inputs make equal, packed with zstd.
+//!
+//! The tar is plain ustar; a name, link target or number that does not fit goes to a pax record before it.
+//! Owners are numbers only, so that no reader looks up a name of its own machine.
+//!
+//! Spec: OCI image-spec 1.1 layer.md; POSIX: pax, "ustar Interchange Format" and "pax Extended Header".
+
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use tar::{EntryType, Header};
+use tempfile::NamedTempFile;
+use zstd::stream::write::Encoder;
+
+use crate::digest::Hashing;
+use crate::store::at;
+use crate::{Blob, Compression, Digest, Hasher, Layer, Lease, StoreError};
+
+/// Bounds an uncompressed layer, also one that is unpacked from a blob which says little about what is in it.
+pub const LAYER_BYTES_MAX: u64 = 16 << 30;
+
+/// zstd's default: above it, programs shrink by a few per cent for several times the time.
+const COMPRESSION_LEVEL: i32 = 3;
+
+/// What a layer says about a file besides its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EntryMetadata {
+    /// Permission bits with set-user-id, set-group-id and sticky.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    /// Seconds since 1970.
+    pub mtime_s: u64,
+}
+
+/// A layer being written. Dropped unfinished, it leaves nothing.
+///
+/// Paths are relative to the root. The caller adds each directory before what is in it, and nothing twice.
+pub struct LayerWriter<'lease, 'store> {
+    lease: &'lease Lease<'store>,
+    path: PathBuf,
+    builder: tar::Builder<Hashing<Encoder<'static, Hashing<NamedTempFile>>>>,
+}
+
+impl<'store> Lease<'store> {
+    /// Starts a layer.
+    pub fn layer_writer(&self) -> Result<LayerWriter<'_, 'store>, StoreError> {
+        let file = self.temporary()?;
+        let path = file.path().to_owned();
+        let encoder =
+            Encoder::new(Hashing::new(file), COMPRESSION_LEVEL).map_err(at("write", &path))?;
+        Ok(LayerWriter {
+            lease: self,
+            path,
+            builder: tar::Builder::new(Hashing::new(encoder)),
+        })
+    }
+}
+
+impl LayerWriter<'_, '_> {
+    /// Adds a directory.
+    pub fn directory(&mut self, path: &Path, metadata: EntryMetadata) -> Result<(), StoreError> {
+        let header = header(EntryType::Directory, metadata, 0);
+        self.append(header, path, None, io::empty())
+    }
+
+    /// Adds a symbolic link. Its mode is always 0777, as on Linux.
+    pub fn symlink(
+        &mut self,
+        path: &Path,
+        target: &Path,
+        metadata: EntryMetadata,
+    ) -> Result<(), StoreError> {
+        let header = header(
+            EntryType::Symlink,
+            EntryMetadata {
+                mode: 0o777,
+                ..metadata
+            },
+            0,
+        );
+        self.append(header, path, Some(target), io::empty())
+    }
+
+    /// Adds a file of exactly `size_bytes`, and returns the digest of its content.
+    pub fn file(
+        &mut self,
+        path: &Path,
+        metadata: EntryMetadata,
+        size_bytes: u64,
+        reader: impl Read,
+    ) -> Result<Digest, StoreError> {
+        if self
+            .builder
+            .get_ref()
+            .count_bytes
+            .saturating_add(size_bytes)
+            > LAYER_BYTES_MAX
+        {
+            return Err(StoreError::TooLarge {
+                what: "a layer".to_owned(),
+                bytes_max: LAYER_BYTES_MAX,
+            });
+        }
+        let mut content = Hashing::new(reader.take(size_bytes));
+        let header = header(EntryType::Regular, metadata, size_bytes);
+        self.append(header, path, None, &mut content)?;
+        if content.count_bytes != size_bytes {
+            return Err(at("read all of", path)(io::ErrorKind::UnexpectedEof.into()));
+        }
+        Ok(content.hasher.finish())
+    }
+
+    fn append(
+        &mut self,
+        mut header: Header,
+        path: &Path,
+        target: Option<&Path>,
+        content: impl Read,
+    ) -> Result<(), StoreError> {
+        let mut records: Vec<(&str, &[u8])> = Vec::new();
+        let name = name_of(path, header.entry_type());
+        if header.set_path(&name).is_err() {
+            records.push(("path", name.as_os_str().as_bytes()));
+        }
+        if let Some(target) = target
+            && header
+                .set_link_name_literal(target.as_os_str().as_bytes())
+                .is_err()
+        {
+            records.push(("linkpath", target.as_os_str().as_bytes()));
+        }
+        header.set_cksum();
+        let appended = self
+            .builder
+            .append_pax_extensions(records)
+            .and_then(|()| self.builder.append(&header, content));
+        appended.map_err(at("write", &self.path))
+    }
+
+    /// Finishes the layer and puts it into the store, held by the lease.
+    pub fn finish(self) -> Result<Layer, StoreError> {
+        let failed = |source| at("write", &self.path)(source);
+        let Hashing {
+            inner: encoder,
+            hasher,
+            ..
+        } = self.builder.into_inner().map_err(failed)?;
+        let diff_id = hasher.finish();
+        let failed = |source| at("write", &self.path)(source);
+        let Hashing {
+            inner: file,
+            hasher,
+            count_bytes,
+        } = encoder.finish().map_err(failed)?;
+        let blob = Blob {
+            digest: hasher.finish(),
+            size_bytes: count_bytes,
+        };
+        self.lease.hold(&[blob.digest, diff_id])?;
+        if !self.lease.store.has_blob(&blob) {
+            self.lease.place_blob(file, &blob)?;
+        }
+        Ok(Layer {
+            digest: blob.digest,
+            diff_id,
+            size_bytes: blob.size_bytes,
+            compression: Compression::Zstd,
+        })
+    }
+}
+
+impl std::fmt::Debug for LayerWriter<'_, '_> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("LayerWriter")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Directories end in a slash, as every tar writes them.
+fn name_of(path: &Path, kind: EntryType) -> PathBuf {
+    if kind == EntryType::Directory {
+        path.join("")
+    } else {
+        path.to_owned()
+    }
+}
+
+fn header(kind: EntryType, metadata: EntryMetadata, size_bytes: u64) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_entry_type(kind);
+    header.set_mode(metadata.mode & 0o7777);
+    header.set_uid(metadata.uid.into());
+    header.set_gid(metadata.gid.into());
+    header.set_mtime(metadata.mtime_s);
+    header.set_size(size_bytes);
+    header
+}
+
+/// Returns the digest of everything in `reader`.
+pub(crate) fn digest_of(mut reader: impl Read) -> io::Result<(Digest, u64)> {
+    const CHUNK_BYTES: usize = 64 << 10;
+    let mut buffer = vec![0; CHUNK_BYTES];
+    let (mut hasher, mut count_bytes) = (Hasher::new(), 0);
+    loop {
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok((hasher.finish(), count_bytes)),
+            Ok(count) => {
+                hasher.update(&buffer[..count]);
+                count_bytes += count as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+impl Digest {
+    /// Returns the digest and the size of everything in `reader`.
+    pub fn of_reader(reader: impl Read) -> io::Result<(Self, u64)> {
+        digest_of(reader)
+    }
+}

@@ -1,0 +1,273 @@
+//! The store: its directory, what goes wrong with it, and finding images by name.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::database::Database;
+use crate::reference::{ParseReferenceError, Reference};
+use crate::{Digest, Image, ImageSummary, lease};
+
+/// The shortest id prefix that is looked up. One digit is what Docker accepts.
+const ID_PREFIX_DIGITS_MIN: usize = 1;
+
+/// A content store in a directory. Several processes may have it open.
+#[derive(Debug)]
+pub struct Store {
+    pub(crate) root: PathBuf,
+    pub(crate) database: Database,
+}
+
+/// What can go wrong with a store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error("cannot use the image database `{}`", path.display())]
+    Database {
+        path: PathBuf,
+        source: rusqlite::Error,
+    },
+    #[error("the store has format {found}, this minke reads {supported}")]
+    NewerFormat { found: i64, supported: i64 },
+    #[error("no such image: `{wanted}`")]
+    NotFound {
+        wanted: String,
+        nearest: Option<String>,
+    },
+    #[error("`{wanted}` is the beginning of {count} image ids")]
+    Ambiguous { wanted: String, count: usize },
+    #[error(transparent)]
+    Reference(#[from] ParseReferenceError),
+    #[error("image `{image}` is used by {holder}")]
+    InUse { image: String, holder: String },
+    #[error("image `{image}` has {tags} names")]
+    SeveralNames { image: String, tags: usize },
+    #[error("blob `{digest}` is missing from the store")]
+    MissingBlob { digest: Digest },
+    #[error("blob `{digest}` is corrupt: its content has the digest `{found}`")]
+    CorruptBlob { digest: Digest, found: Digest },
+    #[error("blob `{digest}` is corrupt: {reason}")]
+    MalformedBlob { digest: Digest, reason: String },
+    #[error("`{digest}` needs `{feature}`, which minke does not read yet")]
+    Unsupported { digest: Digest, feature: String },
+    #[error("`{what}` has more than {bytes_max} bytes")]
+    TooLarge { what: String, bytes_max: u64 },
+}
+
+impl StoreError {
+    /// Returns what a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Io { path, source, .. } => io_hint(path, source.kind()),
+            Self::Database { path, source } => database_hint(path, source),
+            Self::NewerFormat { .. } => {
+                Some("use the newer minke that wrote it, or another `MINKE_HOME`".into())
+            }
+            Self::NotFound {
+                nearest: Some(nearest),
+                ..
+            } => Some(format!("did you mean `{nearest}`?")),
+            Self::NotFound {
+                wanted,
+                nearest: None,
+            } => Some(format!(
+                "build it first: `minke build -t {wanted} DIRECTORY`; `minke images` lists what is there"
+            )),
+            Self::Ambiguous { .. } => Some("give more digits of the id".into()),
+            Self::InUse { .. } => Some(
+                "remove that container first, or remove the name only with `minke rmi -f`".into(),
+            ),
+            Self::SeveralNames { image, .. } => Some(format!(
+                "remove it by name, or all of it with `minke rmi -f {image}`"
+            )),
+            Self::MissingBlob { .. } | Self::CorruptBlob { .. } | Self::MalformedBlob { .. } => {
+                Some(
+                    "remove the image with `minke rmi -f` and build it again; check the disk"
+                        .into(),
+                )
+            }
+            Self::Reference(_) | Self::Unsupported { .. } | Self::TooLarge { .. } => None,
+        }
+    }
+
+    /// Returns whether the failure is an image or name that is not there, which commands tell apart.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::NotFound { .. })
+    }
+}
+
+fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {
+    match kind {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(format!(
+            "free space on the file system of `{}`, or set `MINKE_HOME` to another",
+            path.display()
+        )),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            Some("set `MINKE_HOME` to a directory that you may write".into())
+        }
+        _ => None,
+    }
+}
+
+fn database_hint(path: &Path, source: &rusqlite::Error) -> Option<String> {
+    match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::DiskFull) => io_hint(path, io::ErrorKind::StorageFull),
+        Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {
+            io_hint(path, io::ErrorKind::PermissionDenied)
+        }
+        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+            Some("move the store away and build the images again; check the disk".into())
+        }
+        Some(rusqlite::ErrorCode::DatabaseBusy) => {
+            Some("another minke is busy with it; try again".into())
+        }
+        _ => None,
+    }
+}
+
+/// Makes an I/O error name what was attempted and where.
+pub(crate) fn at(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io {
+        action,
+        path,
+        source,
+    }
+}
+
+impl Store {
+    /// Opens the store in `root`, making it if there is none, and sweeps what dead writers left.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let root = root.into();
+        for directory in [
+            root.clone(),
+            root.join("blobs"),
+            root.join("blobs/sha256"),
+            root.join("layers"),
+            root.join("tmp"),
+        ] {
+            make_directory(&directory)?;
+        }
+        let database = Database::open(&root.join("images.db"))?;
+        let store = Self { root, database };
+        lease::sweep_dead(&store)?;
+        Ok(store)
+    }
+
+    /// Returns the directory of the store.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns the image that `wanted` names: a name with or without tag, an id or its beginning, or `name@digest`.
+    pub fn image(&self, wanted: &str) -> Result<Image, StoreError> {
+        let manifest = self.resolve(wanted)?;
+        self.image_by_manifest(&manifest)
+    }
+
+    /// Returns the manifest digest that `wanted` names. See [`Store::image`].
+    pub fn resolve(&self, wanted: &str) -> Result<Digest, StoreError> {
+        if let Some(digest) = exact_digest(wanted) {
+            let found = self.database.manifests_of_digest(&digest)?;
+            return found.first().copied().ok_or_else(|| self.not_found(wanted));
+        }
+        if let Ok(reference) = wanted.parse::<Reference>()
+            && let Some(manifest) = self.database.manifest_of_tag(&reference.to_string())?
+        {
+            return Ok(manifest);
+        }
+        let digits = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+        if is_id_prefix(digits) {
+            return self.resolve_prefix(wanted, digits);
+        }
+        // A text that cannot be a name is a mistake of another kind than a name that is not there.
+        wanted.parse::<Reference>()?;
+        Err(self.not_found(wanted))
+    }
+
+    fn resolve_prefix(&self, wanted: &str, digits: &str) -> Result<Digest, StoreError> {
+        let found = self
+            .database
+            .manifests_of_id_prefix(&format!("sha256:{digits}"))?;
+        let mut ids: Vec<Digest> = found.iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        match (ids.len(), found.first()) {
+            (1, Some((_, manifest))) => Ok(*manifest),
+            (0, _) | (_, None) => Err(self.not_found(wanted)),
+            (count, _) => Err(StoreError::Ambiguous {
+                wanted: wanted.to_owned(),
+                count,
+            }),
+        }
+    }
+
+    /// Returns every image, newest first, those without a name too.
+    pub fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
+        self.database.images()
+    }
+
+    fn not_found(&self, wanted: &str) -> StoreError {
+        let names: Vec<String> = self
+            .database
+            .images()
+            .into_iter()
+            .flatten()
+            .flat_map(|image| image.tags)
+            .map(|tag| tag.to_string())
+            .collect();
+        StoreError::NotFound {
+            wanted: wanted.to_owned(),
+            nearest: nearest(wanted, &names),
+        }
+    }
+}
+
+/// Returns the digest of `sha256:<64 digits>` or of `name@sha256:<64 digits>`.
+fn exact_digest(wanted: &str) -> Option<Digest> {
+    let text = wanted.rsplit_once('@').map_or(wanted, |(_, digest)| digest);
+    text.parse().ok().or_else(|| Digest::from_hex(text))
+}
+
+fn is_id_prefix(digits: &str) -> bool {
+    (ID_PREFIX_DIGITS_MIN..64).contains(&digits.len())
+        && digits
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// Returns the name most like `wanted`, with the tag compared only where `wanted` has one.
+fn nearest(wanted: &str, names: &[String]) -> Option<String> {
+    const SIMILARITY_MIN: f64 = 0.8;
+    let wanted = wanted.to_ascii_lowercase();
+    let likeness = |name: &String| {
+        let bare = name
+            .rsplit_once(':')
+            .map_or(name.as_str(), |(bare, _)| bare);
+        strsim::jaro_winkler(&wanted, name).max(strsim::jaro_winkler(&wanted, bare))
+    };
+    let best = names
+        .iter()
+        .max_by(|left, right| likeness(left).total_cmp(&likeness(right)))?;
+    (likeness(best) >= SIMILARITY_MIN).then(|| best.clone())
+}
+
+fn make_directory(path: &Path) -> Result<(), StoreError> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    // An image may hold secrets that its owner put there: nobody else reads the store.
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(at("make the directory", path))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+        .map_err(at("make the directory", path))
+}
