@@ -1,6 +1,7 @@
 //! Compiled modules and their instances.
 
 pub mod guest;
+pub mod instrument;
 pub mod memory;
 pub mod stop;
 

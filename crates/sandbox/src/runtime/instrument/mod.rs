@@ -1,0 +1,77 @@
+//! Rewrites a module when it is loaded, so that its running code can be stopped at almost no cost.
+//!
+//! # The check
+//! The rewritten module has one memory more, of one page, that no code of the guest can name. At
+//! every loop header, and at the entry of every function that calls a function of the module or an
+//! unknown one, stands a *check*: a load from that memory whose result is dropped. While nobody
+//! asks, the load costs what a cache hit costs. To stop the guest, the host makes the page
+//! unreadable (`mprotect`); the next load faults, wasmtime turns the fault into a trap, and
+//! [`crate::runtime::interrupt`] knows that it was its own.
+//!
+//! Every path that runs for ever passes a loop header, a call, or the host; hence also a check.
+//!
+//! # Why the checks survive Cranelift
+//! A load that may trap is never removed for being dead or moved out of a loop, but one that repeats an earlier load
+//! of the same address, with no store between, is. So each check of a function loads another byte, and when the bytes
+//! of the page are used up, the rest are atomic loads, which are never merged. Inlining between
+//! functions stays off (`runtime::engine`), or two functions' bytes would meet.
+//!
+//! # What else changes
+//! - `memory.fill` and `memory.copy` run in the host without a check. Those that may be long become calls of functions
+//!   appended to the module, which work in chunks of [`BULK_CHUNK_BYTES`] with a check between.
+//! - The start function is exported instead, as [`START_EXPORT`], and called by the host once the
+//!   page's address is known: `instantiate` itself then runs no code of the guest.
+//! - Custom sections are dropped but for `name`.
+//!
+//! No index changes: all that is added stands last in its index space. Sections are copied as bytes, so
+//! a proposal that this module has never heard of survives as long as `wasmparser` can walk it.
+//!
+//! # Neighbours
+//! `scan` validates and finds the places, `bulk` makes the helper functions, `rewrite` writes the
+//! new module.
+
+mod bulk;
+mod rewrite;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+/// The version of the rewriting: part of the key under which compiled modules are cached, so
+/// it must change whenever the output does.
+pub const VERSION: u32 = 1;
+
+/// The name under which the hidden memory is exported. A guest that exports it itself is refused.
+pub const MEMORY_EXPORT: &str = "minke:interrupt";
+
+/// The name under which the start function is exported, where there was one.
+pub const START_EXPORT: &str = "minke:start";
+
+/// How many bytes a bulk memory operation may touch between two checks: 1 MiB takes 0.1 ms where the
+/// memory is there, 0.5 ms where the pages are yet to be faulted in.
+pub const BULK_CHUNK_BYTES: u32 = 1 << 20;
+
+/// The size of the hidden memory in bytes: one wasm page.
+pub const MEMORY_BYTES: usize = 65_536;
+
+/// Why a module cannot be instrumented.
+#[derive(Debug, thiserror::Error)]
+pub enum InstrumentError {
+    /// The module does not validate.
+    #[error("{}", .0.message())]
+    Invalid(#[from] wasmparser::BinaryReaderError),
+    /// The module exports a name that the runtime needs.
+    #[error("exports the reserved name `{0}`")]
+    ReservedExport(String),
+    /// The module is larger than the format's 32-bit sizes hold.
+    #[error("grows beyond 4 GiB")]
+    TooLarge,
+}
+
+/// Validates `wasm` against `features` and returns it with checks added.
+pub fn instrument(
+    wasm: &[u8],
+    features: wasmparser::WasmFeatures,
+) -> Result<Vec<u8>, InstrumentError> {
+    let scan = scan::scan(wasm, features)?;
+    rewrite::rewrite(wasm, &scan)
+}

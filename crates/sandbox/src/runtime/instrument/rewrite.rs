@@ -1,0 +1,334 @@
+//! Writes the instrumented module: the old one's bytes, with the additions spliced in.
+
+use std::ops::Range;
+
+use wasm_encoder::{Encode, ExportKind, InstructionSink, MemArg, SectionId};
+use wasmparser::{BinaryReader, CodeSectionReader, Parser, Payload};
+
+use super::scan::{Edit, Scan, Site};
+use super::{InstrumentError, MEMORY_BYTES, MEMORY_EXPORT, START_EXPORT};
+
+/// A check of one function: a load from the hidden memory at an offset of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Check {
+    /// Index of the hidden memory.
+    memory: u32,
+    /// Number of the check within its function.
+    number: u32,
+}
+
+impl Check {
+    /// Appends the check as bytes.
+    fn emit(self, out: &mut Vec<u8>) {
+        let mut sink = InstructionSink::new(out);
+        self.emit_instructions(&mut sink);
+    }
+
+    /// Appends the check as instructions.
+    pub(super) fn emit_instructions(self, sink: &mut InstructionSink<'_>) {
+        let at = |offset| MemArg {
+            offset,
+            align: 0,
+            memory_index: self.memory,
+        };
+        sink.i32_const(0);
+        if (self.number as usize) < MEMORY_BYTES {
+            sink.i32_load8_u(at(u64::from(self.number)));
+        } else {
+            sink.i32_atomic_load8_u(at(0));
+        }
+        sink.drop();
+    }
+}
+
+/// Returns `wasm` with the edits of `scan` made.
+pub(super) fn rewrite(wasm: &[u8], scan: &Scan) -> Result<Vec<u8>, InstrumentError> {
+    let mut writer = Writer::new(wasm, scan);
+    for payload in Parser::new(0).parse_all(wasm) {
+        writer.payload(&payload?)?;
+    }
+    if u32::try_from(writer.out.len()).is_err() {
+        return Err(InstrumentError::TooLarge);
+    }
+    Ok(writer.out)
+}
+
+/// How many bytes a check adds at most where the hidden memory has a one-byte index:
+/// to size the output, not a limit.
+const CHECK_BYTES_TYPICAL: usize = 8;
+
+struct Writer<'a> {
+    wasm: &'a [u8],
+    scan: &'a Scan,
+    out: Vec<u8>,
+    /// The edited body of the function at hand; kept for its capacity.
+    body: Vec<u8>,
+    /// The edits not made yet.
+    sites: &'a [Site],
+    is_memory_written: bool,
+    is_export_written: bool,
+}
+
+/// Entries to append to a section.
+#[derive(Default)]
+struct Extra {
+    count: u32,
+    bytes: Vec<u8>,
+}
+
+impl<'a> Writer<'a> {
+    fn new(wasm: &'a [u8], scan: &'a Scan) -> Self {
+        Self {
+            wasm,
+            scan,
+            out: Vec::with_capacity(wasm.len() + scan.sites.len() * CHECK_BYTES_TYPICAL + 256),
+            body: Vec::new(),
+            sites: &scan.sites,
+            is_memory_written: false,
+            is_export_written: false,
+        }
+    }
+
+    fn payload(&mut self, payload: &Payload<'_>) -> Result<(), InstrumentError> {
+        match payload {
+            Payload::Version { range, .. } => self.out.extend(&self.wasm[range.clone()]),
+            Payload::TypeSection(_) => self.extended(payload, &self.helper_types())?,
+            Payload::FunctionSection(_) => self.extended(payload, &self.helper_functions())?,
+            Payload::MemorySection(_) => {
+                self.is_memory_written = true;
+                self.extended(payload, &hidden_memory())?;
+            }
+            Payload::ExportSection(_) => {
+                self.missing_sections(SectionId::Global);
+                self.is_export_written = true;
+                self.extended(payload, &self.hidden_exports())?;
+            }
+            Payload::StartSection { .. } | Payload::CodeSectionEntry(_) => {}
+            Payload::CodeSectionStart { range, .. } => {
+                self.missing_sections(SectionId::Code);
+                self.code(range.clone())?;
+            }
+            Payload::CustomSection(custom) if custom.name() != "name" => {}
+            Payload::End(_) => self.missing_sections(SectionId::Data),
+            other => self.copied(other),
+        }
+        Ok(())
+    }
+
+    /// Copies a section as it is.
+    fn copied(&mut self, payload: &Payload<'_>) {
+        let Some((id, range)) = payload.as_section() else {
+            return;
+        };
+        if let Some(next) = section_id(id) {
+            self.missing_sections(next);
+        }
+        let section = self.begin_section(id);
+        self.out.extend(&self.wasm[range]);
+        self.end_section(section);
+    }
+
+    /// Copies a section that is a vector, with entries appended.
+    fn extended(&mut self, payload: &Payload<'_>, extra: &Extra) -> Result<(), InstrumentError> {
+        let (id, range) = payload
+            .as_section()
+            .expect("the caller matched a section with entries");
+        let mut reader = BinaryReader::new(&self.wasm[range.clone()], range.start);
+        let count = reader.read_var_u32()?;
+        let section = self.begin_section(id);
+        (count + extra.count).encode(&mut self.out);
+        self.out
+            .extend(&self.wasm[reader.original_position()..range.end]);
+        self.out.extend(&extra.bytes);
+        self.end_section(section);
+        Ok(())
+    }
+
+    /// Writes the sections of ours that the module has not, if `next` must come after them.
+    fn missing_sections(&mut self, next: SectionId) {
+        if !self.is_memory_written && is_after(next, SectionId::Memory) {
+            self.is_memory_written = true;
+            self.own_section(SectionId::Memory, &hidden_memory());
+        }
+        if !self.is_export_written && is_after(next, SectionId::Export) {
+            self.is_export_written = true;
+            self.own_section(SectionId::Export, &self.hidden_exports());
+        }
+    }
+
+    fn own_section(&mut self, id: SectionId, entries: &Extra) {
+        let section = self.begin_section(id.into());
+        entries.count.encode(&mut self.out);
+        self.out.extend(&entries.bytes);
+        self.end_section(section);
+    }
+
+    /// Writes a section's id and room for its size; returns where the size stands.
+    fn begin_section(&mut self, id: u8) -> usize {
+        self.out.push(id);
+        self.out.extend([0; SIZE_BYTES]);
+        self.out.len()
+    }
+
+    /// Fills in the size of the section whose contents begin at `start`.
+    fn end_section(&mut self, start: usize) {
+        let size = u32::try_from(self.out.len() - start).unwrap_or(u32::MAX);
+        self.out[start - SIZE_BYTES..start].copy_from_slice(&padded(size));
+    }
+
+    fn helper_types(&self) -> Extra {
+        let mut extra = Extra::default();
+        for bulk in &self.scan.bulk {
+            extra.count += 1;
+            // A function type: 0x60, parameters, results.
+            extra.bytes.push(0x60);
+            bulk.parameters(&self.scan.memories)
+                .as_slice()
+                .encode(&mut extra.bytes);
+            extra.bytes.push(0);
+        }
+        extra
+    }
+
+    fn helper_functions(&self) -> Extra {
+        let mut extra = Extra::default();
+        for _ in &self.scan.bulk {
+            (self.scan.types_count + extra.count).encode(&mut extra.bytes);
+            extra.count += 1;
+        }
+        extra
+    }
+
+    fn hidden_memory_index(&self) -> u32 {
+        u32::try_from(self.scan.memories.len()).expect("validated: at most 100 memories")
+    }
+
+    fn hidden_exports(&self) -> Extra {
+        let mut extra = Extra::default();
+        let mut add = |name: &str, kind: ExportKind, index: u32| {
+            extra.count += 1;
+            name.encode(&mut extra.bytes);
+            kind.encode(&mut extra.bytes);
+            index.encode(&mut extra.bytes);
+        };
+        add(
+            MEMORY_EXPORT,
+            ExportKind::Memory,
+            self.hidden_memory_index(),
+        );
+        if let Some(start) = self.scan.start {
+            add(START_EXPORT, ExportKind::Func, start);
+        }
+        extra
+    }
+
+    fn code(&mut self, range: Range<usize>) -> Result<(), InstrumentError> {
+        let reader = BinaryReader::new(&self.wasm[range.clone()], range.start);
+        let functions = CodeSectionReader::new(reader)?;
+        let section = self.begin_section(SectionId::Code.into());
+        let helpers = u32::try_from(self.scan.bulk.len()).expect("at most one per pair of memories");
+        (functions.count() + helpers).encode(&mut self.out);
+        for function in functions {
+            self.function(function?.range());
+        }
+        for bulk in &self.scan.bulk {
+            let check = Check {
+                memory: self.hidden_memory_index(),
+                number: 0,
+            };
+            bulk.body(&self.scan.memories, check)
+                .as_slice()
+                .encode(&mut self.out);
+        }
+        self.end_section(section);
+        Ok(())
+    }
+
+    /// Writes the body that stands at `range`, edited.
+    fn function(&mut self, range: Range<usize>) {
+        let mine = self
+            .sites
+            .partition_point(|site| (site.offset as usize) < range.end);
+        let (sites, rest) = self.sites.split_at(mine);
+        self.sites = rest;
+        self.body.clear();
+        let mut copied_to = range.start;
+        let mut number = 0;
+        for site in sites {
+            let offset = site.offset as usize;
+            self.body.extend(&self.wasm[copied_to..offset]);
+            copied_to = offset;
+            match site.edit {
+                Edit::Check => {
+                    let memory = self.hidden_memory_index();
+                    Check { memory, number }.emit(&mut self.body);
+                    number += 1;
+                }
+                Edit::Bulk { helper, length } => {
+                    let function = self.scan.functions_count + u32::from(helper);
+                    InstructionSink::new(&mut self.body).call(function);
+                    copied_to += usize::from(length);
+                }
+            }
+        }
+        self.body.extend(&self.wasm[copied_to..range.end]);
+        self.body.len().encode(&mut self.out);
+        self.out.extend(&self.body);
+    }
+}
+
+/// Bytes of a section's size: a LEB128 number padded to what any 32-bit number takes, so that
+/// it can be filled in when the contents are written.
+const SIZE_BYTES: usize = 5;
+
+fn padded(mut size: u32) -> [u8; SIZE_BYTES] {
+    std::array::from_fn(|index| {
+        let more = if index + 1 < SIZE_BYTES { 0x80 } else { 0 };
+        let byte = (size & 0x7f) as u8 | more;
+        size >>= 7;
+        byte
+    })
+}
+
+fn hidden_memory() -> Extra {
+    let page = wasm_encoder::MemoryType {
+        minimum: 1,
+        maximum: Some(1),
+        memory64: false,
+        shared: false,
+        page_size_log2: None,
+    };
+    let mut extra = Extra {
+        count: 1,
+        ..Extra::default()
+    };
+    page.encode(&mut extra.bytes);
+    extra
+}
+
+/// Sections in the order in which a module has them.
+///
+/// Spec: WebAssembly 3.0, "Modules" of the binary format.
+const ORDER: [SectionId; 12] = [
+    SectionId::Type,
+    SectionId::Import,
+    SectionId::Function,
+    SectionId::Table,
+    SectionId::Memory,
+    SectionId::Tag,
+    SectionId::Global,
+    SectionId::Export,
+    SectionId::Element,
+    SectionId::DataCount,
+    SectionId::Code,
+    SectionId::Data,
+];
+
+fn section_id(id: u8) -> Option<SectionId> {
+    ORDER.into_iter().find(|known| u8::from(*known) == id)
+}
+
+fn is_after(section: SectionId, other: SectionId) -> bool {
+    let rank = |id: SectionId| ORDER.iter().position(|known| u8::from(*known) == u8::from(id));
+    rank(section) > rank(other)
+}

@@ -1,0 +1,215 @@
+//! Validates a module and finds the places where it needs a check.
+
+use wasmparser::types::Types;
+use wasmparser::{
+    FuncValidatorAllocations, FunctionBody, MemoryType, Operator, Parser, Payload, TypeRef,
+    ValidPayload, Validator, WasmFeatures,
+};
+
+use super::bulk::Bulk;
+use super::{BULK_CHUNK_BYTES, InstrumentError, MEMORY_EXPORT, START_EXPORT};
+
+/// What the rewriting needs to know of a module.
+pub(super) struct Scan {
+    /// Types defined in the type section.
+    pub(super) types_count: u32,
+    /// Functions, imported and defined.
+    pub(super) functions_count: u32,
+    /// Memories, imported and defined.
+    pub(super) memories: Vec<MemoryType>,
+    /// The start function.
+    pub(super) start: Option<u32>,
+    /// The bulk operations to replace, each once; their order is that of the helper functions.
+    pub(super) bulk: Vec<Bulk>,
+    /// All places, in the order of their offsets.
+    pub(super) sites: Vec<Site>,
+}
+
+/// A place in the code section.
+#[derive(Clone, Copy)]
+pub(super) struct Site {
+    /// Where, from the beginning of the module.
+    pub(super) offset: u32,
+    /// What to do there.
+    pub(super) edit: Edit,
+}
+
+/// What to do at a [`Site`].
+#[derive(Clone, Copy)]
+pub(super) enum Edit {
+    /// Insert a check.
+    Check,
+    /// Replace the operator of `length` bytes by a call of helper number `helper`.
+    Bulk {
+        /// Index into [`Scan::bulk`].
+        helper: u16,
+        /// Bytes of the operator that is replaced.
+        length: u16,
+    },
+}
+
+/// Validates `wasm` and finds its places.
+pub(super) fn scan(wasm: &[u8], features: WasmFeatures) -> Result<Scan, InstrumentError> {
+    if u32::try_from(wasm.len()).is_err() {
+        return Err(InstrumentError::TooLarge);
+    }
+    let mut scanner = Scanner::default();
+    let mut validator = Validator::new_with_features(features);
+    let mut allocations = FuncValidatorAllocations::default();
+    let mut parser = Parser::new(0);
+    parser.set_features(features);
+    for payload in parser.parse_all(wasm) {
+        let payload = payload?;
+        match validator.payload(&payload)? {
+            ValidPayload::Func(function, body) => {
+                let mut function = function.into_validator(std::mem::take(&mut allocations));
+                function.validate(&body)?;
+                allocations = function.into_allocations();
+                scanner.function(&body)?;
+            }
+            ValidPayload::End(types) => return Ok(scanner.finish(&types)),
+            ValidPayload::Ok | ValidPayload::Parser(_) => scanner.section(&payload)?,
+        }
+    }
+    unreachable!("the parser ends with `End` or an error")
+}
+
+#[derive(Default)]
+struct Scanner {
+    functions_imported: u32,
+    start: Option<u32>,
+    bulk: Vec<Bulk>,
+    sites: Vec<Site>,
+}
+
+impl Scanner {
+    fn section(&mut self, payload: &Payload<'_>) -> Result<(), InstrumentError> {
+        match payload {
+            Payload::ImportSection(imports) => {
+                for import in imports.clone().into_imports() {
+                    if matches!(import?.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
+                        self.functions_imported += 1;
+                    }
+                }
+            }
+            Payload::ExportSection(exports) => {
+                for export in exports.clone() {
+                    let name = export?.name;
+                    if name == MEMORY_EXPORT || name == START_EXPORT {
+                        return Err(InstrumentError::ReservedExport(name.to_owned()));
+                    }
+                }
+            }
+            Payload::StartSection { func, .. } => self.start = Some(*func),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn finish(self, types: &Types) -> Scan {
+        let types = types.as_ref();
+        Scan {
+            types_count: types.core_type_count_in_module(),
+            functions_count: types.function_count(),
+            memories: (0..types.memory_count())
+                .map(|index| types.memory_at(index))
+                .collect(),
+            start: self.start,
+            bulk: self.bulk,
+            sites: self.sites,
+        }
+    }
+
+    /// Finds the places of one function.
+    fn function(&mut self, body: &FunctionBody<'_>) -> Result<(), InstrumentError> {
+        let mut reader = body.get_operators_reader()?;
+        let entry = Site::check(reader.original_position());
+        let first = self.sites.len();
+        let mut has_calls = false;
+        let mut constant = None;
+        while !reader.eof() {
+            let start = reader.original_position();
+            let operator = reader.read()?;
+            let end = reader.original_position();
+            match operator {
+                Operator::Loop { .. } => self.sites.push(Site::check(end)),
+                _ if self.may_recurse(&operator) => has_calls = true,
+                _ => self.bulk_operator(&operator, constant, start, end),
+            }
+            constant = constant_of(&operator);
+        }
+        if has_calls {
+            self.sites.insert(first, entry);
+        }
+        Ok(())
+    }
+
+    /// Returns whether `operator` calls what may call the function it stands in. An imported function
+    /// does not: the host calls none on its own, and checks for interruption when it returns.
+    fn may_recurse(&self, operator: &Operator<'_>) -> bool {
+        match operator {
+            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                *function_index >= self.functions_imported
+            }
+            Operator::CallIndirect { .. }
+            | Operator::ReturnCallIndirect { .. }
+            | Operator::CallRef { .. }
+            | Operator::ReturnCallRef { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Marks a bulk memory operation, unless its length is the `constant` before it and short.
+    fn bulk_operator(
+        &mut self,
+        operator: &Operator<'_>,
+        constant: Option<u64>,
+        start: usize,
+        end: usize,
+    ) {
+        let bulk = match *operator {
+            Operator::MemoryFill { mem } => Bulk::Fill { memory: mem },
+            Operator::MemoryCopy { dst_mem, src_mem } => Bulk::Copy {
+                destination: dst_mem,
+                source: src_mem,
+            },
+            _ => return,
+        };
+        if constant.is_some_and(|length| length <= u64::from(BULK_CHUNK_BYTES)) {
+            return;
+        }
+        let known = self.bulk.iter().position(|other| *other == bulk);
+        let helper = known.unwrap_or_else(|| {
+            self.bulk.push(bulk);
+            self.bulk.len() - 1
+        });
+        self.sites.push(Site {
+            offset: offset(start),
+            edit: Edit::Bulk {
+                helper: u16::try_from(helper).expect("a module has at most 100 memories"),
+                length: u16::try_from(end - start).expect("the operator is at most 12 bytes long"),
+            },
+        });
+    }
+}
+
+impl Site {
+    fn check(at: usize) -> Self {
+        Self {
+            offset: offset(at),
+            edit: Edit::Check,
+        }
+    }
+}
+
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).expect("the length of the module was compared with u32::MAX")
+}
+
+fn constant_of(operator: &Operator<'_>) -> Option<u64> {
+    match *operator {
+        Operator::I32Const { value } => Some(u64::from(value.cast_unsigned())),
+        Operator::I64Const { value } => Some(value.cast_unsigned()),
+        _ => None,
+    }
+}
