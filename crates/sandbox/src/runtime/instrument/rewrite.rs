@@ -226,7 +226,8 @@ impl<'a> Writer<'a> {
         let reader = BinaryReader::new(&self.wasm[range.clone()], range.start);
         let functions = CodeSectionReader::new(reader)?;
         let section = self.begin_section(SectionId::Code.into());
-        let helpers = u32::try_from(self.scan.bulk.len()).expect("at most one per pair of memories");
+        let helpers =
+            u32::try_from(self.scan.bulk.len()).expect("at most one per pair of memories");
         (functions.count() + helpers).encode(&mut self.out);
         for function in functions {
             self.function(function?.range());
@@ -329,6 +330,10 @@ fn section_id(id: u8) -> Option<SectionId> {
 }
 
 fn is_after(section: SectionId, other: SectionId) -> bool {
-    let rank = |id: SectionId| ORDER.iter().position(|known| u8::from(*known) == u8::from(id));
+    let rank = |id: SectionId| {
+        ORDER
+            .iter()
+            .position(|known| u8::from(*known) == u8::from(id))
+    };
     rank(section) > rank(other)
 }

@@ -22,14 +22,18 @@ fn rewritten(wat: &str) -> Vec<u8> {
 /// Returns, for each function, how many loads from memory number `hidden` it has.
 fn checks(output: &[u8], hidden: u32) -> Vec<usize> {
     let is_check = |operator: &Operator<'_>| match operator {
-        Operator::I32Load8U { memarg } | Operator::I32AtomicLoad8U { memarg } => memarg.memory == hidden,
+        Operator::I32Load8U { memarg } | Operator::I32AtomicLoad8U { memarg } => {
+            memarg.memory == hidden
+        }
         _ => false,
     };
     let mut counts = Vec::new();
     for payload in Parser::new(0).parse_all(output) {
         if let Payload::CodeSectionEntry(body) = payload.unwrap() {
             let operators = body.get_operators_reader().unwrap();
-            let found = operators.into_iter().filter(|op| is_check(op.as_ref().unwrap()));
+            let found = operators
+                .into_iter()
+                .filter(|op| is_check(op.as_ref().unwrap()));
             counts.push(found.count());
         }
     }
@@ -40,7 +44,11 @@ fn exports(output: &[u8]) -> Vec<String> {
     let mut names = Vec::new();
     for payload in Parser::new(0).parse_all(output) {
         if let Payload::ExportSection(section) = payload.unwrap() {
-            names.extend(section.into_iter().map(|export| export.unwrap().name.to_owned()));
+            names.extend(
+                section
+                    .into_iter()
+                    .map(|export| export.unwrap().name.to_owned()),
+            );
         }
     }
     names
@@ -93,7 +101,8 @@ fn reserved_exports_are_refused() {
 
 #[test]
 fn code_that_names_the_hidden_memory_does_not_validate() {
-    let wasm = wat::parse_str("(module (memory 1) (func (drop (i32.load 1 (i32.const 0)))))").unwrap();
+    let wasm =
+        wat::parse_str("(module (memory 1) (func (drop (i32.load 1 (i32.const 0)))))").unwrap();
     let error = instrument(&wasm, features()).unwrap_err();
     assert!(matches!(error, InstrumentError::Invalid(_)), "{error}");
 }
