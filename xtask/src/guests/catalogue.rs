@@ -25,7 +25,43 @@ const C: &str = "c";
 const PUBLISHED: &str = "published";
 
 /// C programs of `guests/c`, and what they are compiled to.
-const C_PROGRAMS: &[CProgram] = &[];
+const C_PROGRAMS: &[CProgram] = &[
+    CProgram {
+        source: "files.c",
+        flags: &[],
+        standalone: false,
+    },
+    CProgram {
+        source: "jumps.c",
+        flags: &[],
+        standalone: true,
+    },
+    CProgram {
+        source: "exceptions.cpp",
+        flags: &["-fexceptions"],
+        standalone: true,
+    },
+    CProgram {
+        source: "growth.c",
+        flags: &["-sALLOW_MEMORY_GROWTH"],
+        standalone: true,
+    },
+    CProgram {
+        source: "times.c",
+        flags: &[],
+        standalone: true,
+    },
+    CProgram {
+        source: "process.c",
+        flags: &[],
+        standalone: true,
+    },
+    CProgram {
+        source: "sockets.c",
+        flags: &[],
+        standalone: false,
+    },
+];
 
 struct CProgram {
     /// The source's file name.
@@ -140,7 +176,13 @@ fn rust_programs() -> Vec<Unit> {
             .collect()
     };
     vec![
-        rust_unit("rust", RUST, "lean", Target::Wasip1, wasm(&["hello"])),
+        rust_unit(
+            "rust",
+            RUST,
+            "lean",
+            Target::Wasip1,
+            wasm(&["hello", "wild", "net", "bench-loop", "kernels"]),
+        ),
         // With lines, for the backtraces that the tests read.
         rust_unit("probe", RUST, "release", Target::Wasip1, wasm(&["probe"])),
     ]
@@ -220,7 +262,9 @@ fn c_programs(program: &CProgram) -> Vec<Unit> {
     let unit = |file: String, flags: &[&'static str]| Unit {
         name: format!("c-{file}"),
         group: C,
-        inputs: vec![Path::new("guests/c").join(program.source)],
+        inputs: ["check.h", program.source]
+            .map(|file| Path::new("guests/c").join(file))
+            .to_vec(),
         recipe: Recipe::C(CBuild {
             compiler,
             source: Path::new("guests/c").join(program.source),
