@@ -5,7 +5,7 @@
 //! from which linking, the error for a missing import and `docs/compat/` come. No personality
 //! knows another.
 
-use wasmtime::{ExternType, ImportType, Instance, Linker, Store};
+use wasmtime::{ExternType, FuncType, ImportType, Instance, Linker, Store, ValType};
 
 use crate::runtime::Guest;
 
@@ -25,6 +25,8 @@ pub enum Support {
 /// A function that guests import. Declared once, in its personality's table.
 pub struct HostCall {
     pub name: &'static str,
+    /// As [`signature_of`] writes it: `(i32, i64) -> i32`. Rows of one name differ in it, and the import's type chooses.
+    pub signature: &'static str,
     pub support: Support,
     /// Defines the function under a module's and an import's name (which differ from the table's in minified modules).
     pub define: fn(&mut Linker<Guest>, module: &str, name: &str) -> wasmtime::Result<()>,
@@ -72,13 +74,33 @@ pub async fn enter(
     }
 }
 
-/// Returns the call of a table that an import asks for.
+/// Returns the call of a table that an import asks for: of that name and signature, or else the first
+/// of that name, so that the type error that follows names what it should have been.
 pub fn find<'t>(
     table: &'t [HostCall],
     import: &ImportType<'_>,
     name: &str,
 ) -> Option<&'t HostCall> {
-    matches!(import.ty(), ExternType::Func(_))
-        .then(|| table.iter().find(|call| call.name == name))
-        .flatten()
+    let ExternType::Func(function) = import.ty() else {
+        return None;
+    };
+    let signature = signature_of(&function);
+    let mut named = table.iter().filter(|call| call.name == name);
+    let first = named.clone().next();
+    named.find(|call| call.signature == signature).or(first)
+}
+
+/// Writes a function's type as the tables do: `(i32, i64) -> i32`, and `(i32)` for one without results.
+pub fn signature_of(function: &FuncType) -> String {
+    let join = |types: &mut dyn Iterator<Item = ValType>| {
+        types
+            .map(|ty| ty.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let params = join(&mut function.params());
+    match function.results().len() {
+        0 => format!("({params})"),
+        _ => format!("({params}) -> {}", join(&mut function.results())),
+    }
 }

@@ -19,8 +19,18 @@ impl State {
 
 /// Defines an import if it is one of WASI's.
 pub fn link_import(
+    linker: &mut Linker<Guest>,
+    import: &ImportType<'_>,
+) -> wasmtime::Result<Linked> {
+    link_as(linker, import, import.module(), import.name())
+}
+
+/// Defines an import whose module and name were minified, by the names that it had before.
+pub fn link_as(
     _linker: &mut Linker<Guest>,
     _import: &ImportType<'_>,
+    _module: &str,
+    _name: &str,
 ) -> wasmtime::Result<Linked> {
     Ok(Linked::NotMine)
 }
