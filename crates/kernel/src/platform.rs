@@ -7,6 +7,9 @@ use std::task::Waker;
 use minke_abi::Result;
 use minke_abi::linux::PollEvents;
 
+use crate::net::Shutdown;
+use crate::stream::Consume;
+
 /// Nanoseconds, of a clock or of a duration.
 pub type Nanoseconds = u64;
 
@@ -45,14 +48,22 @@ pub enum Transport {
     Udp,
 }
 
+/// Address family of an Internet socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    V4,
+    V6,
+}
+
 /// The host's network, as far as the container's policy lets it through.
 pub trait HostNetwork: Send + Sync {
     /// Makes an unbound host socket for outgoing traffic (or any, in host mode).
-    fn socket(&self, transport: Transport, ipv6: bool) -> Result<Arc<dyn HostSocket>>;
+    fn socket(&self, transport: Transport, family: Family) -> Result<Arc<dyn HostSocket>>;
 
-    /// Returns the host socket that was bound when the container started because `guest_port`
-    /// is published: listening for TCP, bound for UDP. Each is handed out to one guest socket at a time.
-    fn published(&self, transport: Transport, guest_port: u16) -> Option<Arc<dyn HostSocket>>;
+    /// Returns the host sockets that were bound when the container started because `guest_port`
+    /// is published: listening for TCP, bound for UDP. A guest that closes its socket and listens
+    /// again gets the same ones; two that share a port (`SO_REUSEPORT`) take turns on them.
+    fn published(&self, transport: Transport, guest_port: u16) -> Vec<Arc<dyn HostSocket>>;
 
     /// Starts to resolve a host name; the look-up is polled like a file.
     fn resolve(&self, name: &str) -> Arc<dyn HostLookup>;
@@ -64,23 +75,37 @@ pub trait HostLookup: Send + Sync {
     fn poll(&self, waker: &Waker) -> Result<Vec<IpAddr>>;
 }
 
-/// A non-blocking socket of the host. Errors are the host's; `EAGAIN` means wait with [`HostSocket::poll`].
+/// What [`HostSocket::receive`] gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostReceived {
+    /// Bytes put into the buffer.
+    pub count: usize,
+    /// Whole length of a datagram; equals `count` unless it was cut.
+    pub datagram_bytes: usize,
+    /// The sender, where the transport knows one.
+    pub from: Option<SocketAddr>,
+}
+
+/// A non-blocking socket of the host. Errors are the host's; `EAGAIN` means wait with [`HostSocket::register`].
 pub trait HostSocket: Send + Sync {
     fn bind(&self, address: SocketAddr) -> Result<()>;
-    fn listen(&self, backlog: i32) -> Result<()>;
+    fn listen(&self, backlog: u32) -> Result<()>;
     fn connect(&self, address: SocketAddr) -> Result<()>;
     fn accept(&self) -> Result<(Arc<dyn HostSocket>, SocketAddr)>;
-    /// Receives bytes, and the sender where the transport knows one. `peek` leaves them queued.
-    fn receive(&self, buffer: &mut [u8], peek: bool) -> Result<(usize, Option<SocketAddr>)>;
+    fn receive(&self, buffer: &mut [u8], consume: Consume) -> Result<HostReceived>;
     fn send(&self, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize>;
-    fn shutdown(&self, read: bool, write: bool) -> Result<()>;
+    fn shutdown(&self, how: Shutdown) -> Result<()>;
     fn local_address(&self) -> Result<SocketAddr>;
     fn peer_address(&self) -> Result<SocketAddr>;
     /// Takes the pending error (`SO_ERROR`).
     fn take_error(&self) -> Result<()>;
     fn set_option(&self, option: SocketOption) -> Result<()>;
-    /// Returns what of `interest` holds now, plus `ERR` and `HUP`; registers `waker` for changes when given.
-    fn poll(&self, interest: PollEvents, waker: Option<&Waker>) -> PollEvents;
+    /// Bytes that wait to be received (`FIONREAD`).
+    fn readable_bytes(&self) -> Result<usize>;
+    /// Returns what of `interest` holds now, plus `ERR` and `HUP`.
+    fn poll(&self, interest: PollEvents) -> PollEvents;
+    /// Wakes `waker` when something of `interest` may have changed.
+    fn register(&self, interest: PollEvents, waker: &Waker);
 }
 
 /// A socket option that reaches the host; others are kept by the kernel alone.
@@ -90,10 +115,16 @@ pub enum SocketOption {
     ReusePort(bool),
     NoDelay(bool),
     KeepAlive(bool),
+    /// Seconds without traffic before the first probe.
+    KeepAliveIdle(u32),
+    /// Seconds between probes.
+    KeepAliveInterval(u32),
+    KeepAliveProbes(u32),
     Broadcast(bool),
     SendBufferBytes(u32),
     ReceiveBufferBytes(u32),
     IpV6Only(bool),
-    /// Seconds, or `None` to close at once in the background.
+    HopLimit(u8),
+    /// Seconds to wait for unsent data in `close`, or `None` not to.
     Linger(Option<u16>),
 }

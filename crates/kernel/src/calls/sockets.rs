@@ -1,107 +1,235 @@
 //! Socket calls.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use minke_abi::linux::OpenFlags;
+use minke_abi::linux::{FileType, OpenFlags, PollEvents};
 use minke_abi::{Errno, Result};
 
-use crate::descriptor::Fd;
-use crate::net::{MessageFlags, Received, Shutdown, SocketAddress};
-use crate::task::Task;
+use crate::anonymous::AnonymousInode;
+use crate::descriptor::{Fd, FileDescription};
+use crate::file::File;
+use crate::net::options::{SO_RCVTIMEO, SO_SNDTIMEO};
+use crate::net::{MessageFlags, Received, Shutdown, Socket, SocketAddress};
+use crate::task::{Deadline, Patience, Task};
 
 impl Task {
     /// Makes a socket. `domain` is `AF_*`, `kind` `SOCK_*` without flags; flags: `O_NONBLOCK`, `O_CLOEXEC`.
     pub fn socket(&self, domain: u16, kind: u32, protocol: i32, flags: OpenFlags) -> Result<Fd> {
-        let _ = (domain, kind, protocol, flags);
-        Err(Errno::ENOSYS)
+        self.process.fds.check_room()?;
+        let inode = AnonymousInode::of(self, FileType::Socket);
+        let network = &self.process.kernel.network;
+        let file = network.socket(domain, kind, protocol, inode)?;
+        self.insert_socket(file, flags)
     }
 
     /// Makes two connected Unix sockets.
     pub fn socket_pair(&self, domain: u16, kind: u32, flags: OpenFlags) -> Result<(Fd, Fd)> {
         let _ = (domain, kind, flags);
-        Err(Errno::ENOSYS)
+        Err(Errno::EOPNOTSUPP)
     }
 
     /// Binds a socket; a Unix path makes a socket file.
     pub fn bind(&self, fd: Fd, address: &SocketAddress) -> Result<()> {
-        let _ = (fd, address);
-        Err(Errno::ENOSYS)
+        socket_of(&*self.process.fds.get(fd)?)?.bind(address)
     }
 
     /// Makes a socket take connections.
     pub fn listen(&self, fd: Fd, backlog: u32) -> Result<()> {
-        let _ = (fd, backlog);
-        Err(Errno::ENOSYS)
+        socket_of(&*self.process.fds.get(fd)?)?.listen(backlog)
     }
 
     /// Takes a connection, waiting for one. Flags are those of the new descriptor.
     pub async fn accept(&self, fd: Fd, flags: OpenFlags) -> Result<(Fd, SocketAddress)> {
-        let _ = (fd, flags);
-        Err(Errno::ENOSYS)
+        let description = self.process.fds.get(fd)?;
+        let socket = socket_of(&description)?;
+        self.process.fds.check_room()?;
+        let patience = self.patience(&description, socket, SO_RCVTIMEO);
+        let register = |waker: &_| socket.register(PollEvents::IN, waker);
+        let accepted = self.try_until(patience, register, || socket.accept());
+        let (file, peer) = accepted.await?;
+        Ok((self.insert_socket(file, flags)?, peer))
     }
 
     /// Connects, waiting for the end unless the socket is non-blocking (`EINPROGRESS`).
     pub async fn connect(&self, fd: Fd, address: &SocketAddress) -> Result<()> {
-        let _ = (fd, address);
-        Err(Errno::ENOSYS)
+        let description = self.process.fds.get(fd)?;
+        let socket = socket_of(&description)?;
+        match (
+            socket.connect(address),
+            self.patience(&description, socket, SO_SNDTIMEO),
+        ) {
+            (Err(Errno::EINPROGRESS), Patience::Until(deadline)) => {
+                self.wait_connected(socket, deadline).await
+            }
+            (done, _) => done,
+        }
+    }
+
+    /// Waits until a connection that is under way has come about or failed; `EINPROGRESS` when the deadline passes first.
+    async fn wait_connected(&self, socket: &dyn Socket, deadline: Deadline) -> Result<()> {
+        let connected = self.wait_for(deadline, |cx| {
+            socket.register(PollEvents::OUT, cx.waker());
+            let ready = socket.poll(PollEvents::OUT, None);
+            (!ready.is_empty()).then(|| socket.take_error())
+        });
+        connected.await.unwrap_or(Err(Errno::EINPROGRESS))
     }
 
     /// Sends, waiting for room. `with_bytes` hands the guest's bytes to the given action, once per try.
+    ///
+    /// A blocking send on a stream returns when all bytes are taken, or with the count of
+    /// those that were before an error, a time-out or the end of the process. Linux: net/ipv4/tcp.c tcp_sendmsg_locked().
     pub async fn send_with(
         &self,
         fd: Fd,
         to: Option<&SocketAddress>,
         flags: MessageFlags,
-        with_bytes: impl FnMut(&mut dyn FnMut(&[u8]) -> Result<usize>) -> Result<usize>,
+        mut with_bytes: impl FnMut(&mut dyn FnMut(&[u8]) -> Result<usize>) -> Result<usize>,
     ) -> Result<usize> {
-        let _ = (fd, to, flags, with_bytes);
-        Err(Errno::ENOSYS)
+        let description = self.process.fds.get(fd)?;
+        let socket = socket_of(&description)?;
+        let patience = self.patience_for(&description, socket, flags, SO_SNDTIMEO);
+        let mut sent = 0;
+        loop {
+            let mut left = 0;
+            let attempt = || {
+                with_bytes(&mut |bytes| {
+                    let rest = bytes.get(sent..).unwrap_or_default();
+                    let count = socket.send(rest, to, flags)?;
+                    left = rest.len() - count;
+                    Ok(count)
+                })
+            };
+            let register = |waker: &_| socket.register_send(to, waker);
+            match self.try_until(patience, register, attempt).await {
+                Ok(count) => sent += count,
+                Err(_) if sent > 0 => return Ok(sent),
+                Err(error) => return Err(error),
+            }
+            if left == 0 || patience == Patience::None {
+                return Ok(sent);
+            }
+        }
     }
 
     /// Receives, waiting for data. `with_buffer` hands the guest's buffer to the given action, once per try.
+    ///
+    /// With `MSG_WAITALL` a blocking stream returns when the buffer is full or the stream ends.
     pub async fn receive_with(
         &self,
         fd: Fd,
         flags: MessageFlags,
-        with_buffer: impl FnMut(&mut dyn FnMut(&mut [u8]) -> Result<Received>) -> Result<Received>,
+        mut with_buffer: impl FnMut(&mut dyn FnMut(&mut [u8]) -> Result<Received>) -> Result<Received>,
     ) -> Result<Received> {
-        let _ = (fd, flags, with_buffer);
-        Err(Errno::ENOSYS)
+        let description = self.process.fds.get(fd)?;
+        let socket = socket_of(&description)?;
+        let patience = self.patience_for(&description, socket, flags, SO_RCVTIMEO);
+        let wants_all =
+            flags.contains(MessageFlags::WAITALL) && !flags.contains(MessageFlags::PEEK);
+        let mut count = 0;
+        loop {
+            let mut left = 0;
+            let attempt = || {
+                with_buffer(&mut |buffer| {
+                    let rest = buffer.get_mut(count..).unwrap_or_default();
+                    let received = socket.receive(rest, flags)?;
+                    left = rest.len() - received.count;
+                    Ok(received)
+                })
+            };
+            let register = |waker: &_| socket.register(PollEvents::IN, waker);
+            let received = match self.try_until(patience, register, attempt).await {
+                Ok(received) => received,
+                Err(_) if count > 0 => return Ok(Received::of_stream(count)),
+                Err(error) => return Err(error),
+            };
+            let is_done = left == 0 || received.count == 0 || received.from.is_some();
+            if !wants_all || (is_done && count == 0) || patience == Patience::None {
+                return Ok(received);
+            }
+            count += received.count;
+            if is_done {
+                return Ok(Received::of_stream(count));
+            }
+        }
     }
 
     /// Ends one or both directions of a connection.
     pub fn shutdown(&self, fd: Fd, how: Shutdown) -> Result<()> {
-        let _ = (fd, how);
-        Err(Errno::ENOSYS)
+        socket_of(&*self.process.fds.get(fd)?)?.shutdown(how)
     }
 
     /// Returns a socket's own address.
     pub fn socket_name(&self, fd: Fd) -> Result<SocketAddress> {
-        let _ = fd;
-        Err(Errno::ENOSYS)
+        socket_of(&*self.process.fds.get(fd)?)?.local_address()
     }
 
     /// Returns the address of a socket's peer.
     pub fn peer_name(&self, fd: Fd) -> Result<SocketAddress> {
-        let _ = fd;
-        Err(Errno::ENOSYS)
+        socket_of(&*self.process.fds.get(fd)?)?.peer_address()
     }
 
     /// Sets a socket option, Linux's numbers and layout.
     pub fn set_socket_option(&self, fd: Fd, level: i32, name: i32, value: &[u8]) -> Result<()> {
-        let _ = (fd, level, name, value);
-        Err(Errno::ENOSYS)
+        socket_of(&*self.process.fds.get(fd)?)?.set_option(level, name, value)
     }
 
     /// Returns a socket option's value, Linux's numbers and layout.
     pub fn socket_option(&self, fd: Fd, level: i32, name: i32) -> Result<Vec<u8>> {
-        let _ = (fd, level, name);
-        Err(Errno::ENOSYS)
+        socket_of(&*self.process.fds.get(fd)?)?.option(level, name)
     }
 
     /// Resolves a host name: numbers, `localhost`, the container's own name, `/etc/hosts`, then the host's resolver.
     pub async fn resolve_host(&self, name: &str) -> Result<Vec<IpAddr>> {
         let _ = name;
-        Err(Errno::ENOSYS)
+        Err(Errno::ENOENT)
     }
+
+    fn insert_socket(&self, file: Arc<dyn File>, flags: OpenFlags) -> Result<Fd> {
+        let status = OpenFlags::RDWR | (flags & OpenFlags::NONBLOCK);
+        let description = FileDescription::new(file, None, status);
+        self.process
+            .fds
+            .insert(description, flags.contains(OpenFlags::CLOEXEC))
+    }
+
+    /// How long a call on a socket waits, after `O_NONBLOCK` and a time-out option.
+    fn patience(
+        &self,
+        description: &FileDescription,
+        socket: &dyn Socket,
+        timeout_option: i32,
+    ) -> Patience {
+        if description.is_nonblocking() {
+            return Patience::None;
+        }
+        let deadline = match socket.options().timeout(timeout_option) {
+            None => Deadline::Never,
+            Some(timeout) => {
+                let now = self.process.kernel.clock.monotonic();
+                Deadline::At(now.saturating_add(timeout))
+            }
+        };
+        Patience::Until(deadline)
+    }
+
+    /// How long a transfer waits; `MSG_DONTWAIT` is for one call what `O_NONBLOCK` is for all.
+    fn patience_for(
+        &self,
+        description: &FileDescription,
+        socket: &dyn Socket,
+        flags: MessageFlags,
+        timeout_option: i32,
+    ) -> Patience {
+        if flags.contains(MessageFlags::DONTWAIT) {
+            return Patience::None;
+        }
+        self.patience(description, socket, timeout_option)
+    }
+}
+
+/// Returns a description's socket operations, or `ENOTSOCK`.
+fn socket_of(description: &FileDescription) -> Result<&dyn Socket> {
+    description.file.socket().ok_or(Errno::ENOTSOCK)
 }

@@ -1,13 +1,43 @@
 //! Sockets: TCP and UDP over the host or inside the container, and Unix sockets.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`address`] | the container's addresses, and how host peers appear |
+//! | `ports` | who has which port: conflicts, ephemeral ports |
+//! | `internet` | what Internet sockets share, and the way to the host |
+//! | `tcp`, `host` | TCP sockets; host sockets in a guest's hands |
+//! | `listener` | queues of connections that wait to be accepted |
+//! | `duplex` | connections inside the container |
+//! | [`options`] | socket options as a table |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::task::Waker;
 
 use bitflags::bitflags;
-use minke_abi::Result;
+use minke_abi::linux::{AF_INET, AF_INET6, AF_UNIX, PollEvents, SOCK_DGRAM, SOCK_STREAM};
+use minke_abi::{Errno, Result};
 
+use crate::anonymous::AnonymousInode;
 use crate::file::File;
-use crate::platform::HostNetwork;
+use crate::kernel::MemoryBudget;
+use crate::platform::{Family, HostNetwork, SocketOption, Transport};
+use crate::stream::Consume;
+
+pub mod address;
+mod duplex;
+mod host;
+mod internet;
+mod listener;
+pub mod options;
+mod ports;
+mod tcp;
+
+pub use options::{SocketKind, SocketOptions};
+
+use internet::Internet;
+use ports::PortTable;
+use tcp::TcpSocket;
 
 /// An address of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,6 +66,17 @@ bitflags! {
     }
 }
 
+impl MessageFlags {
+    /// Whether what is received leaves its queue.
+    pub fn consume(self) -> Consume {
+        if self.contains(MessageFlags::PEEK) {
+            Consume::Peek
+        } else {
+            Consume::Take
+        }
+    }
+}
+
 /// Which directions `shutdown(2)` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
@@ -54,8 +95,19 @@ pub struct Received {
     pub from: Option<SocketAddress>,
 }
 
-/// A socket's operations; tries never block. `bind` and `connect` of Unix paths have resolved
-/// the path already.
+impl Received {
+    /// Bytes of a stream, which has neither boundaries nor senders.
+    pub fn of_stream(count: usize) -> Received {
+        Received {
+            count,
+            datagram_bytes: count,
+            from: None,
+        }
+    }
+}
+
+/// A socket's operations; tries never block. `bind` and `connect` of Unix paths are
+/// [`Task`](crate::Task)'s, which resolves the path.
 pub trait Socket: File {
     fn bind(&self, address: &SocketAddress) -> Result<()>;
     fn listen(&self, backlog: u32) -> Result<()>;
@@ -67,10 +119,39 @@ pub trait Socket: File {
     fn shutdown(&self, how: Shutdown) -> Result<()>;
     fn local_address(&self) -> Result<SocketAddress>;
     fn peer_address(&self) -> Result<SocketAddress>;
+    /// Takes the pending error (`SO_ERROR`).
+    fn take_error(&self) -> Result<()>;
+    /// Whether `listen` was called.
+    fn is_listening(&self) -> bool {
+        false
+    }
+    /// The options as they were set.
+    fn options(&self) -> &SocketOptions;
+    /// Tells the host's socket behind this one, if there is one, of an option.
+    fn apply_to_host(&self, _option: SocketOption) -> Result<()> {
+        Ok(())
+    }
+
+    /// Registers `waker` for the moment when a `send` to `to` may succeed.
+    fn register_send(&self, _to: Option<&SocketAddress>, waker: &Waker) {
+        self.register(PollEvents::OUT, waker);
+    }
+
     /// Sets an option by its Linux level and name; the value is as Linux lays it out.
-    fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()>;
+    fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        match self.options().set(level, name, value)? {
+            Some(option) => self.apply_to_host(option),
+            None => Ok(()),
+        }
+    }
+
     /// Returns an option's value as Linux lays it out.
-    fn option(&self, level: i32, name: i32) -> Result<Vec<u8>>;
+    fn option(&self, level: i32, name: i32) -> Result<Vec<u8>> {
+        self.options().get(level, name, |fact| match fact {
+            options::SO_ERROR => self.take_error().err().map_or(0, Errno::raw),
+            _ => i32::from(self.is_listening()),
+        })
+    }
 }
 
 /// How a container reaches networks.
@@ -88,11 +169,77 @@ pub enum NetworkMode {
 pub struct Network {
     pub mode: NetworkMode,
     pub host: Arc<dyn HostNetwork>,
+    internet: Arc<Internet>,
 }
 
 impl Network {
-    /// Makes the network of a container.
-    pub fn new(mode: NetworkMode, host: Arc<dyn HostNetwork>) -> Network {
-        Network { mode, host }
+    /// Makes the network of a container; what waits in its sockets is charged to `memory`.
+    pub fn new(
+        mode: NetworkMode,
+        host: Arc<dyn HostNetwork>,
+        memory: Arc<MemoryBudget>,
+    ) -> Network {
+        let internet = Arc::new(Internet {
+            mode,
+            host: Arc::clone(&host),
+            memory,
+            tcp: PortTable::new(Transport::Tcp),
+        });
+        Network {
+            mode,
+            host,
+            internet,
+        }
+    }
+
+    /// Makes a socket. Linux: net/socket.c __sock_create().
+    pub(crate) fn socket(
+        &self,
+        domain: u16,
+        kind: u32,
+        protocol: i32,
+        inode: AnonymousInode,
+    ) -> Result<Arc<dyn File>> {
+        let family = match domain {
+            AF_INET => Family::V4,
+            AF_INET6 => Family::V6,
+            AF_UNIX => return Err(Errno::EPROTONOSUPPORT),
+            _ => return Err(Errno::EAFNOSUPPORT),
+        };
+        let protocol = internet_protocol(kind, protocol)?;
+        let options = SocketOptions::new(SocketKind {
+            domain,
+            kind,
+            protocol,
+        });
+        let internet = Arc::clone(&self.internet);
+        match kind {
+            SOCK_STREAM => Ok(TcpSocket::new(internet, family, inode, options)?),
+            _ => Err(Errno::EPROTONOSUPPORT),
+        }
+    }
+}
+
+/// `IPPROTO_TCP`.
+const IPPROTO_TCP: i32 = 6;
+/// `IPPROTO_UDP`.
+const IPPROTO_UDP: i32 = 17;
+/// `SOCK_RAW`.
+const SOCK_RAW: u32 = 3;
+
+/// Checks kind and protocol of an Internet socket; returns the protocol that 0 stands for.
+///
+/// Linux: net/ipv4/af_inet.c inet_create().
+fn internet_protocol(kind: u32, protocol: i32) -> Result<i32> {
+    let own = match kind {
+        SOCK_STREAM => IPPROTO_TCP,
+        SOCK_DGRAM => IPPROTO_UDP,
+        SOCK_RAW => return Err(Errno::EPERM),
+        _ => return Err(Errno::ESOCKTNOSUPPORT),
+    };
+    if protocol == 0 || protocol == own {
+        Ok(own)
+    } else {
+        Err(Errno::EPROTONOSUPPORT)
     }
 }

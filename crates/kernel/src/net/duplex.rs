@@ -1,0 +1,204 @@
+//! Connected stream sockets inside the container: two byte streams and who has closed what.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::task::Waker;
+
+use minke_abi::linux::PollEvents;
+use minke_abi::{Errno, Result};
+
+use crate::kernel::MemoryBudget;
+use crate::net::Shutdown;
+use crate::stream::{Consume, Stream, StreamLimits};
+
+/// Bytes that wait in each direction of a connection. Linux: `net.core.wmem_default`.
+pub(crate) const STREAM_CAPACITY_BYTES: usize = 212_992;
+
+const STREAM_LIMITS: StreamLimits = StreamLimits {
+    capacity_bytes: STREAM_CAPACITY_BYTES,
+    atomic_bytes_max: 1,
+    // Linux: net/core/stream.c sk_stream_is_writeable().
+    room_bytes_min: STREAM_CAPACITY_BYTES / 3,
+};
+
+/// Whose rules a connection follows where they differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Manners {
+    /// A write to a peer that has closed is refused at once. Linux: net/unix/af_unix.c.
+    Unix,
+    /// The first write to a peer that has closed is taken, and answered by a reset. Linux: net/ipv4/tcp.c.
+    Tcp,
+}
+
+/// What both ends of a connection share.
+struct Link {
+    manners: Manners,
+    /// `streams[n]` is what side `n` reads.
+    streams: [Stream; 2],
+    sides: [Side; 2],
+}
+
+#[derive(Default)]
+struct Side {
+    /// `SO_ERROR`; 0 when nothing is pending.
+    error: AtomicU16,
+    is_read_shut: AtomicBool,
+    is_write_shut: AtomicBool,
+    /// The peer has reset the connection: nothing goes in either direction any more.
+    is_reset: AtomicBool,
+}
+
+/// One end of a connection; dropped, it is closed.
+pub(crate) struct Duplex {
+    link: Arc<Link>,
+    side: usize,
+}
+
+impl Duplex {
+    /// Makes the two ends of a connection.
+    pub(crate) fn pair(manners: Manners, memory: &Arc<MemoryBudget>) -> (Duplex, Duplex) {
+        let stream = || Stream::open(STREAM_LIMITS, Arc::clone(memory));
+        let link = Arc::new(Link {
+            manners,
+            streams: [stream(), stream()],
+            sides: Default::default(),
+        });
+        let first = Duplex {
+            link: Arc::clone(&link),
+            side: 0,
+        };
+        (first, Duplex { link, side: 1 })
+    }
+
+    /// Receives bytes; 0 at the end. Bytes come before a pending error.
+    pub(crate) fn receive(&self, buffer: &mut [u8], consume: Consume) -> Result<usize> {
+        match self.incoming().read(buffer, consume) {
+            Ok(count) if count > 0 || buffer.is_empty() => return Ok(count),
+            Ok(_) | Err(Errno::EAGAIN) => {}
+            Err(error) => return Err(error),
+        }
+        self.take_error()?;
+        let own = self.own();
+        let is_shut = load(&own.is_read_shut) || load(&own.is_reset);
+        // A writer may have come between the two looks.
+        match self.incoming().read(buffer, consume) {
+            Err(Errno::EAGAIN) if is_shut => Ok(0),
+            result => result,
+        }
+    }
+
+    /// Sends bytes; may take fewer than given. `EPIPE` after the connection has ended.
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize> {
+        let own = self.own();
+        if self.link.manners == Manners::Tcp {
+            self.take_error()?;
+        }
+        if load(&own.is_write_shut) || load(&own.is_reset) {
+            return Err(Errno::EPIPE);
+        }
+        match self.outgoing().write(bytes) {
+            Err(Errno::EPIPE) if self.link.manners == Manners::Tcp => {
+                self.reset_with(self.side, Errno::EPIPE);
+                Ok(bytes.len())
+            }
+            result => result,
+        }
+    }
+
+    /// Ends one or both directions.
+    pub(crate) fn shutdown(&self, how: Shutdown) {
+        if how != Shutdown::Write && !self.own().is_read_shut.swap(true, Ordering::SeqCst) {
+            if self.link.manners == Manners::Unix {
+                self.incoming().remove_reader();
+                self.incoming().remove_writer();
+            }
+            self.incoming().wake_all();
+        }
+        if how != Shutdown::Read && !self.own().is_write_shut.swap(true, Ordering::SeqCst) {
+            self.outgoing().remove_writer();
+        }
+    }
+
+    /// Ends the connection so that the peer sees a reset instead of an end (`SO_LINGER` of 0 seconds).
+    pub(crate) fn abort(&self) {
+        self.reset_with(1 - self.side, Errno::ECONNRESET);
+    }
+
+    /// Takes the pending error.
+    pub(crate) fn take_error(&self) -> Result<()> {
+        match self.own().error.swap(0, Ordering::SeqCst) {
+            0 => Ok(()),
+            number => Err(Errno::from_raw(i32::from(number))),
+        }
+    }
+
+    /// Bytes that wait to be received.
+    pub(crate) fn readable_bytes(&self) -> usize {
+        self.incoming().status().readable_bytes
+    }
+
+    /// Wakes `waker` when either direction changes.
+    pub(crate) fn register(&self, interest: PollEvents, waker: &Waker) {
+        // An end or an error concerns every waiter, and shows on the incoming side.
+        self.incoming().register_reader(waker);
+        if interest.contains(PollEvents::OUT) {
+            self.outgoing().register_writer(waker);
+        }
+    }
+
+    /// Returns everything that holds. Linux: net/ipv4/tcp.c tcp_poll(), net/unix/af_unix.c unix_poll().
+    pub(crate) fn poll(&self) -> PollEvents {
+        let (incoming, outgoing) = (self.incoming().status(), self.outgoing().status());
+        let own = self.own();
+        let is_reset = load(&own.is_reset);
+        let is_read_over = !incoming.has_writers || load(&own.is_read_shut) || is_reset;
+        let is_refused = self.link.manners == Manners::Unix && !outgoing.has_readers;
+        let is_write_over = load(&own.is_write_shut) || is_refused || is_reset;
+        let mut ready = PollEvents::empty();
+        ready.set(PollEvents::IN, incoming.readable_bytes > 0 || is_read_over);
+        ready.set(PollEvents::RDHUP, is_read_over);
+        ready.set(PollEvents::HUP, is_read_over && is_write_over);
+        ready.set(PollEvents::OUT, outgoing.has_room || is_write_over);
+        ready.set(PollEvents::ERR, own.error.load(Ordering::SeqCst) != 0);
+        ready
+    }
+
+    fn reset_with(&self, side: usize, error: Errno) {
+        let target = &self.link.sides[side];
+        let number = u16::try_from(error.raw()).unwrap_or(0);
+        target.error.store(number, Ordering::SeqCst);
+        if self.link.manners == Manners::Tcp {
+            target.is_reset.store(true, Ordering::SeqCst);
+        }
+        self.link.streams.iter().for_each(Stream::wake_all);
+    }
+
+    fn own(&self) -> &Side {
+        &self.link.sides[self.side]
+    }
+
+    fn incoming(&self) -> &Stream {
+        &self.link.streams[self.side]
+    }
+
+    fn outgoing(&self) -> &Stream {
+        &self.link.streams[1 - self.side]
+    }
+}
+
+impl Drop for Duplex {
+    /// Linux: unix_release_sock() and tcp_close() reset a peer whose bytes were left unread.
+    fn drop(&mut self) {
+        if self.readable_bytes() > 0 {
+            self.abort();
+        }
+        self.incoming().remove_reader();
+        if !load(&self.own().is_write_shut) {
+            self.outgoing().remove_writer();
+        }
+    }
+}
+
+fn load(flag: &AtomicBool) -> bool {
+    flag.load(Ordering::SeqCst)
+}
