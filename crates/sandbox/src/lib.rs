@@ -6,11 +6,12 @@
 //! | [`spec`] | what the engine asks for: root, mounts, process, network, limits |
 //! | [`personality`] | guest ABIs: WASI preview 1 with sockets, Emscripten |
 //! | [`runtime`] | compiled modules, instances, guest memory, traps, interruption |
-//! | `executor` | guests' threads as futures, with the reactor and timers |
+//! | [`executor`] | guests' threads as futures, with the reactor and timers |
 //! | `platform` | clock, entropy, host sockets, host files, standard streams |
 //!
 //! Only this crate names wasmtime.
 
+pub mod executor;
 pub mod personality;
 pub mod runtime;
 pub mod spec;

@@ -1,0 +1,159 @@
+//! Runs guests: one future per wasm thread, on as many host threads as there are CPUs.
+//!
+//! A guest's future holds the thread that polls it for as long as the guest computes. So a *monitor* looks
+//! every 10 ms for workers that have been in one poll since before its last look, and
+//! *detaches* them: a detached worker keeps its guest but gives up its place, and another thread takes over the queue. A
+//! compute-bound guest so ends up on a thread of its own, where Linux schedules it fairly, and its code pays
+//! nothing for that. The monitor sleeps while no guest runs.
+//!
+//! There is no thread for I/O: a worker that finds nothing to do waits in `epoll_wait` itself (it is the *poller*), so
+//! a server that waits for its next request never crosses threads. Further idle workers wait for a
+//! condition variable. Threads start when they are needed first; the thread that calls
+//! [`Executor::run`] is a worker too, so one guest alone needs no other but the monitor.
+//!
+//! | module | is |
+//! |---|---|
+//! | `task` | a future's states, and the handle to its result |
+//! | `worker` | the queue, and the life of a worker |
+//! | `monitor` | finds stuck workers |
+//! | [`reactor`] | `epoll`, timers, and descriptors with remembered readiness |
+//!
+//! # Lock order
+//! `Queue` before nothing: no other lock is taken, and no waker runs, while it is held.
+
+mod monitor;
+pub mod reactor;
+mod task;
+#[cfg(test)]
+mod tests;
+mod worker;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+pub use reactor::{PolledFd, Reactor, Registration, Source};
+pub use task::{JoinHandle, TaskError};
+use worker::{Shared, Worker};
+
+/// How the executor is made.
+#[derive(Clone, Copy, Debug)]
+pub struct ExecutorConfig {
+    /// How many workers take tasks from the queue at the same time; detached ones come on top. At least 1.
+    pub workers: usize,
+}
+
+impl ExecutorConfig {
+    /// One worker for each CPU that this process may use.
+    pub fn for_this_machine() -> Self {
+        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { workers }
+    }
+}
+
+/// Runs futures until it is dropped; then those that are left are dropped too.
+pub struct Executor {
+    spawner: Spawner,
+}
+
+/// Starts tasks on an executor, from anywhere.
+#[derive(Clone)]
+pub struct Spawner {
+    shared: Arc<Shared>,
+}
+
+impl Executor {
+    /// Makes an executor; it starts no thread yet.
+    ///
+    /// # Errors
+    /// When the host has no descriptors left for `epoll`.
+    pub fn new(config: ExecutorConfig) -> std::io::Result<Self> {
+        let reactor = Reactor::new()?;
+        let shared = Shared::new(config.workers.max(1), reactor);
+        Ok(Self {
+            spawner: Spawner { shared },
+        })
+    }
+
+    /// Returns a handle that starts tasks.
+    pub fn spawner(&self) -> Spawner {
+        self.spawner.clone()
+    }
+
+    /// Returns what wakes tasks for descriptors and timers.
+    pub fn reactor(&self) -> &Arc<Reactor> {
+        &self.spawner.shared.reactor
+    }
+
+    /// Starts a task.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        self.spawner.spawn(future)
+    }
+
+    /// Makes the calling thread a worker until `future` has ended, and returns its result.
+    ///
+    /// It may return later than that: the thread finishes the poll it is in.
+    pub fn run<F>(&self, future: F) -> Result<F::Output, TaskError>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        let shared = &self.spawner.shared;
+        let done = Arc::new(Done {
+            is_done: AtomicBool::new(false),
+            shared: Arc::clone(shared),
+        });
+        let mut handle = self.spawn(future);
+        let waker = Waker::from(Arc::clone(&done));
+        let mut context = Context::from_waker(&waker);
+        loop {
+            if let Poll::Ready(result) = std::pin::Pin::new(&mut handle).poll(&mut context) {
+                return result;
+            }
+            shared.work_until(&Worker::caller(), &done.is_done);
+            done.is_done.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
+impl Spawner {
+    /// Starts a task.
+    pub fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future<Output: Send> + Send + 'static,
+    {
+        task::spawn(&self.shared, future)
+    }
+
+    /// Returns what wakes tasks for descriptors and timers.
+    pub fn reactor(&self) -> &Arc<Reactor> {
+        &self.shared.reactor
+    }
+
+    /// Returns how many tasks have not ended.
+    pub fn tasks_count(&self) -> usize {
+        self.shared.tasks.count()
+    }
+}
+
+impl Drop for Executor {
+    fn drop(&mut self) {
+        self.spawner.shared.shut_down();
+    }
+}
+
+/// Ends [`Executor::run`]'s turn as a worker.
+struct Done {
+    is_done: AtomicBool,
+    shared: Arc<Shared>,
+}
+
+impl Wake for Done {
+    fn wake(self: Arc<Self>) {
+        self.is_done.store(true, Ordering::SeqCst);
+        self.shared.wake_everyone();
+    }
+}

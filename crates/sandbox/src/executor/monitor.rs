@@ -1,0 +1,133 @@
+//! Finds workers that are stuck in a compute-bound guest, and lets others take their place.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::thread::Thread;
+use std::time::Duration;
+
+use super::task::lock;
+use super::worker::{Queue, Shared, Worker};
+
+/// How often the monitor looks while guests run.
+const TICK: Duration = Duration::from_millis(10);
+
+/// A worker that is in one poll for this long is stuck. A little less than a tick, so that
+/// a poll is seen as stuck at the second look at the latest.
+const STUCK_NS: u64 = 9_000_000;
+
+/// How many looks in a row must find nobody at work before the monitor goes to sleep: waking it
+/// costs a server more than a few looks do.
+const IDLE_TICKS_MAX: u32 = 2;
+
+/// Stack of the monitor's thread; it calls nothing deep.
+const MONITOR_STACK_BYTES: usize = 128 << 10;
+
+/// Handle of the monitor's thread.
+#[derive(Default)]
+pub(super) struct Monitor {
+    /// `None` until it is needed first.
+    thread: Mutex<Option<Thread>>,
+}
+
+impl Monitor {
+    /// Wakes the monitor, starting its thread if need be. The caller has cleared `is_monitor_dormant`.
+    pub(super) fn rouse(&self, shared: &Arc<Shared>) {
+        let mut thread = lock(&self.thread);
+        if let Some(thread) = &*thread {
+            return thread.unpark();
+        }
+        let own = Arc::clone(shared);
+        let started = std::thread::Builder::new()
+            .name("monitor".to_owned())
+            .stack_size(MONITOR_STACK_BYTES)
+            .spawn(move || watch(&own));
+        match started {
+            Ok(handle) => *thread = Some(handle.thread().clone()),
+            Err(error) => {
+                tracing::warn!(%error, "cannot start the monitor thread");
+                shared.queue().is_monitor_dormant = true;
+            }
+        }
+    }
+
+    /// Wakes the monitor if there is one.
+    pub(super) fn wake(&self) {
+        if let Some(thread) = &*lock(&self.thread) {
+            thread.unpark();
+        }
+    }
+}
+
+/// The monitor's thread.
+fn watch(shared: &Arc<Shared>) {
+    let mut idle_ticks = 0;
+    let mut burst = 0;
+    while !shared.is_shut_down() {
+        std::thread::park_timeout(TICK);
+        let mut queue = shared.queue();
+        if queue.is_at_work() {
+            idle_ticks = 0;
+            let starting = look(shared, &mut queue, &mut burst);
+            drop(queue);
+            for worker in starting {
+                shared.start(worker);
+            }
+            continue;
+        }
+        idle_ticks += 1;
+        if idle_ticks > IDLE_TICKS_MAX {
+            queue.is_monitor_dormant = true;
+            drop(queue);
+            wait_for_work(shared);
+            idle_ticks = 0;
+        }
+    }
+}
+
+/// Sleeps until a worker has cleared `is_monitor_dormant`.
+fn wait_for_work(shared: &Shared) {
+    while shared.queue().is_monitor_dormant && !shared.is_shut_down() {
+        std::thread::park();
+    }
+}
+
+/// Detaches stuck workers, wakes sleepers, and returns workers to start in their place.
+///
+/// When all active workers are stuck and tasks wait, `burst` doubles from look to look, beyond the
+/// number of CPUs: so a thousand compute-bound guests each have their thread after some ten looks.
+fn look(shared: &Shared, queue: &mut Queue, burst: &mut usize) -> Vec<Arc<Worker>> {
+    let parallelism = shared.parallelism();
+    let now = shared.now();
+    let all = queue.active.len();
+    queue.active.retain(|worker| {
+        let since = worker.busy_since.load(Ordering::Relaxed);
+        let is_stuck = since != 0 && now.saturating_sub(since) >= STUCK_NS;
+        if is_stuck {
+            worker.is_detached.store(true, Ordering::Relaxed);
+        }
+        !is_stuck
+    });
+    let are_all_stuck = all > 0 && queue.active.is_empty() && !queue.runnable.is_empty();
+    *burst = if are_all_stuck {
+        parallelism.max(*burst * 2)
+    } else {
+        0
+    };
+    let places = parallelism.saturating_sub(queue.active.len()).max(*burst);
+    let mut wanted = places.min(queue.runnable.len());
+    let is_free = |worker: &Arc<Worker>| worker.busy_since.load(Ordering::Relaxed) == 0;
+    if wanted == 0 && !queue.has_poller && queue.active.iter().all(is_free) {
+        // Nobody waits for events and timers, and all who could are asleep or detached.
+        wanted = 1;
+    }
+    let woken = shared.wake_sleepers(queue, wanted);
+    (woken..wanted).map(|_| shared.admit(queue)).collect()
+}
+
+impl Queue {
+    /// Whether an active worker is in a poll, or should be.
+    fn is_at_work(&self) -> bool {
+        let is_busy = |worker: &Arc<Worker>| worker.busy_since.load(Ordering::Relaxed) != 0;
+        !self.runnable.is_empty() || self.active.iter().any(is_busy)
+    }
+}
