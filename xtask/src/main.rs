@@ -3,10 +3,13 @@
 //! Each command is a module; what they share are the places of things ([`layout`]) and the way
 //! programs are run ([`process`]).
 
+mod demo;
 mod guests;
 mod layout;
 mod process;
 mod setup;
+mod test;
+mod tidy;
 
 use std::process::ExitCode;
 
@@ -30,6 +33,24 @@ const COMMANDS: &[Command] = &[
         usage: "[NAME...] [--list]",
         about: "compile and fetch the guest programs",
         run: guests::command,
+    },
+    Command {
+        name: "demo",
+        usage: "[--port N]",
+        about: "build minke and an example, run it, fetch its page, and say how to go on",
+        run: demo::command,
+    },
+    Command {
+        name: "test",
+        usage: "",
+        about: "do all set-up and run every check and test",
+        run: test::command,
+    },
+    Command {
+        name: "tidy",
+        usage: "[--ratchet]",
+        about: "check the rules of the project",
+        run: tidy::command,
     },
 ];
 

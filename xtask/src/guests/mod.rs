@@ -17,6 +17,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::layout::guests_dir;
+pub use catalogue::EXAMPLES;
 use recipe::Recipe;
 
 /// Units made at once: each is a single-threaded compiler, and the smallest machine has two cores.
@@ -55,6 +56,22 @@ pub fn command(args: &[String]) -> Result<()> {
 pub fn ensure(names: &[&str]) -> Result<usize> {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     make(select(catalogue::units()?, &names)?)
+}
+
+/// The names of all programs, each once: those under `guests/`, the published ones, the examples.
+pub fn programs() -> Result<Vec<String>> {
+    let mut names: Vec<String> = EXAMPLES.iter().map(ToString::to_string).collect();
+    let units = catalogue::units()?;
+    for unit in units.iter().filter(|it| !EXAMPLES.contains(&it.group)) {
+        let outputs = unit.recipe.outputs();
+        let stems = outputs
+            .iter()
+            .filter_map(|it| it.file_name()?.to_str()?.split('.').next());
+        names.extend(stems.map(str::to_string));
+    }
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 fn select(units: Vec<Unit>, names: &[String]) -> Result<Vec<Unit>> {
