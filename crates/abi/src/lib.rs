@@ -6,6 +6,8 @@
 
 pub mod errno;
 pub mod linux;
+pub mod wasi;
+pub mod wasmedge;
 
 pub use errno::Errno;
 
