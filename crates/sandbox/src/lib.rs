@@ -12,6 +12,7 @@
 //! Only this crate names wasmtime.
 
 pub mod executor;
+pub mod jail;
 pub mod personality;
 pub mod runtime;
 pub mod spec;

@@ -1,0 +1,101 @@
+//! Files, by Landlock: a deny-all with the policy's trees as exceptions.
+
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
+    Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+};
+
+use crate::jail::JailPolicy;
+
+/// The newest interface that we know; older kernels get what they have of it.
+const LANDLOCK_ABI: ABI = ABI::V6;
+
+/// What host name look-ups read: the resolver's configuration, and the C library's modules for it.
+const RESOLVER_PATHS: &[&str] = &[
+    "/etc",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/run/systemd/resolve",
+    "/run/resolvconf",
+    "/dev/urandom",
+];
+
+/// What standard streams, bound files and the C library reopen.
+const PROCESS_PATHS: &[&str] = &[
+    "/proc/self",
+    "/proc/meminfo",
+    "/proc/sys/vm",
+    "/sys/devices/system/cpu",
+];
+
+/// How far Landlock confines files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FilesConfined {
+    /// By every rule that we asked for.
+    Fully,
+    /// By those that this kernel knows.
+    Partly,
+    /// Not at all: the kernel has no Landlock.
+    No,
+}
+
+/// Denies all file access but the policy's.
+pub(super) fn confine(policy: &JailPolicy) -> Result<FilesConfined, RulesetError> {
+    let mut ruleset = Ruleset::default()
+        .set_compatibility(CompatLevel::BestEffort)
+        .handle_access(AccessFs::from_all(LANDLOCK_ABI))?
+        .scope(Scope::from_all(LANDLOCK_ABI))?;
+    if !policy.has_network {
+        ruleset = ruleset.handle_access(AccessNet::from_all(LANDLOCK_ABI))?;
+    }
+    let read = AccessFs::ReadFile | AccessFs::ReadDir;
+    let all = AccessFs::from_all(LANDLOCK_ABI) & !BitFlags::from(AccessFs::Execute);
+    let mut rules = ruleset.create()?;
+    rules = allow(rules, &policy.writable, all)?;
+    rules = allow(rules, &policy.readable, read)?;
+    rules = allow(
+        rules,
+        &policy.removable,
+        AccessFs::RemoveFile | AccessFs::RemoveDir | AccessFs::ReadDir,
+    )?;
+    rules = allow(rules, &paths(PROCESS_PATHS), read)?;
+    if policy.has_network {
+        // Execute lets the C library map its resolver modules.
+        rules = allow(rules, &paths(RESOLVER_PATHS), read | AccessFs::Execute)?;
+    }
+    Ok(match rules.restrict_self()?.ruleset {
+        RulesetStatus::FullyEnforced => FilesConfined::Fully,
+        RulesetStatus::PartiallyEnforced => FilesConfined::Partly,
+        RulesetStatus::NotEnforced => FilesConfined::No,
+    })
+}
+
+fn paths(names: &[&str]) -> Vec<PathBuf> {
+    names.iter().map(PathBuf::from).collect()
+}
+
+/// Adds an exception for each path that exists; one that does not needs none.
+fn allow(
+    mut rules: RulesetCreated,
+    paths: &[PathBuf],
+    access: BitFlags<AccessFs>,
+) -> Result<RulesetCreated, RulesetError> {
+    for path in paths {
+        if let Ok(fd) = PathFd::new(path) {
+            rules = rules.add_rule(PathBeneath::new(fd, fitting(path, access)))?;
+        }
+    }
+    Ok(rules)
+}
+
+/// Drops the rights that only directories have from a rule about a file; Landlock refuses it otherwise.
+fn fitting(path: &Path, access: BitFlags<AccessFs>) -> BitFlags<AccessFs> {
+    if path.is_dir() {
+        access
+    } else {
+        access & AccessFs::from_file(LANDLOCK_ABI)
+    }
+}

@@ -1,0 +1,263 @@
+//! System calls, by seccomp: a list of what the sandbox makes itself; all others say `ENOSYS`.
+//!
+//! A refused call looks like one of a newer kernel, so that a C library falls back to an older
+//! one (`clone3` to `clone`, whose flags can be checked).
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
+
+/// Calls that are made whatever the container does: memory, threads, time, waiting.
+const PROCESS_CALLS: &[i64] = &[
+    libc::SYS_brk,
+    libc::SYS_clock_getres,
+    libc::SYS_clock_gettime,
+    libc::SYS_clock_nanosleep,
+    libc::SYS_exit,
+    libc::SYS_exit_group,
+    libc::SYS_futex,
+    libc::SYS_getegid,
+    libc::SYS_geteuid,
+    libc::SYS_getgid,
+    libc::SYS_getpid,
+    libc::SYS_getppid,
+    libc::SYS_getrandom,
+    libc::SYS_getrusage,
+    libc::SYS_gettid,
+    libc::SYS_gettimeofday,
+    libc::SYS_getuid,
+    libc::SYS_madvise,
+    libc::SYS_membarrier,
+    libc::SYS_memfd_create,
+    libc::SYS_mmap,
+    libc::SYS_mprotect,
+    libc::SYS_mremap,
+    libc::SYS_munmap,
+    libc::SYS_nanosleep,
+    libc::SYS_restart_syscall,
+    libc::SYS_rseq,
+    libc::SYS_rt_sigaction,
+    libc::SYS_rt_sigprocmask,
+    libc::SYS_rt_sigreturn,
+    libc::SYS_sched_getaffinity,
+    libc::SYS_sched_yield,
+    libc::SYS_set_robust_list,
+    libc::SYS_set_tid_address,
+    libc::SYS_setpriority,
+    libc::SYS_sigaltstack,
+    libc::SYS_sysinfo,
+    libc::SYS_uname,
+];
+
+/// Calls on descriptors, and on files that Landlock lets through.
+const FILE_CALLS: &[i64] = &[
+    libc::SYS_close,
+    libc::SYS_close_range,
+    libc::SYS_copy_file_range,
+    libc::SYS_dup,
+    libc::SYS_dup3,
+    libc::SYS_epoll_create1,
+    libc::SYS_epoll_ctl,
+    libc::SYS_epoll_pwait,
+    libc::SYS_epoll_pwait2,
+    libc::SYS_eventfd2,
+    libc::SYS_faccessat,
+    libc::SYS_faccessat2,
+    libc::SYS_fallocate,
+    libc::SYS_fchmod,
+    libc::SYS_fchmodat,
+    libc::SYS_fchmodat2,
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_fcntl,
+    libc::SYS_fdatasync,
+    libc::SYS_fgetxattr,
+    libc::SYS_flistxattr,
+    libc::SYS_flock,
+    libc::SYS_fremovexattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_fstat,
+    libc::SYS_fstatfs,
+    libc::SYS_fsync,
+    libc::SYS_ftruncate,
+    libc::SYS_getcwd,
+    libc::SYS_getdents64,
+    libc::SYS_getxattr,
+    libc::SYS_lgetxattr,
+    libc::SYS_linkat,
+    libc::SYS_listxattr,
+    libc::SYS_llistxattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_lseek,
+    libc::SYS_lsetxattr,
+    libc::SYS_mkdirat,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_openat2,
+    libc::SYS_pipe2,
+    libc::SYS_ppoll,
+    libc::SYS_pread64,
+    libc::SYS_preadv,
+    libc::SYS_pwrite64,
+    libc::SYS_pwritev,
+    libc::SYS_read,
+    libc::SYS_readlinkat,
+    libc::SYS_readv,
+    libc::SYS_removexattr,
+    libc::SYS_renameat,
+    libc::SYS_renameat2,
+    libc::SYS_setxattr,
+    libc::SYS_statfs,
+    libc::SYS_statx,
+    libc::SYS_symlinkat,
+    libc::SYS_unlinkat,
+    libc::SYS_utimensat,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
+/// Older forms of calls above that x86-64 still has and libraries still use.
+#[cfg(target_arch = "x86_64")]
+const LEGACY_CALLS: &[i64] = &[
+    libc::SYS_access,
+    libc::SYS_epoll_wait,
+    libc::SYS_lstat,
+    libc::SYS_mkdir,
+    libc::SYS_open,
+    libc::SYS_poll,
+    libc::SYS_readlink,
+    libc::SYS_rename,
+    libc::SYS_rmdir,
+    libc::SYS_select,
+    libc::SYS_stat,
+    libc::SYS_time,
+    libc::SYS_unlink,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const LEGACY_CALLS: &[i64] = &[];
+
+/// Calls on sockets, whichever family made them.
+const SOCKET_CALLS: &[i64] = &[
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_bind,
+    libc::SYS_connect,
+    libc::SYS_getpeername,
+    libc::SYS_getsockname,
+    libc::SYS_getsockopt,
+    libc::SYS_listen,
+    libc::SYS_recvfrom,
+    libc::SYS_recvmmsg,
+    libc::SYS_recvmsg,
+    libc::SYS_sendmmsg,
+    libc::SYS_sendmsg,
+    libc::SYS_sendto,
+    libc::SYS_setsockopt,
+    libc::SYS_shutdown,
+    libc::SYS_socketpair,
+];
+
+/// Terminal and socket queries, and the scan for pages that an instance has dirtied
+/// (`PAGEMAP_SCAN`, `_IOWR('f', 16, 96 bytes)`).
+const IOCTLS: &[u64] = &[
+    libc::TCGETS,
+    libc::TIOCGWINSZ,
+    libc::FIONREAD,
+    libc::FIONBIO,
+    0xc060_6610,
+];
+
+/// Limits the calling thread and all others of the process.
+pub(super) fn limit(has_network: bool) -> Result<(), seccompiler::Error> {
+    let program = filter(has_network)?;
+    seccompiler::apply_filter_all_threads(&program)
+}
+
+fn filter(has_network: bool) -> Result<BpfProgram, seccompiler::Error> {
+    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
+        [PROCESS_CALLS, FILE_CALLS, LEGACY_CALLS, SOCKET_CALLS]
+            .concat()
+            .into_iter()
+            .map(|call| (call, Vec::new()))
+            .collect();
+    rules.extend(conditional_rules(has_network)?);
+    let refused = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
+    let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, target_arch())?;
+    Ok(filter.try_into()?)
+}
+
+/// Calls that are let through for some arguments only.
+fn conditional_rules(
+    has_network: bool,
+) -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::Error> {
+    let families: &[i32] = if has_network {
+        &[
+            libc::AF_UNIX,
+            libc::AF_INET,
+            libc::AF_INET6,
+            libc::AF_NETLINK,
+        ]
+    } else {
+        &[libc::AF_UNIX]
+    };
+    let threads = u64::try_from(libc::CLONE_THREAD | libc::CLONE_VM).expect("both are positive");
+    let own_pid = u64::from(std::process::id());
+    let names = u64::try_from(libc::PR_SET_NAME).expect("it is positive");
+    // Rust's and glibc's threads name themselves and their mappings.
+    let mappings = u64::try_from(libc::PR_SET_VMA).expect("it is positive");
+    Ok(vec![
+        (
+            libc::SYS_socket,
+            one_of(0, families.iter().map(|f| u64::from(f.cast_unsigned())))?,
+        ),
+        (libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?),
+        (
+            libc::SYS_clone,
+            vec![rule(
+                0,
+                SeccompCmpArgLen::Qword,
+                SeccompCmpOp::MaskedEq(threads),
+                threads,
+            )?],
+        ),
+        (libc::SYS_tgkill, one_of(0, [own_pid])?),
+        (libc::SYS_prctl, one_of(0, [names, mappings])?),
+        // Reading limits, not setting them.
+        (
+            libc::SYS_prlimit64,
+            vec![rule(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?],
+        ),
+    ])
+}
+
+/// Allows a call when an argument (its low 32 bits) is one of the values.
+fn one_of(
+    argument: u8,
+    values: impl IntoIterator<Item = u64>,
+) -> Result<Vec<SeccompRule>, seccompiler::Error> {
+    values
+        .into_iter()
+        .map(|value| rule(argument, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, value))
+        .collect()
+}
+
+fn rule(
+    argument: u8,
+    length: SeccompCmpArgLen,
+    operator: SeccompCmpOp,
+    value: u64,
+) -> Result<SeccompRule, seccompiler::Error> {
+    let condition = SeccompCondition::new(argument, length, operator, value)?;
+    Ok(SeccompRule::new(vec![condition])?)
+}
+
+fn target_arch() -> TargetArch {
+    if cfg!(target_arch = "aarch64") {
+        TargetArch::aarch64
+    } else {
+        TargetArch::x86_64
+    }
+}
