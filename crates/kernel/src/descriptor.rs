@@ -7,7 +7,7 @@ use minke_abi::linux::{OpenFlags, PollEvents};
 use minke_abi::{Errno, Result};
 
 use crate::file::File;
-use crate::vfs::Location;
+use crate::vfs::{Inode, Location};
 
 /// A descriptor number of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -116,6 +116,8 @@ impl FileDescription {
             SeekTarget::Start(position) => (position, 0),
             SeekTarget::Current(delta) => (*offset, delta),
             SeekTarget::End(delta) => (self.file.metadata()?.size, delta),
+            SeekTarget::Data(from) => (self.file.seek_data(from)?, 0),
+            SeekTarget::Hole(from) => (self.file.seek_hole(from)?, 0),
         };
         let position = base
             .checked_add_signed(delta)
@@ -123,6 +125,12 @@ impl FileDescription {
             .ok_or(Errno::EINVAL)?;
         *offset = position;
         Ok(position)
+    }
+
+    /// Returns the inode that was opened; `EBADF` for what has none, such as a pipe.
+    pub fn inode(&self) -> Result<&Arc<dyn Inode>> {
+        let location = self.location.as_ref().ok_or(Errno::EBADF)?;
+        Ok(&location.inode)
     }
 
     /// Returns what of `interest` holds; registers `waker` for changes when given.
@@ -165,6 +173,10 @@ pub enum SeekTarget {
     Start(u64),
     Current(i64),
     End(i64),
+    /// The next data from a position on (`SEEK_DATA`).
+    Data(u64),
+    /// The next hole from a position on (`SEEK_HOLE`).
+    Hole(u64),
 }
 
 /// A slot of a descriptor table.

@@ -1,14 +1,13 @@
 //! What an open file can do, whatever stands behind it.
 
 use std::any::Any;
-use std::sync::Arc;
 use std::task::Waker;
 
 use minke_abi::linux::PollEvents;
 use minke_abi::{Errno, Result};
 
 use crate::net::Socket;
-use crate::vfs::{Inode, Metadata};
+use crate::vfs::Metadata;
 
 /// An open file's operations. Linux: `struct file_operations`.
 ///
@@ -60,9 +59,28 @@ pub trait File: Any + Send + Sync {
     /// Returns the attributes that `fstat` shows.
     fn metadata(&self) -> Result<Metadata>;
 
-    /// Returns the inode behind a file that the VFS opened; `None` for pipes, sockets and streams.
-    fn inode(&self) -> Option<&Arc<dyn Inode>> {
-        None
+    /// Makes sure that a range has room and the file reaches its end. POSIX: `posix_fallocate()`.
+    fn allocate(&self, _offset: u64, _length: u64) -> Result<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Returns the next position that holds data (`SEEK_DATA`); files without holes have it everywhere.
+    fn seek_data(&self, offset: u64) -> Result<u64> {
+        if offset < self.metadata()?.size {
+            Ok(offset)
+        } else {
+            Err(Errno::ENXIO)
+        }
+    }
+
+    /// Returns the next position in a hole (`SEEK_HOLE`); the end of a file is one.
+    fn seek_hole(&self, offset: u64) -> Result<u64> {
+        let size = self.metadata()?.size;
+        if offset < size {
+            Ok(size)
+        } else {
+            Err(Errno::ENXIO)
+        }
     }
 
     /// Returns the socket operations, if this is a socket.

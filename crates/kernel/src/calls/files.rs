@@ -1,9 +1,8 @@
 //! Calls on open files.
 
-use minke_abi::linux::PollEvents;
+use minke_abi::linux::{FileType, PollEvents};
 use minke_abi::{Errno, Result};
 
-use crate::calls::paths::TimeChange;
 use crate::descriptor::{Fd, SeekTarget};
 use crate::task::Task;
 use crate::vfs::{FileSystemStatistics, Metadata};
@@ -35,45 +34,52 @@ impl Task {
         self.process.fds.get(fd)?.file.metadata()
     }
 
-    /// Sets an open file's size. Linux: `ftruncate(2)`.
-    pub fn ftruncate(&self, fd: Fd, size: u64) -> Result<()> {
-        let _ = (fd, size);
-        Err(Errno::ENOSYS)
+    /// Writes to a descriptor, waiting while a stream has no room.
+    ///
+    /// `with_bytes` is called once per try with an action on the guest's bytes. A stream may
+    /// take fewer bytes than it is given.
+    pub async fn write_with(
+        &self,
+        fd: Fd,
+        mut with_bytes: impl FnMut(&mut dyn FnMut(&[u8]) -> Result<usize>) -> Result<usize>,
+    ) -> Result<usize> {
+        let description = self.process.fds.get(fd)?;
+        self.block_on(&description, PollEvents::OUT, || {
+            with_bytes(&mut |bytes| description.write(bytes))
+        })
+        .await
     }
 
     /// Makes sure that a range has room; grows the file. POSIX: `posix_fallocate()`.
     pub fn allocate(&self, fd: Fd, offset: u64, length: u64) -> Result<()> {
-        let _ = (fd, offset, length);
-        Err(Errno::ENOSYS)
+        let description = self.open_description_of(fd)?;
+        if !description.flags().is_writable() {
+            return Err(Errno::EBADF);
+        }
+        if length == 0 || offset.checked_add(length).is_none() {
+            return Err(Errno::EINVAL);
+        }
+        match description.file.metadata()?.file_type {
+            FileType::Regular => description.file.allocate(offset, length),
+            FileType::Fifo => Err(Errno::ESPIPE),
+            _ => Err(Errno::ENODEV),
+        }
     }
 
     /// Makes what was written durable.
     pub fn sync(&self, fd: Fd) -> Result<()> {
-        let _ = fd;
-        Err(Errno::ENOSYS)
-    }
-
-    /// Changes an open file's permission bits.
-    pub fn fchmod(&self, fd: Fd, mode: u32) -> Result<()> {
-        let _ = (fd, mode);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Changes an open file's owner and group; `None` keeps.
-    pub fn fchown(&self, fd: Fd, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
-        let _ = (fd, uid, gid);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Changes an open file's access and modification times.
-    pub fn set_file_times(&self, fd: Fd, accessed: TimeChange, modified: TimeChange) -> Result<()> {
-        let _ = (fd, accessed, modified);
-        Err(Errno::ENOSYS)
+        let description = self.open_description_of(fd)?;
+        match description.inode() {
+            Ok(inode) => inode.sync(),
+            // A pipe or a socket has nothing that could be durable.
+            Err(_) => Err(Errno::EINVAL),
+        }
     }
 
     /// Returns the statistics of the file system that holds an open file.
     pub fn fstatfs(&self, fd: Fd) -> Result<FileSystemStatistics> {
-        let _ = fd;
-        Err(Errno::ENOSYS)
+        let description = self.process.fds.get(fd)?;
+        let location = description.location.as_ref().ok_or(Errno::ENOSYS)?;
+        location.mount.file_system.statistics()
     }
 }

@@ -3,9 +3,12 @@
 //! A personality decodes and checks; what happens is decided here. Every method that may wait
 //! is `async` and ends with `EINTR` when the process is to end.
 
+pub mod attributes;
 pub mod descriptors;
 pub mod directories;
 pub mod files;
+pub mod names;
+pub mod open;
 pub mod paths;
 pub mod poll;
 pub mod sockets;

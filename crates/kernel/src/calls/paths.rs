@@ -1,13 +1,16 @@
-//! Calls that name files by path.
+//! Calls that look at what a path names, and at where paths start.
 
 use std::sync::Arc;
 
-use minke_abi::linux::OpenFlags;
+use minke_abi::linux::FileType;
 use minke_abi::{Errno, Result};
 
 use crate::descriptor::{Fd, FileDescription};
+use crate::process::Credentials;
 use crate::task::Task;
-use crate::vfs::{FileSystemStatistics, Location, Metadata, NewInode, RenameFlags, Timestamp};
+use crate::vfs::permission::check;
+use crate::vfs::walk::{Place, Walk};
+use crate::vfs::{FileSystemStatistics, Location, MagicLink, Metadata, Timestamp};
 
 /// Where a relative path starts: `AT_FDCWD` or a directory's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,155 +47,191 @@ bitflags::bitflags! {
 impl Task {
     /// Finds what a path names. An empty path with a descriptor is the descriptor's own file (`AT_EMPTY_PATH`).
     pub fn resolve(&self, at: At, path: &[u8], follow: Follow) -> Result<Arc<Location>> {
-        let _ = (at, path, follow);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Opens a path and gives it a descriptor. Linux: `openat(2)`. Opening a fifo does not wait for the other end.
-    pub fn open(&self, at: At, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Fd> {
-        let description = self.open_description(at, path, flags, mode)?;
-        self.process
-            .fds
-            .insert(description, flags.contains(OpenFlags::CLOEXEC))
-    }
-
-    /// Opens a path without giving it a descriptor.
-    pub fn open_description(
-        &self,
-        at: At,
-        path: &[u8],
-        flags: OpenFlags,
-        mode: u32,
-    ) -> Result<Arc<FileDescription>> {
-        let _ = (at, path, flags, mode);
-        Err(Errno::ENOSYS)
+        if let Some(description) = self.description_itself(at, path)? {
+            return description.location.clone().ok_or(Errno::EBADF);
+        }
+        let credentials = self.process.credentials();
+        let mut walk = self.walk(at, path, &credentials)?;
+        loop {
+            let last = walk.walk_to_last()?;
+            if let Some(found) = walk.finish(&last, follow)? {
+                return Ok(walk.location_of(found, &last));
+            }
+        }
     }
 
     /// Returns a path's attributes. Linux: `newfstatat(2)`.
     pub fn stat(&self, at: At, path: &[u8], follow: Follow) -> Result<Metadata> {
-        let _ = (at, path, follow);
-        Err(Errno::ENOSYS)
+        if let Some(description) = self.description_itself(at, path)? {
+            return description.file.metadata();
+        }
+        let credentials = self.process.credentials();
+        let place = self.walk(at, path, &credentials)?.find(follow)?;
+        place.inode.metadata()
     }
 
     /// Checks access with the real user and group (`access(2)`).
     pub fn access(&self, at: At, path: &[u8], access: Access, follow: Follow) -> Result<()> {
-        let _ = (at, path, access, follow);
-        Err(Errno::ENOSYS)
+        let effective = self.process.credentials();
+        let real = Credentials {
+            euid: effective.uid,
+            egid: effective.gid,
+            ..(*effective).clone()
+        };
+        self.check_access(at, path, access, follow, &real)
     }
 
-    /// Makes a directory, fifo, socket or device node; the umask applies. Linux: `mkdirat(2)`, `mknodat(2)`.
-    pub fn make_node(&self, at: At, path: &[u8], new: &NewInode<'_>, mode: u32) -> Result<()> {
-        let _ = (at, path, new, mode);
-        Err(Errno::ENOSYS)
+    /// Checks access with the effective user and group (`AT_EACCESS` of `faccessat(2)`).
+    pub fn effective_access(
+        &self,
+        at: At,
+        path: &[u8],
+        access: Access,
+        follow: Follow,
+    ) -> Result<()> {
+        let effective = self.process.credentials();
+        self.check_access(at, path, access, follow, &effective)
     }
 
-    /// Makes a symbolic link at `path` that says `target`.
-    pub fn symlink(&self, target: &[u8], at: At, path: &[u8]) -> Result<()> {
-        let _ = (target, at, path);
-        Err(Errno::ENOSYS)
+    fn check_access(
+        &self,
+        at: At,
+        path: &[u8],
+        access: Access,
+        follow: Follow,
+        credentials: &Credentials,
+    ) -> Result<()> {
+        let place = self.find(at, path, follow, credentials)?;
+        if access.is_empty() {
+            return Ok(());
+        }
+        check(&*place.inode, credentials, access)?;
+        if access.contains(Access::WRITE) && !is_special(place.inode.file_type()) {
+            check_writable(&place)?;
+        }
+        Ok(())
     }
 
-    /// Returns a symbolic link's target.
+    /// Returns a symbolic link's target; with an empty path, that of a link opened by `O_PATH`.
     pub fn read_link(&self, at: At, path: &[u8]) -> Result<Vec<u8>> {
-        let _ = (at, path);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Gives a file another name. `follow` concerns the old path's last link.
-    pub fn link(
-        &self,
-        old_at: At,
-        old_path: &[u8],
-        new_at: At,
-        new_path: &[u8],
-        follow: Follow,
-    ) -> Result<()> {
-        let _ = (old_at, old_path, new_at, new_path, follow);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Removes a name that is not a directory.
-    pub fn unlink(&self, at: At, path: &[u8]) -> Result<()> {
-        let _ = (at, path);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Removes an empty directory.
-    pub fn remove_directory(&self, at: At, path: &[u8]) -> Result<()> {
-        let _ = (at, path);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Moves a name. Linux: `renameat2(2)`.
-    pub fn rename(
-        &self,
-        old_at: At,
-        old_path: &[u8],
-        new_at: At,
-        new_path: &[u8],
-        flags: RenameFlags,
-    ) -> Result<()> {
-        let _ = (old_at, old_path, new_at, new_path, flags);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Changes permission bits. Linux: `fchmodat2(2)`.
-    pub fn change_mode(&self, at: At, path: &[u8], mode: u32, follow: Follow) -> Result<()> {
-        let _ = (at, path, mode, follow);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Changes owner and group; `None` keeps. Linux: `fchownat(2)`.
-    pub fn change_owner(
-        &self,
-        at: At,
-        path: &[u8],
-        uid: Option<u32>,
-        gid: Option<u32>,
-        follow: Follow,
-    ) -> Result<()> {
-        let _ = (at, path, uid, gid, follow);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Changes access and modification times. Linux: `utimensat(2)`.
-    pub fn set_times(
-        &self,
-        at: At,
-        path: &[u8],
-        accessed: TimeChange,
-        modified: TimeChange,
-        follow: Follow,
-    ) -> Result<()> {
-        let _ = (at, path, accessed, modified, follow);
-        Err(Errno::ENOSYS)
-    }
-
-    /// Sets a file's size by path.
-    pub fn truncate(&self, at: At, path: &[u8], size: u64) -> Result<()> {
-        let _ = (at, path, size);
-        Err(Errno::ENOSYS)
+        let credentials = self.process.credentials();
+        let place = self.find(at, path, Follow::No, &credentials)?;
+        match place.inode.magic_link(self) {
+            None => place.inode.read_link(),
+            Some(link) => match link? {
+                MagicLink::Text(text) => Ok(text),
+                MagicLink::Location(location) => {
+                    let root = Arc::clone(&self.process.fs().root);
+                    location.path_below(&root)
+                }
+                MagicLink::Description(_) => place.inode.read_link(),
+            },
+        }
     }
 
     /// Returns the statistics of the file system that holds a path.
     pub fn file_system_statistics(&self, at: At, path: &[u8]) -> Result<FileSystemStatistics> {
-        let _ = (at, path);
-        Err(Errno::ENOSYS)
+        let credentials = self.process.credentials();
+        let place = self.find(at, path, Follow::Yes, &credentials)?;
+        place.mount.file_system.statistics()
     }
 
     /// Changes the working directory. Linux: `chdir(2)`; with an empty path and a descriptor, `fchdir(2)`.
     pub fn change_directory(&self, at: At, path: &[u8]) -> Result<()> {
-        let _ = (at, path);
-        Err(Errno::ENOSYS)
+        let credentials = self.process.credentials();
+        let place = self.find(at, path, Follow::Yes, &credentials)?;
+        if !place.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        check(&*place.inode, &credentials, Access::EXECUTE)?;
+        let cwd = Location::of_inode(place.mount, place.inode);
+        let previous = std::mem::replace(&mut self.process.fs().cwd, cwd);
+        // The last reference to a directory is dropped without the lock.
+        drop(previous);
+        Ok(())
     }
 
-    /// Returns the absolute path of the working directory.
+    /// Returns the absolute path of the working directory; `ENOENT` once it was removed.
     pub fn current_directory(&self) -> Result<Vec<u8>> {
-        Err(Errno::ENOSYS)
+        let fs = self.process.fs().clone();
+        fs.cwd.path_below(&fs.root)
     }
 
     /// Sets the umask and returns the old one.
     pub fn set_umask(&self, mask: u32) -> u32 {
         std::mem::replace(&mut self.process.fs().umask, mask & 0o777)
     }
+
+    /// Starts a walk along a path.
+    pub(super) fn walk<'a>(
+        &'a self,
+        at: At,
+        path: &'a [u8],
+        credentials: &'a Credentials,
+    ) -> Result<Walk<'a>> {
+        let is_absolute = path.first() == Some(&b'/');
+        let (root, cwd) = {
+            let fs = self.process.fs();
+            let root = Place::of(&fs.root);
+            let from_cwd = at == At::Cwd && !is_absolute;
+            (root, from_cwd.then(|| Place::of(&fs.cwd)))
+        };
+        let start = match (cwd, at) {
+            (Some(cwd), _) => cwd,
+            (None, At::Fd(fd)) if !is_absolute => self.place_of(fd)?,
+            (None, _) => root.clone(),
+        };
+        Walk::new(root, start, credentials, Some(self), path)
+    }
+
+    /// Finds what a path names, or a descriptor's own file for an empty path.
+    pub(super) fn find(
+        &self,
+        at: At,
+        path: &[u8],
+        follow: Follow,
+        credentials: &Credentials,
+    ) -> Result<Place> {
+        match at {
+            At::Fd(fd) if path.is_empty() => self.place_of_any(fd),
+            _ => self.walk(at, path, credentials)?.find(follow),
+        }
+    }
+
+    fn description_itself(&self, at: At, path: &[u8]) -> Result<Option<Arc<FileDescription>>> {
+        match at {
+            At::Fd(fd) if path.is_empty() => self.process.fds.get(fd).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Returns where a directory's descriptor was opened; what has no place is not a directory.
+    fn place_of(&self, fd: Fd) -> Result<Place> {
+        let description = self.process.fds.get(fd)?;
+        let location = description.location.as_ref().ok_or(Errno::ENOTDIR)?;
+        Ok(Place::of(location))
+    }
+
+    fn place_of_any(&self, fd: Fd) -> Result<Place> {
+        let description = self.process.fds.get(fd)?;
+        let location = description.location.as_ref().ok_or(Errno::EBADF)?;
+        Ok(Place::of(location))
+    }
+}
+
+/// `EROFS` on a read-only mount.
+pub(super) fn check_writable(place: &Place) -> Result<()> {
+    if place.mount.options.is_read_only {
+        Err(Errno::EROFS)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether writing to it does not change the file system that holds its node. Linux: `special_file()`.
+pub(super) fn is_special(kind: FileType) -> bool {
+    !matches!(
+        kind,
+        FileType::Regular | FileType::Directory | FileType::Symlink
+    )
 }

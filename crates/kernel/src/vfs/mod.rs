@@ -4,19 +4,42 @@
 //! names (never paths, never `.` or `..`). Paths, symbolic links, mounts, permissions and
 //! read-only mounts are the business of this module alone, so a file system cannot get them
 //! wrong. A [`Location`] is an inode together with the way that led to it.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`memory`] | tmpfs, and the overlay of a writable memory on a read-only tree |
+//! | [`tree`] | a read-only tree whose files are ranges of mapped bytes |
+//! | [`proc`] | `/proc` |
+//! | [`device`] | what the nodes of `/dev` stand for |
+//! | `mount`, `walk`, `permission` | how paths become inodes, and who may |
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bitflags::bitflags;
+use smallvec::SmallVec;
+
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_abi::{Errno, Result};
 
+use crate::descriptor::FileDescription;
 use crate::file::File;
+use crate::task::Task;
 
+pub mod device;
+pub mod memory;
 mod mount;
+pub(crate) mod permission;
+//pub mod proc;
+pub(crate) mod reopened;
+//pub mod tree;
+pub(crate) mod walk;
 
 pub use mount::{Location, Mount, MountOptions, MountTree};
+
+/// A file name; most fit in place.
+pub type Name = SmallVec<[u8; 24]>;
 
 /// A point in time as inodes keep it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,6 +79,25 @@ pub struct Metadata {
     pub accessed: Timestamp,
     pub modified: Timestamp,
     pub changed: Timestamp,
+}
+
+/// What a permission check reads of an inode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// The low twelve bits of `st_mode`.
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Where a link of `/proc` leads, which is more than its text says.
+pub enum MagicLink {
+    /// To an object, whatever its path is by now.
+    Location(Arc<Location>),
+    /// To something open that has no place in the tree, such as a pipe.
+    Description(Arc<FileDescription>),
+    /// Along a path, as an ordinary link.
+    Text(Vec<u8>),
 }
 
 /// What to change of an inode's attributes; `None` keeps. Permission was checked by the caller.
@@ -119,6 +161,29 @@ pub trait Inode: Any + Send + Sync {
     /// Returns the kind; it never changes.
     fn file_type(&self) -> FileType;
 
+    /// Returns the number that tells this inode from the others of its file system.
+    fn number(&self) -> u64;
+
+    /// Returns what permission checks need, cheaper than all attributes.
+    fn permissions(&self) -> Result<Permissions> {
+        let metadata = self.metadata()?;
+        Ok(Permissions {
+            mode: metadata.mode,
+            uid: metadata.uid,
+            gid: metadata.gid,
+        })
+    }
+
+    /// Returns the directory that holds this directory now; itself at the top of the file system.
+    fn parent(&self) -> Result<Arc<dyn Inode>> {
+        Err(Errno::ENOTDIR)
+    }
+
+    /// Returns this directory's name in its parent; `ENOENT` once it was removed.
+    fn name(&self) -> Result<Name> {
+        Err(Errno::ENOTDIR)
+    }
+
     /// Opens the object; permissions were checked, `O_CREAT` and `O_TRUNC` are already done.
     fn open(self: Arc<Self>, flags: OpenFlags) -> Result<Arc<dyn File>>;
 
@@ -180,6 +245,11 @@ pub trait Inode: Any + Send + Sync {
         Err(Errno::EINVAL)
     }
 
+    /// Returns where a link of `/proc` leads for a task; `None` for links that are just text.
+    fn magic_link(&self, _task: &Task) -> Option<Result<MagicLink>> {
+        None
+    }
+
     /// Returns an extended attribute's value.
     fn extended_attribute(&self, _name: &[u8]) -> Result<Vec<u8>> {
         Err(Errno::EOPNOTSUPP)
@@ -199,6 +269,14 @@ pub trait Inode: Any + Send + Sync {
     fn sync(&self) -> Result<()> {
         Ok(())
     }
+}
+
+/// Numbers of file systems, as `st_dev` shows them. Linux: `get_anon_bdev()`.
+static NEXT_DEVICE: AtomicU64 = AtomicU64::new(0x20);
+
+/// Returns the `st_dev` of a new file system.
+pub fn new_device() -> u64 {
+    NEXT_DEVICE.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Size and use of a file system. Linux: `struct kstatfs`.

@@ -1,0 +1,265 @@
+//! Opening files. Linux: `path_openat()`, `do_open()`, `lookup_open()` in `fs/namei.c`.
+
+use std::sync::Arc;
+
+use minke_abi::linux::{FileType, OpenFlags};
+use minke_abi::{Errno, Result};
+
+use crate::calls::paths::{Access, At, Follow, check_writable, is_special};
+use crate::descriptor::{Fd, FileDescription};
+use crate::file::File;
+use crate::process::Credentials;
+use crate::task::Task;
+use crate::vfs::permission::{MODE_MASK, check, check_create, inherited, is_owner, without_set_id};
+use crate::vfs::walk::{Last, LastKind, Place, Walk};
+use crate::vfs::{AttributeChange, Inode, Location, Metadata, NewInode, Ownership, device};
+
+/// The bit of `O_TMPFILE` that is its own.
+const TMPFILE: u32 = 0o20_000_000;
+
+/// What opening a path has found or made.
+struct Opened {
+    location: Arc<Location>,
+    /// It was made by this call, so that its mode does not matter.
+    is_new: bool,
+}
+
+impl Task {
+    /// Opens a path and gives it a descriptor. Linux: `openat(2)`. Opening a fifo does not wait for the other end.
+    pub fn open(&self, at: At, path: &[u8], flags: OpenFlags, mode: u32) -> Result<Fd> {
+        let description = self.open_description(at, path, flags, mode)?;
+        self.process
+            .fds
+            .insert(description, flags.contains(OpenFlags::CLOEXEC))
+    }
+
+    /// Opens a path without giving it a descriptor.
+    pub fn open_description(
+        &self,
+        at: At,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+    ) -> Result<Arc<FileDescription>> {
+        if flags.bits() & TMPFILE != 0 {
+            return Err(Errno::EOPNOTSUPP);
+        }
+        if flags.contains(OpenFlags::CREAT | OpenFlags::DIRECTORY) {
+            return Err(Errno::EINVAL);
+        }
+        let credentials = self.process.credentials();
+        if flags.contains(OpenFlags::PATH) {
+            return self.open_path_only(at, path, flags, &credentials);
+        }
+        let opened = self.find_or_make(at, path, flags, mode, &credentials)?;
+        let location = opened.location;
+        check_kind(&*location.inode, flags)?;
+        if !opened.is_new {
+            check_permission(&location, flags, &credentials)?;
+        }
+        if flags.contains(OpenFlags::TRUNC) && !opened.is_new {
+            cut(&*location.inode, &credentials)?;
+        }
+        let file = self.open_inode(&location.inode, flags)?;
+        Ok(FileDescription::new(file, Some(location), flags))
+    }
+
+    fn open_path_only(
+        &self,
+        at: At,
+        path: &[u8],
+        flags: OpenFlags,
+        credentials: &Credentials,
+    ) -> Result<Arc<FileDescription>> {
+        let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
+        let mut walk = self.walk(at, path, credentials)?;
+        let location = find(&mut walk, kept)?;
+        if kept.contains(OpenFlags::DIRECTORY) && !is_directory(&*location.inode) {
+            return Err(Errno::ENOTDIR);
+        }
+        let file = Arc::new(PathOnly(Arc::clone(&location.inode)));
+        Ok(FileDescription::new(file, Some(location), kept))
+    }
+
+    fn find_or_make(
+        &self,
+        at: At,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+        credentials: &Credentials,
+    ) -> Result<Opened> {
+        let mut walk = self.walk(at, path, credentials)?;
+        if flags.contains(OpenFlags::CREAT) {
+            return self.find_or_create(&mut walk, flags, mode, credentials);
+        }
+        Ok(Opened {
+            location: find(&mut walk, flags)?,
+            is_new: false,
+        })
+    }
+
+    fn find_or_create(
+        &self,
+        walk: &mut Walk<'_>,
+        flags: OpenFlags,
+        mode: u32,
+        credentials: &Credentials,
+    ) -> Result<Opened> {
+        loop {
+            let last = walk.walk_to_last()?;
+            if last.kind == LastKind::Normal && last.has_trailing_slash {
+                return Err(Errno::EISDIR);
+            }
+            if last.kind == LastKind::Normal && walk.look_up_last(&last)?.is_none() {
+                match self.create_regular(walk, &last, mode, credentials) {
+                    // Another task made it meanwhile.
+                    Err(Errno::EEXIST) if !flags.contains(OpenFlags::EXCL) => {}
+                    made => return made,
+                }
+            } else if flags.contains(OpenFlags::EXCL) {
+                return Err(Errno::EEXIST);
+            }
+            if let Some(found) = walk.finish(&last, follow_of(flags))? {
+                return Ok(Opened {
+                    location: walk.location_of(found, &last),
+                    is_new: false,
+                });
+            }
+        }
+    }
+
+    fn create_regular(
+        &self,
+        walk: &Walk<'_>,
+        last: &Last,
+        mode: u32,
+        credentials: &Credentials,
+    ) -> Result<Opened> {
+        check_writable(&walk.place)?;
+        check_create(&*walk.place.inode, credentials)?;
+        let mode = mode & MODE_MASK & !self.process.fs().umask;
+        let directory = walk.place.inode.permissions()?;
+        let (gid, mode) = inherited(&directory, credentials, mode, false);
+        let ownership = Ownership {
+            uid: credentials.euid,
+            gid,
+            mode,
+        };
+        let name = walk.name(last);
+        let inode = walk
+            .place
+            .inode
+            .create(name, &NewInode::Regular, ownership)?;
+        let place = Place {
+            mount: Arc::clone(&walk.place.mount),
+            inode,
+        };
+        Ok(Opened {
+            location: walk.location_of(place, last),
+            is_new: true,
+        })
+    }
+
+    /// Opens an inode; device nodes give the kernel's devices.
+    fn open_inode(&self, inode: &Arc<dyn Inode>, flags: OpenFlags) -> Result<Arc<dyn File>> {
+        match inode.file_type() {
+            FileType::CharacterDevice => device::open(self, inode),
+            FileType::BlockDevice | FileType::Socket => Err(Errno::ENXIO),
+            _ => Arc::clone(inode).open(flags),
+        }
+    }
+}
+
+fn find(walk: &mut Walk<'_>, flags: OpenFlags) -> Result<Arc<Location>> {
+    loop {
+        let last = walk.walk_to_last()?;
+        if let Some(found) = walk.finish(&last, follow_of(flags))? {
+            return Ok(walk.location_of(found, &last));
+        }
+    }
+}
+
+fn follow_of(flags: OpenFlags) -> Follow {
+    if flags.contains(OpenFlags::NOFOLLOW) {
+        Follow::No
+    } else {
+        Follow::Yes
+    }
+}
+
+fn is_directory(inode: &dyn Inode) -> bool {
+    inode.file_type() == FileType::Directory
+}
+
+/// Whether opening asks for the right to write. `O_TRUNC` does, even with `O_RDONLY`.
+fn wants_write(flags: OpenFlags) -> bool {
+    flags.is_writable() || flags.contains(OpenFlags::TRUNC)
+}
+
+fn check_kind(inode: &dyn Inode, flags: OpenFlags) -> Result<()> {
+    if flags.contains(OpenFlags::CREAT) && is_directory(inode) {
+        return Err(Errno::EISDIR);
+    }
+    if flags.contains(OpenFlags::DIRECTORY) && !is_directory(inode) {
+        return Err(Errno::ENOTDIR);
+    }
+    match inode.file_type() {
+        FileType::Symlink => Err(Errno::ELOOP),
+        FileType::Directory if wants_write(flags) => Err(Errno::EISDIR),
+        _ => Ok(()),
+    }
+}
+
+/// Checks mode bits, then the mount. Linux: `may_open()`, then `mnt_want_write()`.
+fn check_permission(
+    location: &Location,
+    flags: OpenFlags,
+    credentials: &Credentials,
+) -> Result<()> {
+    let mut wanted = Access::empty();
+    wanted.set(Access::READ, flags.is_readable());
+    wanted.set(Access::WRITE, wants_write(flags));
+    let inode = &*location.inode;
+    check(inode, credentials, wanted)?;
+    if flags.contains(OpenFlags::NOATIME) && !is_owner(&inode.permissions()?, credentials) {
+        return Err(Errno::EPERM);
+    }
+    if wanted.contains(Access::WRITE) && !is_special(inode.file_type()) {
+        check_writable(&Place::of(location))?;
+    }
+    Ok(())
+}
+
+/// Empties a regular file for `O_TRUNC`.
+fn cut(inode: &dyn Inode, credentials: &Credentials) -> Result<()> {
+    if inode.file_type() != FileType::Regular {
+        return Ok(());
+    }
+    inode.set_attributes(&size_change(inode, 0, credentials)?)
+}
+
+/// Returns the change that sets a size, with what it takes from the mode. Linux: `do_truncate()`.
+pub(super) fn size_change(
+    inode: &dyn Inode,
+    size: u64,
+    credentials: &Credentials,
+) -> Result<AttributeChange> {
+    let mode = inode.permissions()?.mode;
+    let cleared = without_set_id(mode);
+    let must_clear = cleared != mode && !credentials.is_privileged();
+    Ok(AttributeChange {
+        size: Some(size),
+        mode: must_clear.then_some(cleared),
+        ..AttributeChange::default()
+    })
+}
+
+/// What `O_PATH` opens: a place, and nothing to read or write.
+struct PathOnly(Arc<dyn Inode>);
+
+impl File for PathOnly {
+    fn metadata(&self) -> Result<Metadata> {
+        self.0.metadata()
+    }
+}

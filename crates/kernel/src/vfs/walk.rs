@@ -1,0 +1,370 @@
+//! Path walks: from a path to the inode that it names.
+//!
+//! A walk stands at a [`Place`] and takes one component at a time. A symbolic link's target is
+//! put in front of what is left of the path, so that nothing recurses. Directories are asked for
+//! their parent (`..`), never the path for the way it came: a directory that was moved leads
+//! to where it is now.
+//!
+//! Linux: `fs/namei.c`; `path_resolution(7)`.
+
+use std::borrow::Cow;
+use std::ops::Range;
+use std::sync::Arc;
+
+use minke_abi::linux::{FileType, NAME_MAX, PATH_MAX, SYMLINKS_MAX};
+use minke_abi::{Errno, Result};
+
+use crate::calls::paths::Follow;
+use crate::process::Credentials;
+use crate::task::Task;
+use crate::vfs::permission::{Wanted, check};
+use crate::vfs::reopened::DescriptionInode;
+use crate::vfs::{Inode, Location, MagicLink, Mount, Name};
+
+/// An inode in a mount: what a walk stands at.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) mount: Arc<Mount>,
+    pub(crate) inode: Arc<dyn Inode>,
+}
+
+impl Place {
+    /// Returns the place of a location.
+    pub(crate) fn of(location: &Location) -> Place {
+        Place {
+            mount: Arc::clone(&location.mount),
+            inode: Arc::clone(&location.inode),
+        }
+    }
+
+    /// Whether both are the same object in the same mount.
+    pub(crate) fn is_same(&self, other: &Place) -> bool {
+        self.mount.id == other.mount.id && self.inode.number() == other.inode.number()
+    }
+
+    /// Whether this is the top of its mount.
+    pub(crate) fn is_mount_root(&self) -> bool {
+        self.inode.number() == self.mount.root.number()
+    }
+
+    pub(crate) fn is_directory(&self) -> bool {
+        self.inode.file_type() == FileType::Directory
+    }
+
+    /// Goes from a covered inode to the top of what covers it.
+    fn cross_down(&mut self) {
+        while let Some(mount) = self.mount.covering(&*self.inode) {
+            self.inode = Arc::clone(&mount.root);
+            self.mount = mount;
+        }
+    }
+}
+
+/// What kind of name a path ends with. Linux: `LAST_NORM` and its kin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LastKind {
+    Normal,
+    Dot,
+    DotDot,
+    /// The path has no component: `/`.
+    Root,
+}
+
+/// The last component of a path; its directory is the walk's place.
+#[derive(Clone, Debug)]
+pub(crate) struct Last {
+    range: Range<usize>,
+    pub(crate) kind: LastKind,
+    /// Slashes follow the name, which then has to be a directory.
+    pub(crate) has_trailing_slash: bool,
+}
+
+/// A walk along one path.
+pub(crate) struct Walk<'a> {
+    root: Place,
+    pub(crate) place: Place,
+    credentials: &'a Credentials,
+    /// Who walks, for the links of `/proc`; `None` while a container is set up.
+    task: Option<&'a Task>,
+    text: Cow<'a, [u8]>,
+    /// Where the rest of `text` begins.
+    position: usize,
+    links_left: usize,
+    /// A link of `/proc` led straight to an object.
+    has_jumped: bool,
+}
+
+/// Where a symbolic link leads.
+enum Target {
+    Text(Vec<u8>),
+    Place(Place),
+}
+
+impl<'a> Walk<'a> {
+    /// Starts a walk at `start`, or at `root` for an absolute path.
+    ///
+    /// `ENOENT` for an empty path, `ENAMETOOLONG` from `PATH_MAX` on, `EINVAL` with a zero byte inside.
+    pub(crate) fn new(
+        root: Place,
+        start: Place,
+        credentials: &'a Credentials,
+        task: Option<&'a Task>,
+        path: &'a [u8],
+    ) -> Result<Walk<'a>> {
+        if path.is_empty() {
+            return Err(Errno::ENOENT);
+        }
+        if path.len() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        if path.contains(&0) {
+            return Err(Errno::EINVAL);
+        }
+        let place = if path[0] == b'/' { root.clone() } else { start };
+        Ok(Walk {
+            root,
+            place,
+            credentials,
+            task,
+            text: Cow::Borrowed(path),
+            position: 0,
+            links_left: SYMLINKS_MAX,
+            has_jumped: false,
+        })
+    }
+
+    /// Walks the whole path.
+    pub(crate) fn find(&mut self, follow: Follow) -> Result<Place> {
+        loop {
+            let last = self.walk_to_last()?;
+            if let Some(found) = self.finish(&last, follow)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Walks the whole path, following links, and keeps the name of what is found.
+    pub(crate) fn find_location(&mut self) -> Result<Arc<Location>> {
+        loop {
+            let last = self.walk_to_last()?;
+            if let Some(found) = self.finish(&last, Follow::Yes)? {
+                return Ok(self.location_of(found, &last));
+            }
+        }
+    }
+
+    /// Walks to the directory of the last component and stands there.
+    pub(crate) fn walk_to_last(&mut self) -> Result<Last> {
+        loop {
+            let rest = &self.text[self.position..];
+            let slashes = slashes_in_front(rest);
+            let start = self.position + slashes;
+            let length = length_of_component(&rest[slashes..]);
+            let range = start..start + length;
+            if length == 0 {
+                return Ok(Last {
+                    range,
+                    kind: LastKind::Root,
+                    has_trailing_slash: true,
+                });
+            }
+            let next = range.end + slashes_in_front(&self.text[range.end..]);
+            self.position = next;
+            if next == self.text.len() {
+                return Ok(Last {
+                    kind: kind_of(&self.text[range.clone()]),
+                    has_trailing_slash: next > range.end,
+                    range,
+                });
+            }
+            self.step(&range)?;
+        }
+    }
+
+    /// Returns the bytes of the last component.
+    pub(crate) fn name(&self, last: &Last) -> &[u8] {
+        &self.text[last.range.clone()]
+    }
+
+    /// Looks the last component up in the walk's place; `Ok(None)` when it does not exist.
+    ///
+    /// The object itself is returned, not what is mounted on it.
+    pub(crate) fn look_up_last(&self, last: &Last) -> Result<Option<Arc<dyn Inode>>> {
+        match self.look_up(self.name(last)) {
+            Err(Errno::ENOENT) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
+    /// Takes the last component; `None` when it was a link whose target is still to be walked.
+    pub(crate) fn finish(&mut self, last: &Last, follow: Follow) -> Result<Option<Place>> {
+        match last.kind {
+            LastKind::Root => return Ok(Some(self.place.clone())),
+            LastKind::Dot => self.check_search()?,
+            LastKind::DotDot => self.up()?,
+            LastKind::Normal => {
+                let child = self.child(&last.range)?;
+                let follows = follow == Follow::Yes || last.has_trailing_slash;
+                if follows && child.inode.file_type() == FileType::Symlink {
+                    let suffix: &[u8] = if last.has_trailing_slash { b"/" } else { b"" };
+                    return self.follow(&child, suffix);
+                }
+                if last.has_trailing_slash && !child.is_directory() {
+                    return Err(Errno::ENOTDIR);
+                }
+                return Ok(Some(child));
+            }
+        }
+        Ok(Some(self.place.clone()))
+    }
+
+    /// Makes the location of what [`Walk::finish`] has found.
+    pub(crate) fn location_of(&self, found: Place, last: &Last) -> Arc<Location> {
+        let is_named = last.kind == LastKind::Normal && !found.is_directory() && !self.has_jumped;
+        let (parent, name) = if is_named && !found.is_mount_root() {
+            let name = Name::from_slice(self.name(last));
+            (Some(Arc::clone(&self.place.inode)), name)
+        } else {
+            (None, Name::new())
+        };
+        Arc::new(Location {
+            mount: found.mount,
+            inode: found.inode,
+            parent,
+            name,
+        })
+    }
+
+    /// Takes a component that is not the last.
+    fn step(&mut self, range: &Range<usize>) -> Result<()> {
+        match kind_of(&self.text[range.clone()]) {
+            LastKind::Dot => return self.check_search(),
+            LastKind::DotDot => return self.up(),
+            LastKind::Normal | LastKind::Root => {}
+        }
+        let child = self.child(range)?;
+        if child.inode.file_type() == FileType::Symlink {
+            let mut rest = vec![b'/'];
+            rest.extend_from_slice(&self.text[self.position..]);
+            if let Some(place) = self.follow(&child, &rest)? {
+                self.enter(place)?;
+            }
+            return Ok(());
+        }
+        self.enter(child)
+    }
+
+    fn enter(&mut self, place: Place) -> Result<()> {
+        if !place.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        self.place = place;
+        Ok(())
+    }
+
+    /// Finds a child and what is mounted on it.
+    fn child(&self, range: &Range<usize>) -> Result<Place> {
+        let mut child = Place {
+            inode: self.look_up(&self.text[range.clone()])?,
+            mount: Arc::clone(&self.place.mount),
+        };
+        child.cross_down();
+        Ok(child)
+    }
+
+    fn look_up(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
+        self.check_search()?;
+        if name.len() > NAME_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        self.place.inode.lookup(name)
+    }
+
+    /// Goes to the parent, never above the process's root. Linux: `follow_dotdot()`.
+    fn up(&mut self) -> Result<()> {
+        self.check_search()?;
+        loop {
+            if self.place.is_same(&self.root) {
+                return Ok(());
+            }
+            if !self.place.is_mount_root() {
+                break;
+            }
+            let Some(point) = self.place.mount.mount_point.clone() else {
+                return Ok(());
+            };
+            self.place = Place::of(&point);
+        }
+        self.place.inode = self.place.inode.parent()?;
+        self.place.cross_down();
+        Ok(())
+    }
+
+    /// Puts a link's target in front of `rest`, or returns the object that a link of `/proc` leads to.
+    fn follow(&mut self, link: &Place, rest: &[u8]) -> Result<Option<Place>> {
+        self.links_left = self.links_left.checked_sub(1).ok_or(Errno::ELOOP)?;
+        let mut text = match self.target(link)? {
+            Target::Place(place) => {
+                if !rest.is_empty() && !place.is_directory() {
+                    return Err(Errno::ENOTDIR);
+                }
+                self.has_jumped = true;
+                return Ok(Some(place));
+            }
+            Target::Text(text) => text,
+        };
+        match text.first() {
+            None => return Err(Errno::ENOENT),
+            Some(b'/') => self.place = self.root.clone(),
+            Some(_) => {}
+        }
+        text.extend_from_slice(rest);
+        self.text = Cow::Owned(text);
+        self.position = 0;
+        Ok(None)
+    }
+
+    fn target(&self, link: &Place) -> Result<Target> {
+        let magic = self.task.and_then(|task| link.inode.magic_link(task));
+        let Some(magic) = magic else {
+            return link.inode.read_link().map(Target::Text);
+        };
+        Ok(match magic? {
+            MagicLink::Text(text) => Target::Text(text),
+            MagicLink::Location(location) => Target::Place(Place::of(&location)),
+            MagicLink::Description(description) => Target::Place(Place {
+                mount: Arc::clone(&link.mount),
+                inode: Arc::new(DescriptionInode(description)),
+            }),
+        })
+    }
+
+    /// Checks that the walk may look into the directory that it stands at.
+    fn check_search(&self) -> Result<()> {
+        if !self.place.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        if self.credentials.is_privileged() {
+            return Ok(());
+        }
+        check(&*self.place.inode, self.credentials, Wanted::EXECUTE)
+    }
+}
+
+fn slashes_in_front(text: &[u8]) -> usize {
+    text.iter().take_while(|byte| **byte == b'/').count()
+}
+
+fn length_of_component(text: &[u8]) -> usize {
+    text.iter()
+        .position(|byte| *byte == b'/')
+        .unwrap_or(text.len())
+}
+
+fn kind_of(component: &[u8]) -> LastKind {
+    match component {
+        b"." => LastKind::Dot,
+        b".." => LastKind::DotDot,
+        _ => LastKind::Normal,
+    }
+}

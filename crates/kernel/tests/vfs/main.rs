@@ -1,0 +1,9 @@
+//! The virtual file system, through the calls of a task.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says so by a panic"
+)]
+
+mod files;
+mod machine;
