@@ -217,13 +217,6 @@ impl File for PipeEnd {
         }
     }
 
-    fn inode(&self) -> Option<&Arc<dyn Inode>> {
-        match &self.identity {
-            Identity::Anonymous(_) => None,
-            Identity::Named(inode) => Some(inode),
-        }
-    }
-
     fn readable_bytes(&self) -> Result<usize> {
         Ok(self.fifo.stream.status().readable_bytes)
     }

@@ -9,7 +9,7 @@ use minke_kernel::calls::At;
 use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::net::{Network, NetworkMode};
 use minke_kernel::platform::{
-    Clock, Entropy, HostLookup, HostNetwork, HostSocket, Nanoseconds, TimerId, Transport,
+    Clock, Entropy, Family, HostLookup, HostNetwork, HostSocket, Nanoseconds, TimerId, Transport,
 };
 use minke_kernel::process::{Credentials, FsContext, Pid, ProcessImage};
 use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
@@ -59,12 +59,12 @@ impl Entropy for CountingEntropy {
 pub(crate) struct NoNetwork;
 
 impl HostNetwork for NoNetwork {
-    fn socket(&self, _transport: Transport, _ipv6: bool) -> Result<Arc<dyn HostSocket>> {
+    fn socket(&self, _transport: Transport, _family: Family) -> Result<Arc<dyn HostSocket>> {
         Err(Errno::ENETDOWN)
     }
 
-    fn published(&self, _transport: Transport, _port: u16) -> Option<Arc<dyn HostSocket>> {
-        None
+    fn published(&self, _transport: Transport, _port: u16) -> Vec<Arc<dyn HostSocket>> {
+        Vec::new()
     }
 
     fn resolve(&self, _name: &str) -> Arc<dyn HostLookup> {
@@ -100,14 +100,16 @@ impl Machine {
             cpus: 2,
         };
         let mounts = MountTree::new(root, MountOptions::default());
-        let network = Network::new(NetworkMode::None, Arc::new(NoNetwork));
+        let memory = MemoryBudget::new(MEMORY_BYTES);
+        let host = Arc::new(NoNetwork);
+        let network = Network::new(NetworkMode::None, host, Arc::clone(&memory));
         let kernel = Kernel::new(
             config,
             Arc::new(TickingClock::default()),
             Arc::new(CountingEntropy),
             network,
             mounts,
-            MemoryBudget::new(MEMORY_BYTES),
+            memory,
         );
         Machine { kernel }
     }

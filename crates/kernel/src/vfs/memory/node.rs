@@ -14,6 +14,7 @@ use super::directory::{Directory, Known};
 use super::pages::Pages;
 use super::{PAGE_BYTES, Shared};
 use crate::file::File;
+use crate::pipe::Fifo;
 use crate::vfs::{
     AttributeChange, DirectoryEntry, Inode, Metadata, Name, NewInode, Ownership, Permissions,
     RenameFlags,
@@ -43,7 +44,8 @@ pub(super) enum Content {
     },
     Symlink(Box<[u8]>),
     Device(u64),
-    Fifo,
+    /// The pipe of all who open the fifo.
+    Fifo(Arc<Fifo>),
     Socket,
 }
 
@@ -67,19 +69,23 @@ impl Content {
         }
     }
 
-    fn of_new(new: &NewInode<'_>) -> (Content, FileType) {
+    fn of_new(new: &NewInode<'_>, shared: &Shared) -> (Content, FileType) {
         match new {
             NewInode::Regular => (Content::Regular(RwLock::default()), FileType::Regular),
             NewInode::Directory => (Content::directory(), FileType::Directory),
             NewInode::Symlink(target) => (Content::Symlink((*target).into()), FileType::Symlink),
-            NewInode::Fifo => (Content::Fifo, FileType::Fifo),
+            NewInode::Fifo => (Content::fifo(shared), FileType::Fifo),
             NewInode::Socket => (Content::Socket, FileType::Socket),
             NewInode::CharacterDevice(id) => (Content::Device(*id), FileType::CharacterDevice),
             NewInode::BlockDevice(id) => (Content::Device(*id), FileType::BlockDevice),
         }
     }
 
-    fn of_lower(lower: &Arc<dyn Inode>) -> Result<Content> {
+    fn fifo(shared: &Shared) -> Content {
+        Content::Fifo(Fifo::new(Arc::clone(&shared.budget)))
+    }
+
+    fn of_lower(lower: &Arc<dyn Inode>, shared: &Shared) -> Result<Content> {
         Ok(match lower.file_type() {
             FileType::Regular => {
                 let length = lower.metadata()?.size;
@@ -91,7 +97,7 @@ impl Content {
             FileType::CharacterDevice | FileType::BlockDevice => {
                 Content::Device(lower.metadata()?.device_id)
             }
-            FileType::Fifo => Content::Fifo,
+            FileType::Fifo => Content::fifo(shared),
             FileType::Socket => Content::Socket,
         })
     }
@@ -125,7 +131,7 @@ impl Node {
         lower: &Arc<dyn Inode>,
         found: Option<(&Arc<Node>, &[u8])>,
     ) -> Result<Arc<Node>> {
-        let content = Content::of_lower(lower)?;
+        let content = Content::of_lower(lower, shared)?;
         let attributes = Attributes::from_lower(&**lower)?;
         let node = Arc::new_cyclic(|this| Node {
             shared: Arc::clone(shared),
@@ -327,7 +333,7 @@ impl Node {
             }
             Content::Directory { .. } => (PAGE_BYTES as u64, 0),
             Content::Symlink(target) => (target.len() as u64, 0),
-            Content::Device(_) | Content::Fifo | Content::Socket => (0, 0),
+            Content::Device(_) | Content::Fifo(_) | Content::Socket => (0, 0),
         }
     }
 
@@ -413,11 +419,12 @@ impl Inode for Node {
         Ok(place.name.clone())
     }
 
-    fn open(self: Arc<Self>, _flags: OpenFlags) -> Result<Arc<dyn File>> {
-        match self.content {
+    fn open(self: Arc<Self>, flags: OpenFlags) -> Result<Arc<dyn File>> {
+        match &self.content {
             Content::Regular(_) | Content::Directory { .. } => Ok(self),
+            Content::Fifo(fifo) => Arc::clone(fifo).open(self, flags),
             Content::Symlink(_) => Err(Errno::ELOOP),
-            Content::Device(_) | Content::Fifo | Content::Socket => Err(Errno::ENXIO),
+            Content::Device(_) | Content::Socket => Err(Errno::ENXIO),
         }
     }
 
@@ -448,7 +455,7 @@ impl Inode for Node {
             return Err(Errno::EEXIST);
         }
         self.pin()?;
-        let (content, kind) = Content::of_new(new);
+        let (content, kind) = Content::of_new(new, &self.shared);
         let now = self.shared.now();
         let Ownership { uid, gid, mode } = ownership;
         let attributes = Attributes::new(now, uid, gid, mode, kind);
