@@ -9,6 +9,7 @@ use crate::kernel::MemoryBudget;
 use crate::net::address::GATEWAY_ADDRESS;
 use crate::net::ports::PortTable;
 use crate::net::tcp::Listener;
+use crate::net::udp::Inbox;
 use crate::net::{NetworkMode, SocketOptions};
 use crate::platform::{Family, HostNetwork, HostSocket, Transport};
 
@@ -18,6 +19,7 @@ pub(crate) struct Internet {
     pub(crate) host: Arc<dyn HostNetwork>,
     pub(crate) memory: Arc<MemoryBudget>,
     pub(crate) tcp: Arc<PortTable<Listener>>,
+    pub(crate) udp: Arc<PortTable<Inbox>>,
 }
 
 impl Internet {

@@ -6,6 +6,8 @@
 //! | `ports` | who has which port: conflicts, ephemeral ports |
 //! | `internet` | what Internet sockets share, and the way to the host |
 //! | `tcp`, `host` | TCP sockets; host sockets in a guest's hands |
+//! | `udp`, `host_datagram` | UDP sockets of a private network; of the host's |
+//! | `datagrams` | queues of messages |
 //! | `listener` | queues of connections that wait to be accepted |
 //! | `duplex` | connections inside the container |
 //! | [`options`] | socket options as a table |
@@ -25,19 +27,24 @@ use crate::platform::{Family, HostNetwork, SocketOption, Transport};
 use crate::stream::Consume;
 
 pub mod address;
+mod datagrams;
 mod duplex;
 mod host;
+mod host_datagram;
 mod internet;
 mod listener;
 pub mod options;
 mod ports;
 mod tcp;
+mod udp;
 
 pub use options::{SocketKind, SocketOptions};
 
 use internet::Internet;
 use ports::PortTable;
+use host_datagram::HostDatagramSocket;
 use tcp::TcpSocket;
+use udp::UdpSocket;
 
 /// An address of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -184,6 +191,7 @@ impl Network {
             host: Arc::clone(&host),
             memory,
             tcp: PortTable::new(Transport::Tcp),
+            udp: PortTable::new(Transport::Udp),
         });
         Network {
             mode,
@@ -215,7 +223,12 @@ impl Network {
         let internet = Arc::clone(&self.internet);
         match kind {
             SOCK_STREAM => Ok(TcpSocket::new(internet, family, inode, options)?),
-            _ => Err(Errno::EPROTONOSUPPORT),
+            _ if self.mode == NetworkMode::Host => Ok(Arc::new(HostDatagramSocket {
+                socket: self.host.socket(Transport::Udp, family)?,
+                inode,
+                options,
+            })),
+            _ => Ok(UdpSocket::new(internet, family, inode, options)),
         }
     }
 }
