@@ -14,5 +14,6 @@
 pub mod executor;
 pub mod jail;
 pub mod personality;
+pub mod platform;
 pub mod runtime;
 pub mod spec;

@@ -110,7 +110,11 @@ impl<A: Clone> DatagramQueue<A> {
         let popped = {
             let mut state = self.lock();
             let Some(message) = state.messages.front() else {
-                return if state.is_ended { Ok(None) } else { Err(Errno::EAGAIN) };
+                return if state.is_ended {
+                    Ok(None)
+                } else {
+                    Err(Errno::EAGAIN)
+                };
             };
             let count = buffer.len().min(message.bytes.len());
             buffer[..count].copy_from_slice(&message.bytes[..count]);

@@ -40,9 +40,9 @@ mod udp;
 
 pub use options::{SocketKind, SocketOptions};
 
+use host_datagram::HostDatagramSocket;
 use internet::Internet;
 use ports::PortTable;
-use host_datagram::HostDatagramSocket;
 use tcp::TcpSocket;
 use udp::UdpSocket;
 

@@ -284,7 +284,11 @@ impl Socket for UdpSocket {
                 state.outgoing = Default::default();
                 self.way_out(&mut state, peer)?;
             }
-            *self.inbox.peer.lock().unwrap_or_else(PoisonError::into_inner) = Some(peer);
+            *self
+                .inbox
+                .peer
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner) = Some(peer);
         }
         self.inbox.queue.retain(|from| *from == peer);
         Ok(())
@@ -314,7 +318,11 @@ impl Socket for UdpSocket {
         if is_own(to.ip()) {
             let is_connected = state.peer == Some(to);
             drop(state);
-            let ip = if bound.ip().is_unspecified() { to.ip() } else { bound.ip() };
+            let ip = if bound.ip().is_unspecified() {
+                to.ip()
+            } else {
+                bound.ip()
+            };
             self.send_inside(bytes, SocketAddr::new(ip, bound.port()), to, is_connected);
             return Ok(bytes.len());
         }
@@ -397,7 +405,10 @@ impl File for UdpSocket {
         let mut ready = PollEvents::OUT;
         let is_ended = queue.is_ended();
         let has_error = self.error.load(Ordering::SeqCst) != 0;
-        ready.set(PollEvents::IN, queue.has_messages() || is_ended || has_outside());
+        ready.set(
+            PollEvents::IN,
+            queue.has_messages() || is_ended || has_outside(),
+        );
         ready.set(PollEvents::RDHUP, is_ended);
         ready.set(PollEvents::HUP, is_ended && self.lock().is_write_shut);
         ready.set(PollEvents::ERR, has_error);

@@ -259,6 +259,10 @@ struct Readiness {
     waiters: WaitQueue,
 }
 
+/// What a new descriptor may be ready for. Errors and ends are left out: events tell of them, and once
+/// remembered they would count for everything.
+const UNKNOWN: PollEvents = PollEvents::IN.union(PollEvents::OUT).union(PollEvents::PRI);
+
 /// One event, in the upper half of [`Readiness::state`].
 const ONE_EVENT: u32 = 1 << 16;
 
@@ -282,7 +286,7 @@ impl PolledFd {
     /// `EPERM` for what is always ready: regular files and directories.
     pub fn new(reactor: &Arc<Reactor>, fd: Arc<OwnedFd>) -> io::Result<Self> {
         let readiness = Arc::new(Readiness {
-            state: AtomicU32::new(u32::from(PollEvents::all().bits())),
+            state: AtomicU32::new(u32::from(UNKNOWN.bits())),
             waiters: WaitQueue::default(),
         });
         let source = Arc::clone(&readiness) as Arc<dyn Source>;
@@ -337,6 +341,11 @@ impl PolledFd {
             Ok(_) => PollEvents::from_bits_truncate(fds[0].revents().bits()),
             Err(_) => PollEvents::empty(),
         }
+    }
+
+    /// Queues `waker` for the next event without looking at what holds now: a try follows.
+    pub fn register(&self, waker: &Waker) {
+        self.readiness.waiters.register(waker);
     }
 
     /// Wakes everyone who waits for the descriptor, to look again.

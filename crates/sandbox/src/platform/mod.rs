@@ -1,0 +1,30 @@
+//! The host, as the kernel asks for it: implementations of `minke_kernel::platform`.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`clock`] | clocks, and timers of the executor's reactor |
+//! | [`entropy`] | random bytes |
+//! | [`network`] | host sockets and published ports |
+//! | [`resolver`] | host names, looked up on threads of their own |
+//! | [`stdio`] | standard streams: inherited descriptors, and lines for a log |
+
+pub mod clock;
+pub mod entropy;
+pub mod network;
+pub mod published;
+pub mod resolver;
+pub mod stdio;
+
+pub use clock::HostClock;
+pub use entropy::HostEntropy;
+pub use network::HostInternet;
+pub use published::{PublishError, PublishedSockets};
+pub use resolver::Resolver;
+pub use stdio::{HostStream, LogSink, LogStream};
+
+use minke_abi::Errno;
+
+/// Turns the host's error number into the kernel's; the numbers are the same.
+fn errno(error: rustix::io::Errno) -> Errno {
+    Errno::from_raw(error.raw_os_error())
+}
