@@ -69,7 +69,10 @@ pub async fn enter(
     program: &ProgramContext,
 ) -> wasmtime::Result<()> {
     match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
-        Ok(start) => start.call_async(store, ()).await,
+        Ok(start) => {
+            wasi::preopen_root(store.data_mut())?;
+            start.call_async(store, ()).await
+        }
         Err(_) => emscripten::enter(store, instance, program).await,
     }
 }
