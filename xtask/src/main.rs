@@ -3,6 +3,7 @@
 //! Each command is a module; what they share are the places of things ([`layout`]) and the way
 //! programs are run ([`process`]).
 
+mod bench;
 mod demo;
 mod guests;
 mod layout;
@@ -45,6 +46,12 @@ const COMMANDS: &[Command] = &[
         usage: "",
         about: "do all set-up and run every check and test",
         run: test::command,
+    },
+    Command {
+        name: "bench",
+        usage: "[--only NAME]... [--format json] [--install]",
+        about: "measure speed and memory beside the peers that are there",
+        run: bench::command,
     },
     Command {
         name: "tidy",

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Unit;
-use super::recipe::{CBuild, CargoBuild, Compiler, NpmPackage, Recipe, Target};
+use super::recipe::{CBuild, CargoBuild, Compiler, Library, NpmPackage, Recipe, Target};
 use crate::layout::{guests_dir, root};
 
 /// The examples, each a directory of this name under `examples/` and a group of units.
@@ -163,6 +163,7 @@ fn c_example(
             compiler,
             source: example_source(example, source),
             flags: flags.to_vec(),
+            with: Library::None,
             output: dist(example, output),
         }),
     }
@@ -269,6 +270,7 @@ fn c_programs(program: &CProgram) -> Vec<Unit> {
             compiler,
             source: Path::new("guests/c").join(program.source),
             flags: [program.flags, flags].concat(),
+            with: Library::None,
             output: guests_dir().join("c").join(file),
         }),
     };
@@ -296,6 +298,7 @@ fn benchmarks() -> Vec<Unit> {
             compiler: Compiler::Cc,
             source: example_source("hello-c", source),
             flags: vec!["-O2"],
+            with: Library::None,
             output: native(output),
         }),
     };
@@ -306,5 +309,60 @@ fn benchmarks() -> Vec<Unit> {
         rust_unit("native-rust", BENCH, "lean", Target::Native, binaries),
         c_server("server.c", "server"),
         c_server("server-select.c", "server-select"),
+        static_hello(native("hello")),
+        sqlite(
+            Compiler::Emcc,
+            "sqlite",
+            SQLITE_WASM_FLAGS,
+            guests_dir().join("sqlite-memory.wasm"),
+        ),
+        sqlite(Compiler::Cc, "native-sqlite", &[], native("sqlite-memory")),
     ]
+}
+
+/// A program without libraries, for containers that have no others.
+fn static_hello(output: PathBuf) -> Unit {
+    let source = PathBuf::from("guests/c/hello.c");
+    Unit {
+        name: "native-hello".to_string(),
+        group: BENCH,
+        inputs: vec![source.clone()],
+        recipe: Recipe::C(CBuild {
+            compiler: Compiler::Cc,
+            source,
+            flags: vec!["-O2", "-static"],
+            with: Library::None,
+            output,
+        }),
+    }
+}
+
+/// SQLite without files, threads and time zones: what is left is computation.
+const SQLITE_FLAGS: &[&str] = &[
+    "-O2",
+    "-w",
+    "-DSQLITE_OS_OTHER=1",
+    "-DSQLITE_THREADSAFE=0",
+    "-DSQLITE_TEMP_STORE=3",
+    "-DSQLITE_OMIT_LOCALTIME",
+    "-DSQLITE_OMIT_LOAD_EXTENSION",
+    "-DSQLITE_OMIT_WAL",
+];
+/// Memory of a fixed size: to grow, a module would import more than preview 1.
+const SQLITE_WASM_FLAGS: &[&str] = &["-sSTANDALONE_WASM", "-sINITIAL_MEMORY=134217728"];
+
+fn sqlite(compiler: Compiler, name: &str, flags: &[&'static str], output: PathBuf) -> Unit {
+    let source = PathBuf::from("guests/c/sqlite-memory.c");
+    Unit {
+        name: name.to_string(),
+        group: BENCH,
+        inputs: vec![source.clone(), PathBuf::from("Cargo.lock")],
+        recipe: Recipe::C(CBuild {
+            compiler,
+            source,
+            flags: [SQLITE_FLAGS, flags].concat(),
+            with: Library::Sqlite,
+            output,
+        }),
+    }
 }

@@ -6,6 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 use super::fetch;
 use crate::layout::{guests_dir, root};
@@ -47,8 +48,17 @@ pub struct CBuild {
     pub compiler: Compiler,
     pub source: PathBuf,
     pub flags: Vec<&'static str>,
+    pub with: Library,
     /// A `.wasm` is standalone; a `.js` has its `.wasm` beside it.
     pub output: PathBuf,
+}
+
+/// Source of others that is compiled together with ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Library {
+    None,
+    /// SQLite in one file, as the crate `libsqlite3-sys` of our own lock file carries it.
+    Sqlite,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +188,13 @@ impl CBuild {
             .arg(root().join(&self.source))
             .arg("-o")
             .arg(&self.output);
+        if self.with == Library::Sqlite {
+            let directory = sqlite_source()?;
+            command
+                .arg("-I")
+                .arg(&directory)
+                .arg(directory.join("sqlite3.c"));
+        }
         if self.compiler == Compiler::Cc {
             return run_quietly(&mut command);
         }
@@ -199,8 +216,27 @@ impl CBuild {
     }
 }
 
+/// The directory of `sqlite3.c`, in cargo's copy of the crate that the workspace depends on.
+fn sqlite_source() -> Result<PathBuf> {
+    let mut command = cargo();
+    command
+        .args(["metadata", "--format-version=1", "--locked"])
+        .current_dir(root());
+    let metadata: Value =
+        serde_json::from_str(&read(&mut command)?).context("cargo's metadata is no JSON")?;
+    let packages = metadata["packages"]
+        .as_array()
+        .map_or(&[][..], Vec::as_slice);
+    let package = packages
+        .iter()
+        .find(|it| it["name"] == "libsqlite3-sys")
+        .context("no SQLite in the workspace")?;
+    let manifest = Path::new(package["manifest_path"].as_str().unwrap_or_default());
+    Ok(manifest.with_file_name("sqlite3"))
+}
+
 impl Compiler {
-    pub fn program(self) -> &'static str {
+    fn program(self) -> &'static str {
         match self {
             Compiler::Emcc => "emcc",
             Compiler::Empp => "em++",
