@@ -35,14 +35,23 @@ fn files_outside_the_policy_are_out_of_reach() {
     let Some(directory) = inner_directory() else {
         return run_jailed("files_outside_the_policy_are_out_of_reach");
     };
-    let policy = JailPolicy { writable: vec![directory.clone()], ..JailPolicy::default() };
+    let policy = JailPolicy {
+        writable: vec![directory.clone()],
+        ..JailPolicy::default()
+    };
     let report = enter(&policy).expect("the jail closes");
     fs::write(directory.join("mine"), b"x").expect("the policy's tree stays writable");
     if report.files == FilesConfined::No {
         return;
     }
-    assert!(fs::read("/etc/passwd").is_err(), "a file outside the policy was read");
-    assert!(fs::write(directory.with_extension("outside"), b"x").is_err(), "a file outside was written");
+    assert!(
+        fs::read("/etc/passwd").is_err(),
+        "a file outside the policy was read"
+    );
+    assert!(
+        fs::write(directory.with_extension("outside"), b"x").is_err(),
+        "a file outside was written"
+    );
 }
 
 #[test]
@@ -51,11 +60,20 @@ fn a_readable_tree_is_not_writable() {
         return run_jailed("a_readable_tree_is_not_writable");
     };
     fs::write(directory.join("data"), b"x").expect("written before the jail");
-    let policy = JailPolicy { readable: vec![directory.clone()], ..JailPolicy::default() };
+    let policy = JailPolicy {
+        readable: vec![directory.clone()],
+        ..JailPolicy::default()
+    };
     let report = enter(&policy).expect("the jail closes");
-    assert_eq!(fs::read(directory.join("data")).expect("it stays readable"), b"x");
+    assert_eq!(
+        fs::read(directory.join("data")).expect("it stays readable"),
+        b"x"
+    );
     if report.files != FilesConfined::No {
-        assert!(fs::write(directory.join("data"), b"y").is_err(), "a read-only tree was written");
+        assert!(
+            fs::write(directory.join("data"), b"y").is_err(),
+            "a read-only tree was written"
+        );
     }
 }
 
@@ -64,8 +82,15 @@ fn programs_cannot_be_started() {
     if inner_directory().is_none() {
         return run_jailed("programs_cannot_be_started");
     }
-    enter(&JailPolicy { readable: vec!["/".into()], ..JailPolicy::default() }).expect("the jail closes");
-    assert!(Command::new("/bin/true").status().is_err(), "a program was started");
+    enter(&JailPolicy {
+        readable: vec!["/".into()],
+        ..JailPolicy::default()
+    })
+    .expect("the jail closes");
+    assert!(
+        Command::new("/bin/true").status().is_err(),
+        "a program was started"
+    );
 }
 
 #[test]
@@ -74,7 +99,9 @@ fn threads_can_still_be_started() {
         return run_jailed("threads_can_still_be_started");
     }
     enter(&JailPolicy::default()).expect("the jail closes");
-    let sum = std::thread::spawn(|| 1 + 1).join().expect("the thread ends well");
+    let sum = std::thread::spawn(|| 1 + 1)
+        .join()
+        .expect("the thread ends well");
     assert_eq!(sum, 2);
 }
 
@@ -84,7 +111,10 @@ fn sockets_need_a_network() {
         return run_jailed("sockets_need_a_network");
     }
     enter(&JailPolicy::default()).expect("the jail closes");
-    assert!(TcpListener::bind("127.0.0.1:0").is_err(), "a socket was made without a network");
+    assert!(
+        TcpListener::bind("127.0.0.1:0").is_err(),
+        "a socket was made without a network"
+    );
 }
 
 #[test]
@@ -92,6 +122,10 @@ fn sockets_work_with_a_network() {
     if inner_directory().is_none() {
         return run_jailed("sockets_work_with_a_network");
     }
-    enter(&JailPolicy { has_network: true, ..JailPolicy::default() }).expect("the jail closes");
+    enter(&JailPolicy {
+        has_network: true,
+        ..JailPolicy::default()
+    })
+    .expect("the jail closes");
     TcpListener::bind("127.0.0.1:0").expect("a socket");
 }

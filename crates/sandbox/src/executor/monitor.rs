@@ -70,7 +70,7 @@ fn watch(shared: &Arc<Shared>) {
             let starting = look(shared, &mut queue, &mut burst);
             drop(queue);
             for worker in starting {
-                shared.start(worker);
+                shared.start(&worker);
             }
             continue;
         }

@@ -193,7 +193,7 @@ impl Shared {
             Wake::Nobody => {}
             Wake::Sleeper => self.sleepers.notify_one(),
             Wake::Poller => self.reactor.kick(),
-            Wake::NewWorker(worker) => self.start(worker),
+            Wake::NewWorker(worker) => self.start(&worker),
         }
     }
 
@@ -216,9 +216,9 @@ impl Shared {
     }
 
     /// Starts the thread of a worker that was admitted.
-    pub(super) fn start(self: &Arc<Self>, worker: Arc<Worker>) {
+    pub(super) fn start(self: &Arc<Self>, worker: &Arc<Worker>) {
         let shared = Arc::clone(self);
-        let own = Arc::clone(&worker);
+        let own = Arc::clone(worker);
         let started = std::thread::Builder::new()
             .name("worker".to_owned())
             .stack_size(WORKER_STACK_BYTES)
@@ -226,7 +226,7 @@ impl Shared {
         if let Err(error) = started {
             // The queue keeps its tasks; the monitor tries again at its next look.
             tracing::warn!(%error, "cannot start a worker thread");
-            self.queue().forget(&worker);
+            self.queue().forget(worker);
         }
     }
 

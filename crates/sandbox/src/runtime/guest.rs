@@ -6,6 +6,7 @@ use minke_kernel::Task;
 use wasmtime::Caller;
 
 use crate::personality::{emscripten, wasi};
+use crate::runtime::limits::InstanceLimits;
 use crate::runtime::memory::{GuestMemory, MemoryView};
 
 /// The host's side of a wasm thread: the store's data.
@@ -13,6 +14,8 @@ pub struct Guest {
     pub task: Arc<Task>,
     /// Found once after instantiation; `None` for a module without memory.
     pub memory: Option<GuestMemory>,
+    /// What the instance has taken of the container's memory.
+    pub limits: InstanceLimits,
     pub wasi: wasi::State,
     pub emscripten: emscripten::State,
 }
@@ -22,9 +25,11 @@ impl Guest {
     pub fn new(task: Arc<Task>) -> Guest {
         let wasi = wasi::State::new(&task);
         let emscripten = emscripten::State::new(&task);
+        let limits = InstanceLimits::new(Arc::clone(&task.process.kernel.memory));
         Guest {
             task,
             memory: None,
+            limits,
             wasi,
             emscripten,
         }

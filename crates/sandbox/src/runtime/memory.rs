@@ -37,6 +37,12 @@ pub enum GuestMemory {
     Shared(SharedMemory),
 }
 
+impl From<Memory> for GuestMemory {
+    fn from(memory: Memory) -> GuestMemory {
+        GuestMemory::Local(memory)
+    }
+}
+
 /// The bytes of a guest's memory during one call.
 pub struct MemoryView<'a>(View<'a>);
 

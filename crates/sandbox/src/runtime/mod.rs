@@ -1,10 +1,40 @@
 //! Compiled modules and their instances.
+//!
+//! [`Runtime::load`] turns a file into a [`Program`]: found in the [`cache`] by its digest, or checked, instrumented and
+//! compiled; then linked with what personalities provide. [`Program::run`] makes an instance of it and
+//! runs it as a process, on whatever executor polls the future.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`instrument`] | adds checks to a module, through which `interrupt` stops it |
+//! | [`engine`] | wasmtime's configuration; the pool, and the engine for what does not fit |
+//! | [`cache`] | compiled modules on disk |
+//! | [`program`], `needs`, `link`, `native` | loading |
+//! | `instance`, `limits`, [`stop`], `trap` | running, up to the exit status |
+//! | [`guest`], [`memory`] | what host calls see of their caller |
 
+pub mod cache;
+pub mod engine;
+mod error;
 pub mod guest;
+mod instance;
 pub mod instrument;
+mod interrupt;
+mod limits;
+mod link;
 pub mod memory;
+mod native;
+mod needs;
+pub mod program;
 pub mod stop;
+#[cfg(test)]
+mod tests;
+mod trap;
 
+pub use error::{Found, LoadError, MODULE_BYTES_MAX};
 pub use guest::Guest;
 pub use memory::{GuestAddr, GuestMemory, MemoryView};
+pub use program::{
+    ModuleBytes, ModuleFile, ModuleSource, Program, Progress, Runtime, RuntimeConfig,
+};
 pub use stop::Stop;

@@ -1,0 +1,103 @@
+//! Stops compiled code by making the page unreadable that its checks load from (`runtime::instrument`).
+#![expect(
+    unsafe_code,
+    reason = "page protection is changed behind wasmtime's back, and put back before it looks"
+)]
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use minke_kernel::Process;
+use rustix::mm::{MprotectFlags, mprotect};
+use wasmtime::{Instance, Store};
+
+use super::guest::Guest;
+use super::instrument::{MEMORY_BYTES, MEMORY_EXPORT};
+
+/// The switch of one instance. Thrown from any thread, at most once; it outlives the instance.
+pub(super) struct Interrupt {
+    state: Mutex<State>,
+}
+
+/// Guarded by its mutex, which is held while the protection changes: so the page is never touched once it is disarmed.
+struct State {
+    /// Address of the hidden memory, while its instance lives.
+    page: Option<usize>,
+    is_raised: bool,
+}
+
+/// Keeps an instance's switch armed, and a process's hook to it. Must be dropped before the store.
+pub(super) struct Armed<'a> {
+    interrupt: Arc<Interrupt>,
+    process: &'a Process,
+}
+
+impl<'a> Armed<'a> {
+    /// Arms the switch of an instance, for signals to the process.
+    pub(super) fn new(store: &mut Store<Guest>, instance: &Instance, process: &'a Process) -> Self {
+        let memory = instance.get_memory(&mut *store, MEMORY_EXPORT);
+        let page = memory.map(|memory| memory.data_ptr(&*store).addr());
+        let interrupt = Arc::new(Interrupt {
+            state: Mutex::new(State {
+                page,
+                is_raised: false,
+            }),
+        });
+        let hook = Arc::clone(&interrupt);
+        process.add_interrupter(Box::new(move || hook.raise()));
+        Self { interrupt, process }
+    }
+
+    /// Whether the switch was thrown.
+    pub(super) fn is_raised(&self) -> bool {
+        self.interrupt.lock().is_raised
+    }
+}
+
+impl Drop for Armed<'_> {
+    fn drop(&mut self) {
+        self.process.clear_interrupters();
+        self.interrupt.disarm();
+    }
+}
+
+impl Interrupt {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the instance's code trap at its next check.
+    fn raise(&self) {
+        let mut state = self.lock();
+        if let Some(page) = state.page
+            && !state.is_raised
+        {
+            state.is_raised = true;
+            protect(page, MprotectFlags::empty());
+        }
+    }
+
+    /// Puts the page back as wasmtime made it, and forgets it.
+    fn disarm(&self) {
+        let mut state = self.lock();
+        if let Some(page) = state.page.take()
+            && state.is_raised
+        {
+            protect(page, MprotectFlags::READ | MprotectFlags::WRITE);
+        }
+    }
+}
+
+/// Changes the protection of a hidden memory. Failure is for want of kernel memory only: the
+/// guest then runs on until a host call ends it.
+fn protect(page: usize, flags: MprotectFlags) {
+    let address = std::ptr::with_exposed_provenance_mut(page);
+    // SAFETY: `page` is the base of a linear memory of `MEMORY_BYTES` (fixed by the rewriting: minimum and
+    // maximum are one page), aligned to host pages and mapped while the instance lives, which it does until
+    // `disarm`, called under the same lock. No host code reads or writes it: guests cannot
+    // name it, so no host call is given its addresses, and wasmtime touches it again when the store is
+    // dropped, after `disarm`. Faults of compiled code in it are wasm traps.
+    let changed = unsafe { mprotect(address, MEMORY_BYTES, flags) };
+    if let Err(error) = changed {
+        tracing::error!(%error, "cannot change the protection of an interrupt page");
+    }
+}

@@ -1,0 +1,132 @@
+//! Links a module: every import is found before anything runs.
+
+use wasmtime::{
+    ExternType, ImportType, Instance, InstancePre, Linker, Memory, MemoryType, Module, Ref,
+    RefType, Store, Table, TableType,
+};
+
+use super::error::LoadError;
+use super::guest::Guest;
+use crate::personality::{self, ProgramContext, signature_of};
+
+/// A module with its imports found.
+pub(super) struct Linked {
+    module: Module,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Functions only: the same for every instance.
+    Shared(InstancePre<Guest>),
+    /// Memories or tables too, made anew for each instance.
+    PerInstance(Linker<Guest>, Vec<OwnImport>),
+}
+
+/// An import that each instance has its own of.
+struct OwnImport {
+    module: String,
+    name: String,
+    ty: OwnType,
+}
+
+enum OwnType {
+    Memory(MemoryType),
+    Table(TableType),
+}
+
+impl Linked {
+    /// Finds the imports of a module.
+    pub(super) fn new(module: Module, context: &ProgramContext) -> Result<Self, LoadError> {
+        let mut linker = Linker::new(module.engine());
+        // A module may import one function under one name more than once.
+        linker.allow_shadowing(true);
+        let mut own = Vec::new();
+        for import in module.imports() {
+            let linked = personality::link_import(&mut linker, context, &import)
+                .map_err(|error| link_error(context, &error))?;
+            if linked == personality::Linked::NotMine {
+                own.push(own_import(&import).ok_or_else(|| missing(context, &import))?);
+            }
+        }
+        let kind = if own.is_empty() {
+            let pre = linker.instantiate_pre(&module);
+            Kind::Shared(pre.map_err(|error| link_error(context, &error))?)
+        } else {
+            Kind::PerInstance(linker, own)
+        };
+        Ok(Self { module, kind })
+    }
+
+    pub(super) fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Makes an instance. No code of the guest runs yet, for its start function was made an export.
+    pub(super) fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+        match &self.kind {
+            Kind::Shared(pre) => pre.instantiate(store),
+            Kind::PerInstance(linker, own) => {
+                let mut linker = linker.clone();
+                for import in own {
+                    import.define(&mut linker, store)?;
+                }
+                linker.instantiate(store, &self.module)
+            }
+        }
+    }
+}
+
+impl OwnImport {
+    /// Makes what is imported, as large as the import demands at least.
+    fn define(&self, linker: &mut Linker<Guest>, store: &mut Store<Guest>) -> wasmtime::Result<()> {
+        match &self.ty {
+            OwnType::Memory(ty) => {
+                let memory = Memory::new(&mut *store, ty.clone())?;
+                linker.define(&mut *store, &self.module, &self.name, memory)?;
+                store.data_mut().memory = Some(memory.into());
+            }
+            OwnType::Table(ty) => {
+                let table = Table::new(&mut *store, ty.clone(), Ref::Func(None))?;
+                linker.define(&mut *store, &self.module, &self.name, table)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns an import that the runtime can make: a memory that is not shared, or a table of functions.
+fn own_import(import: &ImportType<'_>) -> Option<OwnImport> {
+    let ty = match import.ty() {
+        ExternType::Memory(ty) if !ty.is_shared() => OwnType::Memory(ty),
+        ExternType::Table(ty) if RefType::eq(ty.element(), &RefType::FUNCREF) => OwnType::Table(ty),
+        _ => return None,
+    };
+    Some(OwnImport {
+        module: import.module().to_owned(),
+        name: import.name().to_owned(),
+        ty,
+    })
+}
+
+fn link_error(context: &ProgramContext, error: &wasmtime::Error) -> LoadError {
+    LoadError::Link {
+        program: context.path.clone(),
+        reason: format!("{error:#}"),
+    }
+}
+
+fn missing(context: &ProgramContext, import: &ImportType<'_>) -> LoadError {
+    let signature = match import.ty() {
+        ExternType::Func(function) => signature_of(&function),
+        ExternType::Global(global) => format!("(global {})", global.content()),
+        ExternType::Table(table) => format!("(table {})", table.element()),
+        ExternType::Memory(_) => "(memory)".to_owned(),
+        ExternType::Tag(_) => "(tag)".to_owned(),
+    };
+    LoadError::MissingImport {
+        program: context.path.clone(),
+        module: import.module().to_owned(),
+        name: import.name().to_owned(),
+        signature,
+    }
+}

@@ -1,0 +1,308 @@
+//! Programs: from a file's bytes to something that can be started.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::{Engine, Module};
+
+use super::cache::{Digest, FileIdentity, ModuleCache, Stamp};
+use super::engine::{Allocation, Engines, compatibility_hash, wasm_features};
+use super::error::{LoadError, check_outline};
+use super::link::Linked;
+use super::{instrument, native, needs};
+use crate::personality::ProgramContext;
+
+/// Loads programs, each compiled and linked once.
+pub struct Runtime {
+    engines: Engines,
+    cache: Option<ModuleCache>,
+    /// Programs by digest and path: the path's directory may hold glue that changes the linking.
+    programs: Mutex<HashMap<(Digest, String), Arc<Program>>>,
+}
+
+/// How a [`Runtime`] is made.
+#[derive(Clone, Debug)]
+pub struct RuntimeConfig<'a> {
+    /// Where compiled modules are kept; without it they are compiled each time.
+    pub cache: Option<&'a Path>,
+    /// How many instances come from the pool; further ones are slower to start.
+    pub pooled_instances_max: u32,
+}
+
+/// Programs that stay linked. Beyond it, all are forgotten and linked again when they are started next.
+const PROGRAMS_MAX: usize = 256;
+
+/// A program, ready to be started any number of times.
+pub struct Program {
+    pub(super) context: ProgramContext,
+    pub(super) linked: Linked,
+    /// The same for when the pool is exhausted, made when it is needed first.
+    overflow: OnceLock<Linked>,
+    on_demand: Engine,
+}
+
+/// Where a program's bytes come from.
+pub trait ModuleSource {
+    /// Returns what identifies the bytes without reading them, where something does.
+    fn identity(&self) -> Option<FileIdentity>;
+
+    /// Returns the bytes.
+    fn read(&self) -> io::Result<Cow<'_, [u8]>>;
+}
+
+/// A module in memory.
+pub struct ModuleBytes<'a>(pub &'a [u8]);
+
+impl ModuleSource for ModuleBytes<'_> {
+    fn identity(&self) -> Option<FileIdentity> {
+        None
+    }
+
+    fn read(&self) -> io::Result<Cow<'_, [u8]>> {
+        Ok(Cow::Borrowed(self.0))
+    }
+}
+
+/// A module in a file of the host, or in a part of one.
+pub struct ModuleFile {
+    file: File,
+    identity: FileIdentity,
+    length: u64,
+}
+
+impl ModuleFile {
+    /// Takes a whole file.
+    pub fn whole(file: File) -> io::Result<Self> {
+        let identity = FileIdentity::of(&file)?;
+        let length = identity.size;
+        Ok(Self {
+            file,
+            identity,
+            length,
+        })
+    }
+
+    /// Takes a part of a file, such as a member of an archive.
+    pub fn part(file: File, offset: u64, length: u64) -> io::Result<Self> {
+        let identity = FileIdentity {
+            offset,
+            ..FileIdentity::of(&file)?
+        };
+        Ok(Self {
+            file,
+            identity,
+            length,
+        })
+    }
+}
+
+impl ModuleSource for ModuleFile {
+    fn identity(&self) -> Option<FileIdentity> {
+        Some(self.identity.clone())
+    }
+
+    fn read(&self) -> io::Result<Cow<'_, [u8]>> {
+        let mut file = &self.file;
+        file.seek(SeekFrom::Start(self.identity.offset))?;
+        let mut bytes = Vec::new();
+        file.take(self.length).read_to_end(&mut bytes)?;
+        Ok(Cow::Owned(bytes))
+    }
+}
+
+/// What loading is doing, for those who wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// The module is not in the cache: it is compiled now, which takes seconds for megabytes.
+    Compiling {
+        /// Its size.
+        bytes: u64,
+    },
+    /// Compiling is over.
+    Compiled,
+}
+
+impl Runtime {
+    /// Makes a runtime. A cache directory that cannot be trusted is left alone, with a warning.
+    pub fn new(config: &RuntimeConfig<'_>) -> Self {
+        let open = |directory| {
+            ModuleCache::open(directory)
+                .inspect_err(|error| tracing::warn!(%error, "compiled modules are not kept"))
+                .ok()
+        };
+        Self {
+            engines: Engines::new(config.pooled_instances_max),
+            cache: config.cache.and_then(open),
+            programs: Mutex::default(),
+        }
+    }
+
+    /// Loads a program: finds it compiled, or compiles it, and links what it imports.
+    pub fn load(
+        &self,
+        source: &dyn ModuleSource,
+        context: ProgramContext,
+        progress: &dyn Fn(Progress),
+    ) -> Result<Arc<Program>, LoadError> {
+        let loader = Loader {
+            runtime: self,
+            program: &context.path,
+            progress,
+        };
+        let (stamp, module) = loader.module(source)?;
+        let key = (stamp.digest, context.path.clone());
+        if let Some(program) = self.programs().get(&key) {
+            return Ok(Arc::clone(program));
+        }
+        let engine = |error: wasmtime::Error| LoadError::Engine(error.to_string());
+        let program = Arc::new(Program {
+            linked: Linked::new(module, &context)?,
+            overflow: OnceLock::new(),
+            on_demand: self.engines.get(Allocation::OnDemand).map_err(engine)?,
+            context,
+        });
+        let mut programs = self.programs();
+        if programs.len() >= PROGRAMS_MAX {
+            programs.clear();
+        }
+        programs.insert(key, Arc::clone(&program));
+        Ok(program)
+    }
+
+    fn programs(&self) -> std::sync::MutexGuard<'_, HashMap<(Digest, String), Arc<Program>>> {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Program {
+    /// Returns the program linked in the engine that needs no pool.
+    pub(super) fn overflow(&self) -> wasmtime::Result<&Linked> {
+        if let Some(linked) = self.overflow.get() {
+            return Ok(linked);
+        }
+        let artefact = self.linked.module().serialize()?;
+        let module = native::from_memory(&self.on_demand, &artefact)?;
+        let linked =
+            Linked::new(module, &self.context).map_err(|error| wasmtime::format_err!("{error}"))?;
+        Ok(self.overflow.get_or_init(|| linked))
+    }
+}
+
+/// One call of [`Runtime::load`].
+struct Loader<'a> {
+    runtime: &'a Runtime,
+    program: &'a str,
+    progress: &'a dyn Fn(Progress),
+}
+
+impl Loader<'_> {
+    fn module(&self, source: &dyn ModuleSource) -> Result<(Stamp, Module), LoadError> {
+        let identity = source.identity();
+        if let (Some(cache), Some(identity)) = (&self.runtime.cache, &identity)
+            && let Some(stamp) = cache.stamp(identity)
+            && let Some(module) = self.cached(&stamp)?
+        {
+            return Ok((stamp, module));
+        }
+        let bytes = source.read().map_err(|source| LoadError::Read {
+            program: self.program.to_owned(),
+            source,
+        })?;
+        let (stamp, module) = self.from_bytes(&bytes)?;
+        if let (Some(cache), Some(identity)) = (&self.runtime.cache, &identity) {
+            cache.store_stamp(identity, &stamp);
+        }
+        Ok((stamp, module))
+    }
+
+    fn from_bytes(&self, bytes: &[u8]) -> Result<(Stamp, Module), LoadError> {
+        check_outline(bytes, self.program)?;
+        let allocation = needs::allocation(bytes)
+            .map_err(|error| LoadError::from_instrument(&error.into(), self.program))?;
+        let stamp = Stamp {
+            digest: Sha256::digest(bytes).into(),
+            allocation,
+        };
+        let module = match self.cached(&stamp)? {
+            Some(module) => module,
+            None => self.compile(bytes, &stamp)?,
+        };
+        Ok((stamp, module))
+    }
+
+    fn engine(&self, stamp: &Stamp) -> Result<Engine, LoadError> {
+        let engine = self.runtime.engines.get(stamp.allocation);
+        engine.map_err(|error| LoadError::Engine(error.to_string()))
+    }
+
+    /// Returns the module compiled earlier.
+    fn cached(&self, stamp: &Stamp) -> Result<Option<Module>, LoadError> {
+        let Some(cache) = &self.runtime.cache else {
+            return Ok(None);
+        };
+        let engine = self.engine(stamp)?;
+        let Some(file) = cache.artefact(&artefact_key(&stamp.digest, &engine)) else {
+            return Ok(None);
+        };
+        match native::from_file(&engine, file) {
+            Ok(module) => Ok(Some(module)),
+            Err(error) => {
+                tracing::warn!(%error, "a compiled module cannot be mapped; compiling it again");
+                Ok(None)
+            }
+        }
+    }
+
+    fn compile(&self, bytes: &[u8], stamp: &Stamp) -> Result<Module, LoadError> {
+        let engine = self.engine(stamp)?;
+        let key = artefact_key(&stamp.digest, &engine);
+        let _lock = self.runtime.cache.as_ref().map(|cache| cache.lock(&key));
+        // Another process may have compiled it while this one waited for the lock.
+        if let Some(module) = self.cached(stamp)? {
+            return Ok(module);
+        }
+        (self.progress)(Progress::Compiling {
+            bytes: bytes.len() as u64,
+        });
+        let artefact = self.artefact(bytes, &engine)?;
+        (self.progress)(Progress::Compiled);
+        if let Some(cache) = &self.runtime.cache {
+            cache.store(&key, &artefact);
+            // Mapped, it costs no memory of our own.
+            if let Some(module) = self.cached(stamp)? {
+                return Ok(module);
+            }
+        }
+        native::from_memory(&engine, &artefact).map_err(|error| self.compile_error(&error))
+    }
+
+    /// Instruments and compiles.
+    fn artefact(&self, bytes: &[u8], engine: &Engine) -> Result<Vec<u8>, LoadError> {
+        let instrumented = instrument::instrument(bytes, wasm_features())
+            .map_err(|error| LoadError::from_instrument(&error, self.program))?;
+        engine
+            .precompile_module(&instrumented)
+            .map_err(|error| self.compile_error(&error))
+    }
+
+    fn compile_error(&self, error: &wasmtime::Error) -> LoadError {
+        LoadError::Compile {
+            program: self.program.to_owned(),
+            reason: format!("{error:#}"),
+        }
+    }
+}
+
+/// Returns the name of a compiled module: a hash of all that it depends on.
+fn artefact_key(module: &Digest, engine: &Engine) -> Digest {
+    let mut hasher = Sha256::new();
+    hasher.update(module);
+    hasher.update(instrument::VERSION.to_le_bytes());
+    hasher.update(compatibility_hash(engine));
+    hasher.finalize().into()
+}

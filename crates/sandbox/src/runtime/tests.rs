@@ -1,0 +1,1 @@
+//! Programs run, end and are stopped.

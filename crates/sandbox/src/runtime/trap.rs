@@ -1,0 +1,137 @@
+//! How a guest's code ended, as an exit status and as a text for its standard error.
+
+use std::fmt::Write as _;
+
+use minke_kernel::ExitStatus;
+use wasmtime::{FrameInfo, Store, ThrownException, Trap, WasmBacktrace};
+
+use super::guest::Guest;
+use super::limits::InstanceLimits;
+use super::stop::Stop;
+
+/// How a guest ended.
+pub(super) struct Ending {
+    pub(super) status: ExitStatus,
+    /// What the guest's standard error is told.
+    pub(super) report: Option<String>,
+}
+
+impl From<ExitStatus> for Ending {
+    fn from(status: ExitStatus) -> Self {
+        Self {
+            status,
+            report: None,
+        }
+    }
+}
+
+/// Says how code ended that returned `result`. `is_interrupted` tells whether its checks were made to trap.
+pub(super) fn ending(
+    result: wasmtime::Result<()>,
+    store: &Store<Guest>,
+    is_interrupted: bool,
+    program: &str,
+) -> Ending {
+    let Err(error) = result else {
+        return ExitStatus::Exited(0).into();
+    };
+    if let Some(stop) = error.downcast_ref::<Stop>() {
+        return status_of(*stop).into();
+    }
+    let fatal = store.data().task.process.signals.fatal();
+    if let Some(signal) = fatal
+        && is_interrupted
+        && error.downcast_ref::<Trap>() == Some(&Trap::MemoryOutOfBounds)
+    {
+        return ExitStatus::Signaled(signal).into();
+    }
+    trapped(&error, &store.data().limits, program)
+}
+
+/// Says how a program ended that could not even be instantiated.
+pub(super) fn failed_instantiation(
+    error: &wasmtime::Error,
+    limits: &InstanceLimits,
+    program: &str,
+) -> Ending {
+    trapped(error, limits, program)
+}
+
+fn status_of(stop: Stop) -> ExitStatus {
+    match stop {
+        // Linux: kernel/exit.c sys_exit_group(): the low eight bits are kept.
+        Stop::Exit(code) => ExitStatus::Exited((code & 0xff) as u8),
+        Stop::Signal(signal) => ExitStatus::Signaled(signal),
+    }
+}
+
+fn trapped(error: &wasmtime::Error, limits: &InstanceLimits, program: &str) -> Ending {
+    let reason = reason_of(error, limits);
+    let mut report = format!("minke: `{program}` trapped: {reason}\n");
+    if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
+        write_backtrace(&mut report, backtrace);
+    }
+    Ending {
+        status: ExitStatus::Trapped(reason),
+        report: Some(report),
+    }
+}
+
+/// Names why code trapped, in words that stay the same between versions of wasmtime.
+fn reason_of(error: &wasmtime::Error, limits: &InstanceLimits) -> String {
+    if limits.is_refused() && error.downcast_ref::<Trap>() != Some(&Trap::StackOverflow) {
+        let bytes_max = limits.bytes_max();
+        return format!("out of memory: the container may have {bytes_max} bytes");
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::UnreachableCodeReached) => "unreachable".to_owned(),
+        Some(Trap::StackOverflow) => "stack overflow".to_owned(),
+        Some(trap) => {
+            let text = trap.to_string();
+            text.strip_prefix("wasm trap: ").unwrap_or(&text).to_owned()
+        }
+        None if error.is::<ThrownException>() => "uncaught exception".to_owned(),
+        None => error.root_cause().to_string(),
+    }
+}
+
+/// Appends one line for each frame, innermost first.
+fn write_backtrace(report: &mut String, backtrace: &WasmBacktrace) {
+    for (number, frame) in backtrace.frames().iter().enumerate() {
+        // A `String` takes everything.
+        let _ = writeln!(report, "{number:>5}: {}", name_of(frame));
+    }
+}
+
+/// Returns a frame's function as its source named it, else its index.
+fn name_of(frame: &FrameInfo) -> String {
+    let index = frame.func_index();
+    match frame.func_name() {
+        Some(name) => demangled(name),
+        None => format!("function {index}"),
+    }
+}
+
+/// Undoes Rust's and C++'s mangling; other names are returned as they are.
+fn demangled(name: &str) -> String {
+    if let Ok(rust) = rustc_demangle::try_demangle(name) {
+        // The alternate form leaves the hash out.
+        return format!("{rust:#}");
+    }
+    let cpp = cpp_demangle::Symbol::new(name).ok();
+    let text = cpp.and_then(|symbol| symbol.demangle().ok());
+    text.unwrap_or_else(|| name.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_demangled() {
+        let rust = "_ZN4core9panicking5panic17h0123456789abcdefE";
+        assert_eq!(demangled(rust), "core::panicking::panic");
+        assert_eq!(demangled("_Z3addii"), "add(int, int)");
+        assert_eq!(demangled("main"), "main");
+    }
+}
