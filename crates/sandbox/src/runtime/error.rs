@@ -155,7 +155,7 @@ impl LoadError {
         let program = program.to_owned();
         let reason = match error {
             InstrumentError::Invalid(invalid) => {
-                format!("{invalid}, at byte {:#x}", invalid.offset())
+                format!("{}, at byte {:#x}", invalid.message(), invalid.offset())
             }
             other => other.to_string(),
         };

@@ -27,8 +27,6 @@ mod native;
 mod needs;
 pub mod program;
 pub mod stop;
-#[cfg(test)]
-mod tests;
 mod trap;
 
 pub use error::{Found, LoadError, MODULE_BYTES_MAX};

@@ -213,14 +213,14 @@ impl Loader<'_> {
             program: self.program.to_owned(),
             source,
         })?;
-        let (stamp, module) = self.from_bytes(&bytes)?;
+        let (stamp, module) = self.module_of(&bytes)?;
         if let (Some(cache), Some(identity)) = (&self.runtime.cache, &identity) {
             cache.store_stamp(identity, &stamp);
         }
         Ok((stamp, module))
     }
 
-    fn from_bytes(&self, bytes: &[u8]) -> Result<(Stamp, Module), LoadError> {
+    fn module_of(&self, bytes: &[u8]) -> Result<(Stamp, Module), LoadError> {
         check_outline(bytes, self.program)?;
         let allocation = needs::allocation(bytes)
             .map_err(|error| LoadError::from_instrument(&error.into(), self.program))?;

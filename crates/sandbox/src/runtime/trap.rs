@@ -118,8 +118,11 @@ fn demangled(name: &str) -> String {
         // The alternate form leaves the hash out.
         return format!("{rust:#}");
     }
-    let cpp = cpp_demangle::Symbol::new(name).ok();
-    let text = cpp.and_then(|symbol| symbol.demangle().ok());
+    // Without the prefix, a name such as `f` would be read as the type that it abbreviates.
+    let cpp = name
+        .starts_with("_Z")
+        .then(|| cpp_demangle::Symbol::new(name).ok());
+    let text = cpp.flatten().and_then(|symbol| symbol.demangle().ok());
     text.unwrap_or_else(|| name.to_owned())
 }
 
@@ -133,5 +136,6 @@ mod tests {
         assert_eq!(demangled(rust), "core::panicking::panic");
         assert_eq!(demangled("_Z3addii"), "add(int, int)");
         assert_eq!(demangled("main"), "main");
+        assert_eq!(demangled("f"), "f");
     }
 }

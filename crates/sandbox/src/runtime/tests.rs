@@ -1,1 +1,0 @@
-//! Programs run, end and are stopped.

@@ -1,0 +1,108 @@
+//! A container without an image: a kernel over an empty tmpfs, on the host's clock.
+
+use std::sync::{Arc, Mutex};
+
+use minke_abi::linux::OpenFlags;
+use minke_kernel::kernel::MemoryBudget;
+use minke_kernel::net::{Network, NetworkMode};
+use minke_kernel::process::{FsContext, ProcessImage};
+use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
+use minke_kernel::vfs::{MountOptions, MountTree};
+use minke_kernel::{Credentials, Fd, FileDescription, Kernel, KernelConfig, Pid, Task};
+use minke_sandbox::executor::Reactor;
+use minke_sandbox::personality::ProgramContext;
+use minke_sandbox::platform::stdio::LineEnd;
+use minke_sandbox::platform::{
+    HostClock, HostEntropy, HostInternet, LogSink, LogStream, PublishedSockets, Resolver,
+};
+use minke_sandbox::runtime::{LoadError, ModuleBytes, Program, Runtime};
+
+/// A container.
+pub(crate) struct Machine {
+    kernel: Arc<Kernel>,
+    stderr: Arc<Lines>,
+    /// What the empty container takes.
+    memory_used_by_files: u64,
+}
+
+/// Keeps what guests write.
+#[derive(Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl LogSink for Lines {
+    fn write_line(&self, line: &[u8], _end: LineEnd) {
+        let line = String::from_utf8_lossy(line).into_owned();
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+impl Machine {
+    /// Makes a container whose guests may have `memory_bytes_max`.
+    pub(crate) fn new(reactor: &Arc<Reactor>, memory_bytes_max: u64) -> Machine {
+        let config = KernelConfig {
+            hostname: "orca".to_owned(),
+            pids_max: 4096,
+            fds_max: 256,
+            memory_bytes_max,
+            cpus: 2,
+        };
+        let clock = Arc::new(HostClock::new(Arc::clone(reactor)));
+        let memory = MemoryBudget::new(memory_bytes_max);
+        let options = MemoryOptions::new(Arc::clone(&clock) as _, Arc::clone(&memory));
+        let root = MemoryFileSystem::tmpfs(options).unwrap();
+        let published = PublishedSockets::bind(&[]).unwrap();
+        let host = HostInternet::new(Arc::clone(reactor), published, Resolver::new());
+        let network = Network::new(NetworkMode::None, Arc::new(host), Arc::clone(&memory));
+        let memory_used_by_files = memory.used();
+        let mounts = MountTree::new(root, MountOptions::default());
+        Machine {
+            kernel: Kernel::new(
+                config,
+                clock,
+                Arc::new(HostEntropy),
+                network,
+                mounts,
+                memory,
+            ),
+            stderr: Arc::default(),
+            memory_used_by_files,
+        }
+    }
+
+    /// Makes a process that has only a standard error.
+    pub(crate) fn task(&self) -> Arc<Task> {
+        let root = self.kernel.mounts.root();
+        let fs = FsContext {
+            root: Arc::clone(&root),
+            cwd: root,
+            umask: 0o022,
+        };
+        let image = ProcessImage::default();
+        let spawned = self.kernel.spawn(Pid(0), image, Credentials::root(), fs);
+        let process = spawned.unwrap();
+        let stream = LogStream::new(Arc::clone(&self.stderr) as _);
+        let description = FileDescription::new(stream, None, OpenFlags::WRONLY);
+        process.fds.replace(Fd(2), description, false).unwrap();
+        Arc::new(Task::main_of(process))
+    }
+
+    /// Returns the lines that guests have written to their standard errors.
+    pub(crate) fn stderr(&self) -> Vec<String> {
+        self.stderr.0.lock().unwrap().clone()
+    }
+
+    /// Bytes that guests hold now.
+    pub(crate) fn memory_used(&self) -> u64 {
+        self.kernel.memory.used() - self.memory_used_by_files
+    }
+}
+
+/// Loads a module given as text.
+pub(crate) fn load(runtime: &Runtime, wat: &str) -> Result<Arc<Program>, LoadError> {
+    let wasm = wat::parse_str(wat).unwrap();
+    let context = ProgramContext {
+        path: "/bin/test.wasm".to_owned(),
+        glue: None,
+    };
+    runtime.load(&ModuleBytes(&wasm), context, &|_| {})
+}
