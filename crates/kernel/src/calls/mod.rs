@@ -11,6 +11,8 @@ pub mod names;
 pub mod open;
 pub mod paths;
 pub mod poll;
+pub mod resolve;
 pub mod sockets;
+mod unix;
 
 pub use paths::{At, Follow};

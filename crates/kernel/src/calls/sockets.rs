@@ -1,6 +1,5 @@
 //! Socket calls.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags, PollEvents};
@@ -10,6 +9,7 @@ use crate::anonymous::AnonymousInode;
 use crate::descriptor::{Fd, FileDescription};
 use crate::file::File;
 use crate::net::options::{SO_RCVTIMEO, SO_SNDTIMEO};
+use crate::net::unix::unix_socket;
 use crate::net::{MessageFlags, Received, Shutdown, Socket, SocketAddress};
 use crate::task::{Deadline, Patience, Task};
 
@@ -23,15 +23,30 @@ impl Task {
         self.insert_socket(file, flags)
     }
 
-    /// Makes two connected Unix sockets.
+    /// Makes two connected Unix sockets. Linux: `socketpair(2)`.
     pub fn socket_pair(&self, domain: u16, kind: u32, flags: OpenFlags) -> Result<(Fd, Fd)> {
-        let _ = (domain, kind, flags);
-        Err(Errno::EOPNOTSUPP)
+        let inode = AnonymousInode::of(self, FileType::Socket);
+        let network = &self.process.kernel.network;
+        let (first, second) = network.socket_pair(domain, kind, inode)?;
+        let first = self.insert_socket(first, flags)?;
+        match self.insert_socket(second, flags) {
+            Ok(second) => Ok((first, second)),
+            Err(error) => {
+                self.close(first)?;
+                Err(error)
+            }
+        }
     }
 
     /// Binds a socket; a Unix path makes a socket file.
     pub fn bind(&self, fd: Fd, address: &SocketAddress) -> Result<()> {
-        socket_of(&*self.process.fds.get(fd)?)?.bind(address)
+        let description = self.process.fds.get(fd)?;
+        let socket = socket_of(&description)?;
+        match (unix_socket(&*description.file), address) {
+            (Some(unix), SocketAddress::Unix(address)) => self.bind_unix(socket, unix, address),
+            (Some(_), SocketAddress::Inet(_)) => Err(Errno::EINVAL),
+            (None, _) => socket.bind(address),
+        }
     }
 
     /// Makes a socket take connections.
@@ -51,14 +66,18 @@ impl Task {
         Ok((self.insert_socket(file, flags)?, peer))
     }
 
-    /// Connects, waiting for the end unless the socket is non-blocking (`EINPROGRESS`).
+    /// Connects, waiting for the end unless the socket is non-blocking (`EINPROGRESS`; `EAGAIN` for Unix sockets).
     pub async fn connect(&self, fd: Fd, address: &SocketAddress) -> Result<()> {
         let description = self.process.fds.get(fd)?;
         let socket = socket_of(&description)?;
-        match (
-            socket.connect(address),
-            self.patience(&description, socket, SO_SNDTIMEO),
-        ) {
+        let patience = self.patience(&description, socket, SO_SNDTIMEO);
+        if let Some(unix) = unix_socket(&*description.file) {
+            let target = self.unix_target(address)?;
+            let register = |waker: &_| unix.register_target(&target, waker);
+            let connect = || unix.connect_to(&target);
+            return self.try_until(patience, register, connect).await;
+        }
+        match (socket.connect(address), patience) {
             (Err(Errno::EINPROGRESS), Patience::Until(deadline)) => {
                 self.wait_connected(socket, deadline).await
             }
@@ -90,18 +109,28 @@ impl Task {
         let description = self.process.fds.get(fd)?;
         let socket = socket_of(&description)?;
         let patience = self.patience_for(&description, socket, flags, SO_SNDTIMEO);
+        let named = match to.and_then(|to| Some((unix_socket(&*description.file)?, to))) {
+            Some((unix, to)) => Some((unix, self.unix_target(to)?)),
+            None => None,
+        };
         let mut sent = 0;
         loop {
             let mut left = 0;
             let attempt = || {
                 with_bytes(&mut |bytes| {
                     let rest = bytes.get(sent..).unwrap_or_default();
-                    let count = socket.send(rest, to, flags)?;
+                    let count = match &named {
+                        Some((unix, target)) => unix.send_to(rest, target)?,
+                        None => socket.send(rest, to, flags)?,
+                    };
                     left = rest.len() - count;
                     Ok(count)
                 })
             };
-            let register = |waker: &_| socket.register_send(to, waker);
+            let register = |waker: &_| match &named {
+                Some((unix, target)) => unix.register_target(target, waker),
+                None => socket.register(PollEvents::OUT, waker),
+            };
             match self.try_until(patience, register, attempt).await {
                 Ok(count) => sent += count,
                 Err(_) if sent > 0 => return Ok(sent),
@@ -178,12 +207,6 @@ impl Task {
     /// Returns a socket option's value, Linux's numbers and layout.
     pub fn socket_option(&self, fd: Fd, level: i32, name: i32) -> Result<Vec<u8>> {
         socket_of(&*self.process.fds.get(fd)?)?.option(level, name)
-    }
-
-    /// Resolves a host name: numbers, `localhost`, the container's own name, `/etc/hosts`, then the host's resolver.
-    pub async fn resolve_host(&self, name: &str) -> Result<Vec<IpAddr>> {
-        let _ = name;
-        Err(Errno::ENOENT)
     }
 
     fn insert_socket(&self, file: Arc<dyn File>, flags: OpenFlags) -> Result<Fd> {

@@ -8,16 +8,17 @@
 //! | `tcp`, `host` | TCP sockets; host sockets in a guest's hands |
 //! | `udp`, `host_datagram` | UDP sockets of a private network; of the host's |
 //! | `datagrams` | queues of messages |
+//! | `unix` | Unix sockets |
+//! | `resolve` | host names that need no resolver |
 //! | `listener` | queues of connections that wait to be accepted |
 //! | `duplex` | connections inside the container |
 //! | [`options`] | socket options as a table |
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::task::Waker;
 
 use bitflags::bitflags;
-use minke_abi::linux::{AF_INET, AF_INET6, AF_UNIX, PollEvents, SOCK_DGRAM, SOCK_STREAM};
+use minke_abi::linux::{AF_INET, AF_INET6, AF_UNIX, SOCK_DGRAM, SOCK_STREAM};
 use minke_abi::{Errno, Result};
 
 use crate::anonymous::AnonymousInode;
@@ -35,8 +36,10 @@ mod internet;
 mod listener;
 pub mod options;
 mod ports;
+pub(crate) mod resolve;
 mod tcp;
 mod udp;
+pub(crate) mod unix;
 
 pub use options::{SocketKind, SocketOptions};
 
@@ -45,6 +48,7 @@ use internet::Internet;
 use ports::PortTable;
 use tcp::TcpSocket;
 use udp::UdpSocket;
+use unix::{UnixNames, UnixNetwork};
 
 /// An address of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -139,11 +143,6 @@ pub trait Socket: File {
         Ok(())
     }
 
-    /// Registers `waker` for the moment when a `send` to `to` may succeed.
-    fn register_send(&self, _to: Option<&SocketAddress>, waker: &Waker) {
-        self.register(PollEvents::OUT, waker);
-    }
-
     /// Sets an option by its Linux level and name; the value is as Linux lays it out.
     fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
         match self.options().set(level, name, value)? {
@@ -177,6 +176,7 @@ pub struct Network {
     pub mode: NetworkMode,
     pub host: Arc<dyn HostNetwork>,
     internet: Arc<Internet>,
+    unix: UnixNetwork,
 }
 
 impl Network {
@@ -189,7 +189,7 @@ impl Network {
         let internet = Arc::new(Internet {
             mode,
             host: Arc::clone(&host),
-            memory,
+            memory: Arc::clone(&memory),
             tcp: PortTable::new(Transport::Tcp),
             udp: PortTable::new(Transport::Udp),
         });
@@ -197,6 +197,10 @@ impl Network {
             mode,
             host,
             internet,
+            unix: UnixNetwork {
+                names: Arc::new(UnixNames::default()),
+                memory,
+            },
         }
     }
 
@@ -211,7 +215,10 @@ impl Network {
         let family = match domain {
             AF_INET => Family::V4,
             AF_INET6 => Family::V6,
-            AF_UNIX => return Err(Errno::EPROTONOSUPPORT),
+            AF_UNIX => {
+                let kind = unix_kind(kind, protocol)?;
+                return Ok(unix::socket(&self.unix, kind, inode));
+            }
             _ => return Err(Errno::EAFNOSUPPORT),
         };
         let protocol = internet_protocol(kind, protocol)?;
@@ -231,6 +238,42 @@ impl Network {
             _ => Ok(UdpSocket::new(internet, family, inode, options)),
         }
     }
+}
+
+impl Network {
+    /// Makes two connected Unix sockets. Linux: net/socket.c __sys_socketpair().
+    pub(crate) fn socket_pair(
+        &self,
+        domain: u16,
+        kind: u32,
+        inode: AnonymousInode,
+    ) -> Result<(Arc<dyn File>, Arc<dyn File>)> {
+        match domain {
+            AF_UNIX => Ok(unix::socket_pair(&self.unix, unix_kind(kind, 0)?, inode)),
+            AF_INET | AF_INET6 => Err(Errno::EOPNOTSUPP),
+            _ => Err(Errno::EAFNOSUPPORT),
+        }
+    }
+
+    /// The names of Unix sockets.
+    pub(crate) fn unix_names(&self) -> &UnixNames {
+        &self.unix.names
+    }
+}
+
+/// Checks kind and protocol of a Unix socket. Linux: net/unix/af_unix.c unix_create().
+fn unix_kind(kind: u32, protocol: i32) -> Result<SocketKind> {
+    if protocol != 0 && protocol != i32::from(AF_UNIX) {
+        return Err(Errno::EPROTONOSUPPORT);
+    }
+    if !unix::is_kind(kind) {
+        return Err(Errno::ESOCKTNOSUPPORT);
+    }
+    Ok(SocketKind {
+        domain: AF_UNIX,
+        kind,
+        protocol: 0,
+    })
 }
 
 /// `IPPROTO_TCP`.

@@ -1,0 +1,319 @@
+//! Unix datagram sockets.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+
+use minke_abi::linux::PollEvents;
+use minke_abi::{Errno, Result};
+
+use crate::anonymous::AnonymousInode;
+use crate::file::File;
+use crate::net::datagrams::DatagramQueue;
+use crate::net::unix::names::UnixName;
+use crate::net::unix::{UnixKey, UnixNetwork, UnixSocket, UnixTarget};
+use crate::net::{
+    MessageFlags, Received, Shutdown, Socket, SocketAddress, SocketKind, SocketOptions, UnixAddress,
+};
+use crate::vfs::{Location, Metadata};
+
+/// Messages that wait for one receiver. Linux: one more than `net.unix.max_dgram_qlen`.
+const MESSAGES_MAX: usize = 11;
+
+/// Where datagrams arrive.
+pub(crate) struct Inbox {
+    queue: DatagramQueue<UnixAddress>,
+    /// The socket has gone, as opposed to being shut down.
+    is_closed: AtomicBool,
+    /// The name of the socket, and whom it is connected to: a connected socket hears its peer only.
+    ends: Mutex<Ends>,
+}
+
+#[derive(Default)]
+struct Ends {
+    address: Option<UnixAddress>,
+    peer: Option<Weak<Inbox>>,
+}
+
+/// A datagram socket.
+pub(super) struct DatagramSocket {
+    network: UnixNetwork,
+    inode: AnonymousInode,
+    options: SocketOptions,
+    inbox: Arc<Inbox>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    name: Option<UnixName>,
+    peer: Option<Arc<Inbox>>,
+    is_write_shut: bool,
+}
+
+impl Inbox {
+    fn ends(&self) -> MutexGuard<'_, Ends> {
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn address(&self) -> UnixAddress {
+        self.ends().address.clone().unwrap_or(UnixAddress::Unnamed)
+    }
+
+    /// Whether a sender is heard. Linux: unix_may_send().
+    fn hears(&self, sender: &Arc<Inbox>) -> bool {
+        let ends = self.ends();
+        ends.peer
+            .as_ref()
+            .is_none_or(|peer| Weak::as_ptr(peer) == Arc::as_ptr(sender))
+    }
+}
+
+impl DatagramSocket {
+    /// Makes a socket without a name.
+    pub(super) fn new(
+        network: &UnixNetwork,
+        inode: AnonymousInode,
+        options: SocketOptions,
+    ) -> Arc<DatagramSocket> {
+        Arc::new(DatagramSocket {
+            network: network.clone(),
+            inode,
+            options,
+            inbox: Arc::new(Inbox {
+                queue: DatagramQueue::new(Arc::clone(&network.memory), MESSAGES_MAX),
+                is_closed: AtomicBool::new(false),
+                ends: Mutex::default(),
+            }),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Makes two sockets that are connected to each other.
+    pub(super) fn pair(
+        network: &UnixNetwork,
+        inode: AnonymousInode,
+        kind: SocketKind,
+    ) -> (Arc<dyn File>, Arc<dyn File>) {
+        let first = DatagramSocket::new(network, inode, SocketOptions::new(kind));
+        let second = DatagramSocket::new(network, inode.sibling(), SocketOptions::new(kind));
+        first.choose_peer(&second.inbox);
+        second.choose_peer(&first.inbox);
+        (first, second)
+    }
+
+    fn choose_peer(&self, peer: &Arc<Inbox>) {
+        self.lock().peer = Some(Arc::clone(peer));
+        self.inbox.ends().peer = Some(Arc::downgrade(peer));
+    }
+
+    fn target(&self) -> UnixTarget {
+        UnixTarget::Datagram(Arc::clone(&self.inbox))
+    }
+
+    fn name(&self, name: UnixName) {
+        self.inbox.ends().address = Some(name.address.clone());
+        self.lock().name = Some(name);
+    }
+
+    /// Linux: unix_dgram_sendmsg().
+    fn deliver(&self, bytes: &[u8], inbox: &Arc<Inbox>) -> Result<usize> {
+        if self.lock().is_write_shut {
+            return Err(Errno::EPIPE);
+        }
+        if !inbox.hears(&self.inbox) {
+            return Err(Errno::EPERM);
+        }
+        match inbox.queue.push(bytes, self.inbox.address()) {
+            Ok(()) => Ok(bytes.len()),
+            Err(Errno::EPIPE) if inbox.is_closed.load(Ordering::SeqCst) => Err(Errno::ECONNREFUSED),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn peer(&self) -> Option<Arc<Inbox>> {
+        self.lock().peer.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl UnixSocket for DatagramSocket {
+    fn bind_to(
+        &self,
+        address: UnixAddress,
+        key: UnixKey,
+        location: Option<Arc<Location>>,
+    ) -> Result<()> {
+        if self.lock().name.is_some() {
+            return Err(Errno::EINVAL);
+        }
+        let names = &self.network.names;
+        self.name(names.enter(address, key, &self.target(), location)?);
+        Ok(())
+    }
+
+    fn bind_anywhere(&self) -> Result<()> {
+        if self.lock().name.is_some() {
+            return Err(Errno::EINVAL);
+        }
+        self.name(self.network.names.enter_any(&self.target())?);
+        Ok(())
+    }
+
+    fn connect_to(&self, target: &UnixTarget) -> Result<()> {
+        let UnixTarget::Datagram(inbox) = target else {
+            return Err(Errno::EPROTOTYPE);
+        };
+        if !inbox.hears(&self.inbox) {
+            return Err(Errno::EPERM);
+        }
+        self.choose_peer(inbox);
+        Ok(())
+    }
+
+    fn send_to(&self, bytes: &[u8], target: &UnixTarget) -> Result<usize> {
+        match target {
+            UnixTarget::Datagram(inbox) => self.deliver(bytes, inbox),
+            UnixTarget::Connection(_) => Err(Errno::EPROTOTYPE),
+        }
+    }
+
+    fn register_target(&self, target: &UnixTarget, waker: &Waker) {
+        if let UnixTarget::Datagram(inbox) = target {
+            inbox.queue.register_room(waker);
+        }
+    }
+}
+
+impl Socket for DatagramSocket {
+    fn options(&self) -> &SocketOptions {
+        &self.options
+    }
+
+    fn bind(&self, _address: &SocketAddress) -> Result<()> {
+        Err(Errno::EINVAL)
+    }
+
+    fn listen(&self, _backlog: u32) -> Result<()> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn connect(&self, _address: &SocketAddress) -> Result<()> {
+        Err(Errno::EINVAL)
+    }
+
+    fn accept(&self) -> Result<(Arc<dyn File>, SocketAddress)> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    fn send(&self, bytes: &[u8], _to: Option<&SocketAddress>, _: MessageFlags) -> Result<usize> {
+        let peer = self.peer().ok_or(Errno::ENOTCONN)?;
+        let sent = self.deliver(bytes, &peer);
+        if sent == Err(Errno::ECONNREFUSED) {
+            self.lock().peer = None;
+            self.inbox.ends().peer = None;
+        }
+        sent
+    }
+
+    fn receive(&self, buffer: &mut [u8], flags: MessageFlags) -> Result<Received> {
+        let Some(popped) = self.inbox.queue.pop(buffer, flags.consume())? else {
+            return Ok(Received::of_stream(0));
+        };
+        Ok(Received {
+            count: popped.count,
+            datagram_bytes: popped.message_bytes,
+            from: Some(SocketAddress::Unix(popped.from)),
+        })
+    }
+
+    fn shutdown(&self, how: Shutdown) -> Result<()> {
+        if self.peer().is_none() {
+            return Err(Errno::ENOTCONN);
+        }
+        if how != Shutdown::Write {
+            self.inbox.queue.refuse();
+            self.inbox.queue.end();
+        }
+        if how != Shutdown::Read {
+            self.lock().is_write_shut = true;
+        }
+        self.inbox.queue.wake_all();
+        Ok(())
+    }
+
+    fn local_address(&self) -> Result<SocketAddress> {
+        Ok(SocketAddress::Unix(self.inbox.address()))
+    }
+
+    fn peer_address(&self) -> Result<SocketAddress> {
+        let peer = self.peer().ok_or(Errno::ENOTCONN)?;
+        Ok(SocketAddress::Unix(peer.address()))
+    }
+
+    fn take_error(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl File for DatagramSocket {
+    fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        let received = self.receive(buffer, MessageFlags::empty())?;
+        Ok(received.count)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize> {
+        self.send(bytes, None, MessageFlags::empty())
+    }
+
+    /// Linux: unix_dgram_poll().
+    fn poll(&self, interest: PollEvents, waker: Option<&Waker>) -> PollEvents {
+        if let Some(waker) = waker {
+            self.register(interest, waker);
+        }
+        let queue = &self.inbox.queue;
+        let is_ended = queue.is_ended();
+        let peer = self.peer();
+        let is_open = |peer: &Arc<Inbox>| !peer.is_closed.load(Ordering::SeqCst);
+        let has_room = peer
+            .filter(is_open)
+            .is_none_or(|peer| peer.queue.has_room());
+        let mut ready = PollEvents::empty();
+        ready.set(PollEvents::IN, queue.has_messages() || is_ended);
+        ready.set(PollEvents::RDHUP, is_ended);
+        ready.set(PollEvents::HUP, is_ended && self.lock().is_write_shut);
+        ready.set(PollEvents::OUT, has_room);
+        ready & (interest | PollEvents::HUP | PollEvents::ERR)
+    }
+
+    fn register(&self, interest: PollEvents, waker: &Waker) {
+        self.inbox.queue.register_arrival(waker);
+        if interest.contains(PollEvents::OUT)
+            && let Some(peer) = self.peer()
+        {
+            peer.queue.register_room(waker);
+        }
+    }
+
+    fn metadata(&self) -> Result<Metadata> {
+        Ok(self.inode.metadata())
+    }
+
+    fn socket(&self) -> Option<&dyn Socket> {
+        Some(self)
+    }
+
+    fn readable_bytes(&self) -> Result<usize> {
+        Ok(self.inbox.queue.first_bytes())
+    }
+}
+
+impl Drop for DatagramSocket {
+    fn drop(&mut self) {
+        self.inbox.is_closed.store(true, Ordering::SeqCst);
+        self.inbox.queue.refuse();
+    }
+}

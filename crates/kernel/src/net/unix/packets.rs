@@ -1,0 +1,140 @@
+//! Connections that keep message boundaries (`SOCK_SEQPACKET`).
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::task::Waker;
+
+use minke_abi::linux::PollEvents;
+use minke_abi::{Errno, Result};
+
+use crate::kernel::MemoryBudget;
+use crate::net::datagrams::DatagramQueue;
+use crate::net::{Received, Shutdown};
+use crate::stream::Consume;
+
+/// What both ends share.
+struct Link {
+    /// `queues[n]` is what side `n` reads.
+    queues: [DatagramQueue<()>; 2],
+    /// `SO_ERROR` of each side; 0 when nothing is pending.
+    errors: [AtomicU16; 2],
+}
+
+/// One end of a connection; dropped, it is closed.
+pub(super) struct Packets {
+    link: Arc<Link>,
+    side: usize,
+}
+
+impl Packets {
+    /// Makes the two ends of a connection.
+    pub(super) fn pair(memory: &Arc<MemoryBudget>) -> (Packets, Packets) {
+        let queue = || DatagramQueue::new(Arc::clone(memory), usize::MAX);
+        let link = Arc::new(Link {
+            queues: [queue(), queue()],
+            errors: Default::default(),
+        });
+        let first = Packets {
+            link: Arc::clone(&link),
+            side: 0,
+        };
+        (first, Packets { link, side: 1 })
+    }
+
+    /// Receives a message, cut to the buffer; an empty one at the end.
+    pub(super) fn receive(&self, buffer: &mut [u8], consume: Consume) -> Result<Received> {
+        match self.incoming().pop(buffer, consume) {
+            Ok(Some(popped)) => Ok(Received {
+                count: popped.count,
+                datagram_bytes: popped.message_bytes,
+                from: None,
+            }),
+            Ok(None) => {
+                self.take_error()?;
+                Ok(Received::of_stream(0))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a message whole.
+    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize> {
+        // A direction that was shut down is both ended and refusing.
+        self.outgoing().push(bytes, ())?;
+        Ok(bytes.len())
+    }
+
+    /// Ends one or both directions. Linux: unix_shutdown().
+    pub(super) fn shutdown(&self, how: Shutdown) {
+        if how != Shutdown::Write {
+            close(self.incoming());
+        }
+        if how != Shutdown::Read {
+            close(self.outgoing());
+        }
+    }
+
+    /// Takes the pending error.
+    pub(super) fn take_error(&self) -> Result<()> {
+        match self.link.errors[self.side].swap(0, Ordering::SeqCst) {
+            0 => Ok(()),
+            number => Err(Errno::from_raw(i32::from(number))),
+        }
+    }
+
+    /// Length of the first message that waits.
+    pub(super) fn readable_bytes(&self) -> usize {
+        self.incoming().first_bytes()
+    }
+
+    /// Wakes `waker` when either direction changes.
+    pub(super) fn register(&self, interest: PollEvents, waker: &Waker) {
+        self.incoming().register_arrival(waker);
+        if interest.contains(PollEvents::OUT) {
+            self.outgoing().register_room(waker);
+        }
+    }
+
+    /// Returns everything that holds. Linux: unix_poll().
+    pub(super) fn poll(&self) -> PollEvents {
+        let is_read_over = self.incoming().is_ended();
+        let is_write_over = self.outgoing().is_refusing();
+        let has_error = self.link.errors[self.side].load(Ordering::SeqCst) != 0;
+        let mut ready = PollEvents::empty();
+        ready.set(
+            PollEvents::IN,
+            is_read_over || self.incoming().has_messages(),
+        );
+        ready.set(PollEvents::RDHUP, is_read_over);
+        ready.set(PollEvents::HUP, is_read_over && is_write_over);
+        ready.set(PollEvents::OUT, is_write_over || self.outgoing().has_room());
+        ready.set(PollEvents::ERR, has_error);
+        ready
+    }
+
+    fn incoming(&self) -> &DatagramQueue<()> {
+        &self.link.queues[self.side]
+    }
+
+    fn outgoing(&self) -> &DatagramQueue<()> {
+        &self.link.queues[1 - self.side]
+    }
+}
+
+impl Drop for Packets {
+    /// Linux: unix_release_sock() resets a peer whose messages were left unread.
+    fn drop(&mut self) {
+        if self.incoming().has_messages() {
+            let number = u16::try_from(Errno::ECONNRESET.raw()).unwrap_or(0);
+            self.link.errors[1 - self.side].store(number, Ordering::SeqCst);
+        }
+        close(self.incoming());
+        close(self.outgoing());
+    }
+}
+
+/// Lets the reader find an end and the writer a refusal.
+fn close(queue: &DatagramQueue<()>) {
+    queue.refuse();
+    queue.end();
+}
