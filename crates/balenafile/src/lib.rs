@@ -1,1 +1,32 @@
+//! The `Balenafile` language: text in, checked instructions out.
 //!
+//! A `Balenafile` is a `Dockerfile` for images whose programs are WebAssembly. This crate reads it in stages, each
+//! with its own type: bytes → [`Source`] (text within bounds) → lines (continuations joined, comments gone) →
+//! [`Balenafile`] (each [`Step`] an [`Instruction`] whose form has been checked). What depends on more than the text,
+//! such as variables, files and other images, is left to `build`. [`IgnoreFile`] reads `.dockerignore`.
+//!
+//! The instructions are declared once, in [`table::INSTRUCTIONS`]. Every complaint is a [`Diagnostic`] that names
+//! file, line and column, shows the line and says what to do.
+//!
+//! Nothing here does I/O, and no input makes it panic.
+//!
+//! Spec: Docker's "Dockerfile reference"; BuildKit `frontend/dockerfile/parser` and `shell/lex.go`.
+
+mod command;
+mod glob;
+mod ignore;
+mod instruction;
+mod json;
+mod line;
+mod parse;
+mod source;
+pub mod table;
+mod word;
+
+pub use command::{Command, CommandForm};
+pub use glob::{Glob, PATTERN_BYTES_MAX};
+pub use ignore::IgnoreFile;
+pub use instruction::{ArgDeclaration, Balenafile, Copy, From, Instruction, Pair, Stage, Step};
+pub use line::LINE_BYTES_MAX;
+pub use source::{BALENAFILE_BYTES_MAX, Diagnostic, Severity, Source, Span};
+pub use word::{EXPANSION_BYTES_MAX, ExpandError, Word};

@@ -1,0 +1,418 @@
+//! Text in, text out: what files mean, and what is said about those that mean nothing.
+
+use std::collections::BTreeMap;
+
+use minke_balenafile::{Balenafile, Instruction, Word};
+use proptest::prelude::*;
+
+/// Returns one line per instruction, words expanded with `V=value` and `EMPTY=`.
+fn plan(text: &str) -> String {
+    let variables = BTreeMap::from([("V", "value"), ("EMPTY", "")]);
+    let mut lookup = |name: &str| variables.get(name).map(|value| (*value).to_owned());
+    let mut show = |word: &Word| match word.expand(&mut lookup) {
+        Ok(value) => format!("‹{value}›"),
+        Err(error) => format!("error: {error}"),
+    };
+    let file = match Balenafile::parse("Balenafile", text.as_bytes()) {
+        Ok(file) => file,
+        Err(error) => {
+            return format!(
+                "{error}\n hint: {}",
+                error.hint.as_deref().unwrap_or("none")
+            );
+        }
+    };
+    let mut lines = Vec::new();
+    for argument in &file.global_arguments {
+        lines.push(format!(
+            "global {}{}",
+            argument.name,
+            argument.default.as_ref().map(&mut show).unwrap_or_default()
+        ));
+    }
+    for stage in &file.stages {
+        lines.push(format!(
+            "FROM {} as {:?}",
+            show(&stage.from.image),
+            stage.from.name
+        ));
+        lines.extend(
+            stage
+                .steps
+                .iter()
+                .map(|step| describe(&step.instruction, &mut show)),
+        );
+    }
+    lines.extend(
+        file.warnings
+            .iter()
+            .map(|warning| format!("warning: {warning}")),
+    );
+    lines.join("\n")
+}
+
+fn describe(instruction: &Instruction, show: &mut dyn FnMut(&Word) -> String) -> String {
+    match instruction {
+        Instruction::From(_) => "FROM".into(),
+        Instruction::Arg(list) => {
+            let one = |argument: &minke_balenafile::ArgDeclaration| {
+                format!(
+                    "{}{}",
+                    argument.name,
+                    argument
+                        .default
+                        .as_ref()
+                        .map(&mut *show)
+                        .unwrap_or_default()
+                )
+            };
+            format!(
+                "ARG {}",
+                list.iter().map(one).collect::<Vec<_>>().join(", ")
+            )
+        }
+        Instruction::Env(pairs) | Instruction::Label(pairs) => {
+            let one = |pair: &minke_balenafile::Pair| {
+                format!("{}={}", show(&pair.name), show(&pair.value))
+            };
+            format!(
+                "pairs {}",
+                pairs.iter().map(one).collect::<Vec<_>>().join(", ")
+            )
+        }
+        Instruction::Copy(copy) => {
+            let sources: Vec<String> = copy.sources.iter().map(&mut *show).collect();
+            let flags = [&copy.chown, &copy.chmod].map(|flag| flag.as_ref().map(&mut *show));
+            format!(
+                "COPY {} -> {} {flags:?}",
+                sources.join(" "),
+                show(&copy.destination)
+            )
+        }
+        Instruction::Workdir(word) => format!("WORKDIR {}", show(word)),
+        Instruction::User(word) => format!("USER {}", show(word)),
+        Instruction::Expose(words) => format!(
+            "EXPOSE {}",
+            words.iter().map(show).collect::<Vec<_>>().join(" ")
+        ),
+        Instruction::Cmd(command) => format!("CMD {:?} {:?}", command.form, command.words),
+        Instruction::Entrypoint(command) => {
+            format!("ENTRYPOINT {:?} {:?}", command.form, command.words)
+        }
+    }
+}
+
+#[test]
+fn the_file_that_the_project_began_with_is_understood() {
+    insta::assert_snapshot!(plan("FROM BalenaOS/python\n\nCOPY src .\n\nEXPOSE 3000\n\nCMD python server.py -p 3000\n"), @r#"
+    FROM ‹BalenaOS/python› as None
+    COPY ‹src› -> ‹.› [None, None]
+    EXPOSE ‹3000›
+    CMD Shell ["python", "server.py", "-p", "3000"]
+    "#);
+}
+
+#[test]
+fn every_instruction_is_read() {
+    let text = r#"# escape=\
+# A comment
+ARG BASE=scratch OTHER
+from $BASE as Server
+arg A B="b c"
+ENV K=v "QUOTED NAME"="two words" ESC=a\ b
+ENV OLD form with  spaces $V
+LABEL a.b=c d="e f"
+COPY --chown=1000:${V} --chmod=644 a "b" ${V}/*.c /dst/
+COPY ["with space", "$V", "/d d/"]
+COPY [ab]* /
+WORKDIR /a b/$V
+USER ${V:-nobody}
+EXPOSE 3000 53/udp $V
+ENTRYPOINT ["server", "-v"]
+CMD exec server 'a b'
+"#;
+    insta::assert_snapshot!(plan(text), @r#"
+    global BASE‹scratch›
+    global OTHER
+    FROM ‹› as Some("server")
+    ARG A, B‹b c›
+    pairs ‹K›=‹v›, ‹QUOTED NAME›=‹two words›, ‹ESC›=‹a b›
+    pairs ‹OLD›=‹form with  spaces value›
+    pairs ‹a.b›=‹c›, ‹d›=‹e f›
+    COPY ‹a› ‹b› ‹value/*.c› -> ‹/dst/› [Some("‹1000:value›"), Some("‹644›")]
+    COPY ‹with space› ‹value› -> ‹/d d/› [None, None]
+    COPY ‹[ab]*› -> ‹/› [None, None]
+    WORKDIR ‹/a b/value›
+    USER ‹value›
+    EXPOSE ‹3000› ‹53/udp› ‹value›
+    ENTRYPOINT Exec ["server", "-v"]
+    CMD Shell ["server", "a b"]
+    "#);
+}
+
+#[test]
+fn variables_have_dockers_forms() {
+    let text = "FROM scratch\nENV A=${V:-d} B=${EMPTY:-d} C=${EMPTY-d} D=${NONE-d} E=${V:+alt} F=${NONE:+alt} \
+        G=\"$V\" H='$V' I=\\$V J=$V.x K=${NONE:-${V}-${NONE:-n}} L=$ M=\"\\x\\\"\" N=${NONE:?why} O=$1\n";
+    insta::assert_snapshot!(plan(text).replace(", ", "\n"), @r#"
+    FROM ‹scratch› as None
+    pairs ‹A›=‹value›
+    ‹B›=‹d›
+    ‹C›=‹›
+    ‹D›=‹d›
+    ‹E›=‹alt›
+    ‹F›=‹›
+    ‹G›=‹value›
+    ‹H›=‹$V›
+    ‹I›=‹$V›
+    ‹J›=‹value.x›
+    ‹K›=‹value-n›
+    ‹L›=‹$›
+    ‹M›=‹\x"›
+    ‹N›=error: variable `NONE` is not set: why
+    ‹O›=‹$1›
+    "#);
+}
+
+#[test]
+fn lines_are_joined_over_comments_and_empty_lines() {
+    let text = "\u{feff}FROM scratch\r\nENV A=1 \\\r\n    # a comment inside\r\n\r\n\r\n  B=2\\\r\nX\r\nCMD a \\\\\r\n";
+    insta::assert_snapshot!(plan(text), @r#"
+    FROM ‹scratch› as None
+    pairs ‹A›=‹1›, ‹B›=‹2X›
+    CMD Shell ["a", "\\"]
+    warning: Balenafile:4:1: an empty line inside an instruction is skipped
+    "#);
+}
+
+#[test]
+fn another_escape_character_leaves_backslashes_alone() {
+    insta::assert_snapshot!(plan("# escape=`\n# syntax=docker/dockerfile:1\nFROM scratch\nENV A=c:\\x `\n B=`$V\n"), @r"
+    FROM ‹scratch› as None
+    pairs ‹A›=‹c:\x›, ‹B›=‹$V›
+    warning: Balenafile:2:1: `# syntax=docker/dockerfile:1` has no effect: minke reads the file itself
+     2 | # syntax=docker/dockerfile:1
+       | ^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    ");
+}
+
+macro_rules! complaints {
+    ($($name:ident: $text:expr, @$snapshot:literal;)*) => {
+        $(#[test] fn $name() { insta::assert_snapshot!(plan($text), @$snapshot); })*
+    };
+}
+
+complaints! {
+    an_empty_file_is_refused: "# nothing\n\n", @r"
+    Balenafile:1:1: the file has no instructions
+     1 | # nothing
+       | ^
+     hint: begin with `FROM scratch` or `FROM IMAGE`
+    ";
+    a_file_without_from_is_refused: "ARG A\n", @r"
+    Balenafile:1:1: there is no `FROM`
+     1 | ARG A
+       | ^
+     hint: begin with `FROM scratch` or `FROM IMAGE`
+    ";
+    an_instruction_before_from_is_refused: "ARG A\nCOPY a b\nFROM scratch", @r"
+    Balenafile:2:1: `COPY` stands before `FROM`
+     2 | COPY a b
+       | ^^^^
+     hint: begin with `FROM scratch` or `FROM IMAGE`; only `ARG` may come before
+    ";
+    an_unknown_instruction_names_the_nearest: "FROM scratch\n  COPPY a /b\n", @r"
+    Balenafile:2:3: unknown instruction `COPPY`
+     2 |   COPPY a /b
+       |   ^^^^^
+     hint: did you mean `COPY`?
+    ";
+    an_unknown_instruction_like_no_other_has_a_hint: "FROM scratch\nENV A=1\n\tB=2\n", @r"
+    Balenafile:3:2: unknown instruction `B=2`
+     3 |  B=2
+       |  ^^^
+     hint: does the line before end in the escape character that continues it? a line begins with an instruction such as `COPY` or `CMD`
+    ";
+    a_later_instruction_says_what_to_do: "FROM scratch\nRUN make\n", @r"
+    Balenafile:2:1: `RUN` is not supported yet
+     2 | RUN make
+       | ^^^
+     hint: run the command before the build and `COPY` what it makes
+    ";
+    a_second_stage_is_refused: "FROM scratch AS a\nFROM scratch\n", @r"
+    Balenafile:2:1: a second `FROM` is not supported yet
+     2 | FROM scratch
+       | ^^^^
+     hint: build each image with its own file, and use its name in `FROM`
+    ";
+    a_later_flag_says_what_to_do: "FROM scratch\nCOPY --from=a x /y\n", @r"
+    Balenafile:2:6: `COPY --from` is not supported yet
+     2 | COPY --from=a x /y
+       |      ^^^^^^^^
+     hint: build the other image separately and use it in `FROM`
+    ";
+    an_unknown_flag_names_the_nearest: "FROM scratch\nCOPY --chwon=1 x /y\n", @r"
+    Balenafile:2:6: `COPY` has no flag `--chwon`
+     2 | COPY --chwon=1 x /y
+       |      ^^^^^^^^^
+     hint: did you mean `--chown`?
+    ";
+    a_flag_without_value_is_refused: "FROM scratch\nCOPY --chown= x /y\n", @r"
+    Balenafile:2:6: `--chown` needs a value
+     2 | COPY --chown= x /y
+       |      ^^^^^^^^
+     hint: write `--chown=VALUE`
+    ";
+    a_missing_destination_is_refused: "FROM scratch\nCOPY src\n", @r#"
+    Balenafile:2:6: `COPY` needs more than this
+     2 | COPY src
+       |      ^^^
+     hint: write `COPY [FLAG...] SOURCE... DESTINATION` or `COPY [FLAG...] ["SOURCE"..., "DESTINATION"]`
+    "#;
+    an_instruction_without_arguments_is_refused: "FROM scratch\nENV\n", @r"
+    Balenafile:2:1: `ENV` needs more than this
+     2 | ENV
+       | ^^^
+     hint: write `ENV NAME=VALUE...` or `ENV NAME VALUE`
+    ";
+    an_open_quote_is_refused: "FROM scratch\nENV A=\"b\n", @r#"
+    Balenafile:2:7: a " quote is not closed
+     2 | ENV A="b
+       |       ^^
+     hint: close it, or write `\"` for the character itself; a name with spaces needs the JSON form
+    "#;
+    a_pair_without_value_is_refused: "FROM scratch\nENV A=b c\n", @r"
+    Balenafile:2:9: `c` has no `=`
+     2 | ENV A=b c
+       |         ^
+     hint: put values with spaces in double quotes: `ENV NAME=VALUE...`
+    ";
+    an_open_variable_is_refused: "FROM scratch\nWORKDIR /${A\n", @r"
+    Balenafile:2:9: a `${` is not closed
+     2 | WORKDIR /${A
+       |         ^^^^
+     hint: close it with `}`, or write `\$` for a dollar sign
+    ";
+    a_later_modifier_is_refused: "FROM scratch\nWORKDIR /${A%x}\n", @r"
+    Balenafile:2:9: `${A%…}` is not supported yet
+     2 | WORKDIR /${A%x}
+       |         ^^^^^^^
+     hint: set the variable to what is needed
+    ";
+    a_shell_command_points_at_the_character: "FROM scratch\nCMD server \\\n  --port=$PORT\n", @r#"
+    Balenafile:3:10: `$` needs a shell
+     3 |   --port=$PORT
+       |          ^
+     hint: images have no shell yet: write a simple command, or the exec form `["program", "argument"]`, where nothing is special
+    "#;
+    a_here_document_is_refused: "FROM scratch\nCOPY <<EOF /a\nx\nEOF\n", @r"
+    Balenafile:2:6: here-documents are not supported yet
+     2 | COPY <<EOF /a
+       |      ^^^^^
+     hint: put the text into a file and `COPY` it
+    ";
+    a_wrong_escape_is_refused: "# escape=x\nFROM scratch\n", @r"
+    Balenafile:1:1: `x` cannot be the escape character
+     1 | # escape=x
+       | ^^^^^^^^^^
+     hint: write # escape=` or # escape=\
+    ";
+    a_directive_given_twice_is_refused: "# escape=`\n# escape=`\nFROM scratch\n", @r"
+    Balenafile:2:1: directive `escape` is given twice
+     2 | # escape=`
+       | ^^^^^^^^^^
+     hint: remove one of them
+    ";
+    a_wrong_stage_name_is_refused: "FROM scratch AS 1a\n", @r"
+    Balenafile:1:17: `1a` cannot name a stage
+     1 | FROM scratch AS 1a
+       |                 ^^
+     hint: begin with a letter, and use letters, digits, `-`, `_` and `.`
+    ";
+    a_second_command_is_warned_of: "FROM scratch\nCMD a\nCMD b\n", @r#"
+    FROM ‹scratch› as None
+    CMD Shell ["a"]
+    CMD Shell ["b"]
+    warning: Balenafile:3:1: the `CMD` in line 2 has no effect: this one replaces it
+     3 | CMD b
+       | ^^^^^
+    "#;
+}
+
+#[test]
+fn binary_files_are_refused_with_their_place() {
+    let complaint = |bytes: &[u8]| {
+        Balenafile::parse("Balenafile", bytes)
+            .expect_err("it is binary")
+            .to_string()
+    };
+    insta::assert_snapshot!(complaint(b"FROM scratch\n\x00asm"), @r"
+    Balenafile:2:1: the file is binary: this byte cannot be part of a text
+     2 |  asm
+       | ^
+    ");
+    insta::assert_snapshot!(complaint(b"\x7fELF\xff"), @r"
+    Balenafile:1:5: the file is binary: this byte cannot be part of a text
+     1 |  ELF
+       |     ^
+    ");
+}
+
+#[test]
+fn sizes_are_bounded() {
+    let complaint = |text: String| {
+        Balenafile::parse("Balenafile", text.as_bytes())
+            .expect_err("it is too large")
+            .to_string()
+    };
+    insta::assert_snapshot!(complaint("#".repeat(2 << 20)), @"Balenafile:1:1: the file has more than 1048576 bytes");
+    insta::assert_snapshot!(complaint(format!("FROM scratch\nENV A={}", "a".repeat(70_000))), @r"
+    Balenafile:2:1: the instruction has more than 65536 bytes
+     2 | ENV A=aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa
+       | ^
+    ");
+    insta::assert_snapshot!(complaint(format!("FROM scratch\n{}", "ENV A=1\n".repeat(1001))), @r"
+    Balenafile:1001:1: more than 1000 instructions
+     1001 | ENV A=1
+          | ^
+    ");
+    insta::assert_snapshot!(complaint(format!("FROM scratch\nENV A={}b{}", "${a:-".repeat(20), "}".repeat(20))), @r"
+    Balenafile:2:7: more than 16 variables inside each other
+     2 | ENV A=${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:
+       |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+    ");
+}
+
+#[test]
+fn an_expansion_is_bounded() {
+    let file = Balenafile::parse("Balenafile", b"FROM scratch\nWORKDIR $A$A").expect("it is valid");
+    let Instruction::Workdir(word) = &file.stages[0].steps[0].instruction else {
+        panic!("it is a WORKDIR")
+    };
+    let long = "a".repeat(minke_balenafile::EXPANSION_BYTES_MAX / 2 + 1);
+    assert!(word.expand(&mut |_| Some(long.clone())).is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_input_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+        let _ = Balenafile::parse("Balenafile", &bytes);
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(?s).{0,200}") {
+        let _ = Balenafile::parse("Balenafile", format!("FROM scratch\n{text}").as_bytes()).map_err(|error| error.to_string());
+    }
+
+    #[test]
+    fn no_instruction_makes_it_panic(
+        name in "ENV|LABEL|COPY|ARG|CMD|ENTRYPOINT|EXPOSE|WORKDIR|USER|FROM",
+        text in r#"[ a=\[\],"'$\{\}:+?\\`#é\n-]{0,60}"#,
+    ) {
+        if let Ok(file) = Balenafile::parse("Balenafile", format!("FROM scratch\n{name} {text}").as_bytes()) {
+            let _ = describe(&file.stages[0].steps.last().map_or(Instruction::Expose(vec![]), |step| step.instruction.clone()), &mut |word| {
+                word.expand(&mut |_| None).unwrap_or_default()
+            });
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The context: the directory whose files a build can read, and nothing beyond it.
+//!
+//! Every file is opened by the kernel relative to the context's own descriptor and below it: `..`, absolute symbolic links
+//! and links that lead out fail, and so do files that are swapped for links in between.
+//! BuildKit resolves such links against the context as if it were the root; here they are an error that says so.
+//!
+//! Linux: `openat2(2)`, `RESOLVE_BENEATH`.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use minke_balenafile::IgnoreFile;
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
+use rustix::io::Errno;
+
+/// Bounds the files that one instruction copies, and the names of a directory.
+pub const CONTEXT_FILES_MAX: usize = 500_000;
+
+/// Bounds directories inside each other, each of which is a part of a path that the kernel must take too.
+pub const DIRECTORY_DEPTH_MAX: usize = 200;
+
+/// Bounds the attempts to open a path while somebody renames directories. Linux: `openat2(2)`, `EAGAIN`.
+const OPEN_ATTEMPTS_MAX: usize = 100;
+
+/// A directory and what of it exists for the build.
+#[derive(Debug)]
+pub(crate) struct Context {
+    root: OwnedFd,
+    ignore: IgnoreFile,
+}
+
+/// Why a path of the context could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ContextError {
+    #[error("no such file or directory")]
+    NotFound,
+    #[error("it is not a directory")]
+    NotDirectory,
+    #[error("it leads out of the context")]
+    Outside,
+    #[error("it has more than {CONTEXT_FILES_MAX} files")]
+    TooManyFiles,
+    #[error("it has more than {DIRECTORY_DEPTH_MAX} directories inside each other")]
+    TooDeep,
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+impl From<ContextError> for io::Error {
+    fn from(error: ContextError) -> Self {
+        match error {
+            ContextError::Io(error) => error,
+            other => Self::other(other),
+        }
+    }
+}
+
+impl From<Errno> for ContextError {
+    fn from(errno: Errno) -> Self {
+        match errno {
+            Errno::NOENT => Self::NotFound,
+            Errno::NOTDIR => Self::NotDirectory,
+            Errno::XDEV => Self::Outside,
+            errno => Self::Io(errno.into()),
+        }
+    }
+}
+
+/// What a name of a directory is, without following it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Directory,
+    File,
+    Symlink,
+    /// A socket, a pipe or a device, which an image cannot have.
+    Special,
+}
+
+/// A name's metadata.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Status {
+    pub(crate) kind: Kind,
+    pub(crate) mode: u32,
+    pub(crate) mtime_s: u64,
+    pub(crate) size_bytes: u64,
+}
+
+impl Status {
+    fn of(stat: &Stat) -> Self {
+        let kind = match FileType::from_raw_mode(stat.st_mode) {
+            FileType::Directory => Kind::Directory,
+            FileType::RegularFile => Kind::File,
+            FileType::Symlink => Kind::Symlink,
+            _ => Kind::Special,
+        };
+        Self {
+            kind,
+            mode: stat.st_mode & 0o7777,
+            // Files from before 1970 have no time in a tar.
+            mtime_s: u64::try_from(stat.st_mtime).unwrap_or(0),
+            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        }
+    }
+}
+
+impl Context {
+    pub(crate) fn open(path: &Path, ignore: IgnoreFile) -> Result<Self, ContextError> {
+        let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+        Ok(Self { root: rustix::fs::open(path, flags, Mode::empty())?, ignore })
+    }
+
+    /// Returns whether the ignore file hides a path.
+    pub(crate) fn is_ignored(&self, path: &Path) -> bool {
+        !path.as_os_str().is_empty() && self.ignore.is_ignored(&path.to_string_lossy())
+    }
+
+    /// Returns whether something below an ignored directory may be there.
+    pub(crate) fn has_exceptions(&self) -> bool {
+        self.ignore.has_exceptions()
+    }
+
+    /// Opens a path relative to the context, the empty one for the context itself.
+    fn open_below(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, ContextError> {
+        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+        // A pipe without a writer must not stop the build: it is seen to be none of ours once it is open.
+        let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+        for _ in 0..OPEN_ATTEMPTS_MAX {
+            match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
+                Err(Errno::AGAIN | Errno::INTR) => {}
+                result => return Ok(result?),
+            }
+        }
+        Err(Errno::AGAIN.into())
+    }
+
+    /// Returns what a path is once symbolic links are followed, all within the context.
+    pub(crate) fn status(&self, path: &Path) -> Result<Status, ContextError> {
+        let opened = self.open_below(path, OFlags::PATH)?;
+        Ok(Status::of(&rustix::fs::fstat(&opened)?))
+    }
+
+    /// Returns the sorted names of a directory with what they are.
+    pub(crate) fn list(&self, path: &Path) -> Result<Vec<(OsString, Status)>, ContextError> {
+        let directory = self.open_below(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(&directory)? {
+            let entry = entry?;
+            let name = OsStr::from_bytes(entry.file_name().to_bytes());
+            if name == "." || name == ".." {
+                continue;
+            }
+            if entries.len() >= CONTEXT_FILES_MAX {
+                return Err(ContextError::TooManyFiles);
+            }
+            let stat = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+            entries.push((name.to_owned(), Status::of(&stat)));
+        }
+        entries.sort_by(|left, right| left.0.cmp(&right.0));
+        Ok(entries)
+    }
+
+    /// Opens a regular file, whose last part is no symbolic link, and returns its metadata.
+    pub(crate) fn open_file(&self, path: &Path) -> Result<(File, Status), ContextError> {
+        let opened = self.open_below(path, OFlags::RDONLY | OFlags::NOFOLLOW)?;
+        let status = Status::of(&rustix::fs::fstat(&opened)?);
+        match status.kind {
+            Kind::File => Ok((File::from(opened), status)),
+            _ => Err(ContextError::Io(io::ErrorKind::InvalidInput.into())),
+        }
+    }
+
+    /// Returns where a symbolic link points, as it is written.
+    pub(crate) fn read_link(&self, path: &Path) -> Result<PathBuf, ContextError> {
+        let opened = self.open_below(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let target = rustix::fs::readlinkat(&opened, "", Vec::new())?;
+        Ok(PathBuf::from(OsString::from(OsStr::from_bytes(target.to_bytes()))))
+    }
+
+    /// Returns the path that a path means once the symbolic link at its end is followed, for files only the kernel can resolve.
+    pub(crate) fn open_followed(&self, path: &Path) -> Result<(File, Status), ContextError> {
+        let opened = self.open_below(path, OFlags::RDONLY)?;
+        let status = Status::of(&rustix::fs::fstat(&opened)?);
+        Ok((File::from(opened), status))
+    }
+}
