@@ -61,7 +61,11 @@ pub enum BuildError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error("cannot {action} `{}`", path.display())]
-    Io { action: &'static str, path: PathBuf, source: io::Error },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
     #[error("`{}` is not a directory", .0.display())]
     ContextNotDirectory(PathBuf),
     #[error("there is no `Balenafile` and no `Dockerfile` in `{}`", .0.display())]
@@ -76,9 +80,16 @@ impl BuildError {
         match self {
             Self::File(diagnostic) => diagnostic.hint.clone(),
             Self::Store(error) => error.hint(),
-            Self::ContextNotDirectory(_) => Some("give the directory that holds the files to copy".into()),
-            Self::NoFile(_) => Some("write a `Balenafile` there, or name another file with `-f FILE`".into()),
+            Self::ContextNotDirectory(_) => {
+                Some("give the directory that holds the files to copy".into())
+            }
+            Self::NoFile(_) => {
+                Some("write a `Balenafile` there, or name another file with `-f FILE`".into())
+            }
             Self::Changed(_) => Some("build again when nothing writes to it".into()),
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("check the path; a relative one begins where the command is run".into())
+            }
             Self::Io { .. } => None,
         }
     }
@@ -93,9 +104,16 @@ impl From<Diagnostic> for BuildError {
 /// Builds an image, gives it its names, and returns it.
 ///
 /// A failed build leaves no image; layers that it finished stay in the cache until the next collection.
-pub fn build(store: &Store, options: &BuildOptions, progress: &mut dyn Progress) -> Result<BuiltImage, BuildError> {
+pub fn build(
+    store: &Store,
+    options: &BuildOptions,
+    progress: &mut dyn Progress,
+) -> Result<BuiltImage, BuildError> {
     let path = find_file(options)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned())
+        .unwrap_or_default();
     let file = Balenafile::parse(&name, &read_file(&path)?)?;
     for warning in &file.warnings {
         progress.event(&Event::Warning(&Warning::from(warning)));
@@ -109,7 +127,11 @@ pub fn build(store: &Store, options: &BuildOptions, progress: &mut dyn Progress)
 fn open_error(error: ContextError, path: &Path) -> BuildError {
     match error {
         ContextError::NotDirectory => BuildError::ContextNotDirectory(path.to_owned()),
-        error => BuildError::Io { action: "read the directory", path: path.to_owned(), source: error.into() },
+        error => BuildError::Io {
+            action: "read the directory",
+            path: path.to_owned(),
+            source: error.into(),
+        },
     }
 }
 
@@ -120,22 +142,35 @@ fn find_file(options: &BuildOptions) -> Result<PathBuf, BuildError> {
     if !options.context.is_dir() {
         return Err(match fs::metadata(&options.context) {
             Ok(_) => BuildError::ContextNotDirectory(options.context.clone()),
-            Err(source) => BuildError::Io { action: "read the directory", path: options.context.clone(), source },
+            Err(source) => BuildError::Io {
+                action: "read the directory",
+                path: options.context.clone(),
+                source,
+            },
         });
     }
-    let found = BALENAFILE_NAMES.iter().map(|name| options.context.join(name)).find(|path| path.exists());
+    let found = BALENAFILE_NAMES
+        .iter()
+        .map(|name| options.context.join(name))
+        .find(|path| path.exists());
     found.ok_or_else(|| BuildError::NoFile(options.context.clone()))
 }
 
 /// Reads a file up to one byte more than a file of instructions may have, which the parser then refuses.
 fn read_file(path: &Path) -> Result<Vec<u8>, BuildError> {
-    let failed = |source| BuildError::Io { action: "read", path: path.to_owned(), source };
+    let failed = |source| BuildError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    };
     if fs::metadata(path).map_err(failed)?.is_dir() {
         return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(failed)?;
-    file.take(BALENAFILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    file.take(BALENAFILE_BYTES_MAX as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
     Ok(bytes)
 }
 
@@ -146,10 +181,15 @@ fn read_ignore_file(options: &BuildOptions, path: &Path) -> Result<IgnoreFile, B
     for path in [PathBuf::from(own), options.context.join(IGNORE_NAME)] {
         let bytes = match read_file(&path) {
             Ok(bytes) => bytes,
-            Err(BuildError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => continue,
+            Err(BuildError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                continue;
+            }
             Err(error) => return Err(error),
         };
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default();
         return Ok(IgnoreFile::parse(&Source::new(name, &bytes)?)?);
     }
     Ok(IgnoreFile::default())
@@ -157,6 +197,8 @@ fn read_ignore_file(options: &BuildOptions, path: &Path) -> Result<IgnoreFile, B
 
 /// Returns the time for the list of images, which is in no image.
 fn now_s() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

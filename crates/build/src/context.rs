@@ -9,7 +9,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -46,6 +46,8 @@ pub(crate) enum ContextError {
     TooManyFiles,
     #[error("it has more than {DIRECTORY_DEPTH_MAX} directories inside each other")]
     TooDeep,
+    #[error("its symbolic links lead in a circle, or it was changed while it was read")]
+    Changed,
     #[error(transparent)]
     Io(io::Error),
 }
@@ -65,6 +67,7 @@ impl From<Errno> for ContextError {
             Errno::NOENT => Self::NotFound,
             Errno::NOTDIR => Self::NotDirectory,
             Errno::XDEV => Self::Outside,
+            Errno::LOOP => Self::Changed,
             errno => Self::Io(errno.into()),
         }
     }
@@ -86,7 +89,6 @@ pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) mode: u32,
     pub(crate) mtime_s: u64,
-    pub(crate) size_bytes: u64,
 }
 
 impl Status {
@@ -102,7 +104,6 @@ impl Status {
             mode: stat.st_mode & 0o7777,
             // Files from before 1970 have no time in a tar.
             mtime_s: u64::try_from(stat.st_mtime).unwrap_or(0),
-            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
         }
     }
 }
@@ -110,7 +111,10 @@ impl Status {
 impl Context {
     pub(crate) fn open(path: &Path, ignore: IgnoreFile) -> Result<Self, ContextError> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-        Ok(Self { root: rustix::fs::open(path, flags, Mode::empty())?, ignore })
+        Ok(Self {
+            root: rustix::fs::open(path, flags, Mode::empty())?,
+            ignore,
+        })
     }
 
     /// Returns whether the ignore file hides a path.
@@ -124,11 +128,19 @@ impl Context {
     }
 
     /// Opens a path relative to the context, the empty one for the context itself.
-    fn open_below(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, ContextError> {
-        let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
-        // A pipe without a writer must not stop the build: it is seen to be none of ours once it is open.
-        let flags = flags | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    fn open_below(
+        &self,
+        path: &Path,
+        flags: OFlags,
+        resolve: ResolveFlags,
+    ) -> Result<OwnedFd, ContextError> {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        let flags = flags | OFlags::CLOEXEC;
+        let resolve = resolve | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
         for _ in 0..OPEN_ATTEMPTS_MAX {
             match rustix::fs::openat2(&self.root, path, flags, Mode::empty(), resolve) {
                 Err(Errno::AGAIN | Errno::INTR) => {}
@@ -138,15 +150,24 @@ impl Context {
         Err(Errno::AGAIN.into())
     }
 
-    /// Returns what a path is once symbolic links are followed, all within the context.
-    pub(crate) fn status(&self, path: &Path) -> Result<Status, ContextError> {
-        let opened = self.open_below(path, OFlags::PATH)?;
-        Ok(Status::of(&rustix::fs::fstat(&opened)?))
+    /// Opens a path that was followed before: one with a symbolic link in it was swapped since.
+    fn open_exact(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, ContextError> {
+        self.open_below(path, flags, ResolveFlags::NO_SYMLINKS)
     }
 
-    /// Returns the sorted names of a directory with what they are.
+    /// Follows the symbolic links of a path within the context, and returns the path without them and what is there.
+    pub(crate) fn follow(&self, path: &Path) -> Result<(PathBuf, Status), ContextError> {
+        let opened = self.open_below(path, OFlags::PATH, ResolveFlags::empty())?;
+        let (root, real) = (path_of(&self.root)?, path_of(&opened)?);
+        let real = real
+            .strip_prefix(&root)
+            .map_err(|_| ContextError::Outside)?;
+        Ok((real.to_owned(), Status::of(&rustix::fs::fstat(&opened)?)))
+    }
+
+    /// Returns the sorted names of a directory with what they are. The path has no symbolic link.
     pub(crate) fn list(&self, path: &Path) -> Result<Vec<(OsString, Status)>, ContextError> {
-        let directory = self.open_below(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
+        let directory = self.open_exact(path, OFlags::RDONLY | OFlags::DIRECTORY)?;
         let mut entries = Vec::new();
         for entry in Dir::read_from(&directory)? {
             let entry = entry?;
@@ -164,27 +185,26 @@ impl Context {
         Ok(entries)
     }
 
-    /// Opens a regular file, whose last part is no symbolic link, and returns its metadata.
-    pub(crate) fn open_file(&self, path: &Path) -> Result<(File, Status), ContextError> {
-        let opened = self.open_below(path, OFlags::RDONLY | OFlags::NOFOLLOW)?;
-        let status = Status::of(&rustix::fs::fstat(&opened)?);
-        match status.kind {
-            Kind::File => Ok((File::from(opened), status)),
-            _ => Err(ContextError::Io(io::ErrorKind::InvalidInput.into())),
+    /// Opens a regular file. The path has no symbolic link.
+    pub(crate) fn open_file(&self, path: &Path) -> Result<File, ContextError> {
+        // A pipe that took the file's place must not stop the build: without waiting, it is open at once and refused.
+        let opened = self.open_exact(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
+        match Status::of(&rustix::fs::fstat(&opened)?).kind {
+            Kind::File => Ok(File::from(opened)),
+            _ => Err(ContextError::Changed),
         }
     }
 
     /// Returns where a symbolic link points, as it is written.
     pub(crate) fn read_link(&self, path: &Path) -> Result<PathBuf, ContextError> {
-        let opened = self.open_below(path, OFlags::PATH | OFlags::NOFOLLOW)?;
+        let opened = self.open_exact(path, OFlags::PATH | OFlags::NOFOLLOW)?;
         let target = rustix::fs::readlinkat(&opened, "", Vec::new())?;
-        Ok(PathBuf::from(OsString::from(OsStr::from_bytes(target.to_bytes()))))
+        Ok(PathBuf::from(OsStr::from_bytes(target.to_bytes())))
     }
+}
 
-    /// Returns the path that a path means once the symbolic link at its end is followed, for files only the kernel can resolve.
-    pub(crate) fn open_followed(&self, path: &Path) -> Result<(File, Status), ContextError> {
-        let opened = self.open_below(path, OFlags::RDONLY)?;
-        let status = Status::of(&rustix::fs::fstat(&opened)?);
-        Ok((File::from(opened), status))
-    }
+/// Returns the path of what is open, as the kernel knows it now. Linux: `proc_pid_fd(5)`.
+fn path_of(opened: &OwnedFd) -> Result<PathBuf, ContextError> {
+    let link = format!("/proc/self/fd/{}", opened.as_raw_fd());
+    std::fs::read_link(link).map_err(ContextError::Io)
 }

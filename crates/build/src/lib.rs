@@ -12,7 +12,7 @@
 //! newest of them, unless [`BuildOptions::source_date_epoch_s`] says one time for all.
 //!
 //! **Confinement.** No path of a file outside the context is ever opened, whatever symbolic links say and
-//! whoever moves files during the build: see [`context`](self).
+//! whoever moves files during the build; the kernel refuses it (`openat2`).
 //!
 //! Neighbours: `balenafile` knows the language, `image` the store. Nothing here prints; [`Progress`] is told.
 

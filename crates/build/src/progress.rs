@@ -11,11 +11,19 @@ pub trait Progress {
 /// Something that happened.
 #[derive(Debug)]
 pub enum Event<'a> {
-    Started { step: StepLabel<'a> },
+    Started {
+        step: StepLabel<'a>,
+    },
     /// The step's result was there already.
-    Cached { step: StepLabel<'a>, layer: Option<&'a Layer> },
+    Cached {
+        step: StepLabel<'a>,
+        layer: Option<&'a Layer>,
+    },
     /// The step is done; with a layer if it changed files.
-    Done { step: StepLabel<'a>, layer: Option<&'a Layer> },
+    Done {
+        step: StepLabel<'a>,
+        layer: Option<&'a Layer>,
+    },
     Warning(&'a Warning),
 }
 
@@ -54,6 +62,9 @@ impl<F: FnMut(&Event<'_>)> Progress for F {
 
 impl From<&Diagnostic> for Warning {
     fn from(diagnostic: &Diagnostic) -> Self {
-        Self { message: diagnostic.to_string(), hint: diagnostic.hint.clone() }
+        Self {
+            message: diagnostic.to_string(),
+            hint: diagnostic.hint.clone(),
+        }
     }
 }

@@ -157,6 +157,28 @@ impl Store {
 }
 
 impl Lease<'_> {
+    /// Keeps an image's contents while the lease lives, and makes sure that they are there.
+    pub fn hold_image(&self, image: &Image) -> Result<(), StoreError> {
+        let layers = image
+            .layers
+            .iter()
+            .flat_map(|layer| [layer.digest, layer.diff_id]);
+        let contents: Vec<Digest> = layers.chain([image.id, image.manifest_digest]).collect();
+        self.hold(&contents)?;
+        for layer in &image.layers {
+            let blob = Blob {
+                digest: layer.digest,
+                size_bytes: layer.size_bytes,
+            };
+            if !self.store.has_blob(&blob) {
+                return Err(StoreError::MissingBlob {
+                    digest: layer.digest,
+                });
+            }
+        }
+        self.store.read_blob(&image.id).map(drop)
+    }
+
     /// Writes an image's configuration and manifest, and points `tags` to it, taking them from the images that have them.
     pub fn commit_image(
         &self,

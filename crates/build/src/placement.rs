@@ -1,0 +1,200 @@
+//! Placing: where selected files go in the image.
+//!
+//! Spec: Dockerfile reference, "COPY", "Destination"; BuildKit's file copies (`tonistiigi/fsutil` copy, prepareTargetDir()).
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+
+use minke_image::EntryMetadata;
+use minke_image::tree::{NodeKind, ResolveError, Tree};
+
+use crate::owner::Owner;
+use crate::select::{Content, Entry, Selection};
+
+/// The permissions of directories that the builder makes itself. Docker: 0755.
+const DIRECTORY_MODE: u32 = 0o755;
+
+/// Where files go, and what they become on the way.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    /// Absolute, cleaned.
+    pub(crate) destination: PathBuf,
+    /// Whether the destination was written as a directory: `dir/`, `.`.
+    pub(crate) is_directory: bool,
+    pub(crate) owner: Owner,
+    /// Permissions that replace the files' own.
+    pub(crate) mode: Option<u32>,
+    /// The time that replaces the files' own.
+    pub(crate) mtime_s: Option<u64>,
+}
+
+/// An entry of the layer to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Placed {
+    pub(crate) metadata: EntryMetadata,
+    pub(crate) content: Content,
+    /// Path in the context; empty for what the builder makes itself.
+    pub(crate) source: PathBuf,
+}
+
+/// Entries of a layer by path from the root, directories before what is in them.
+pub(crate) type Placement = BTreeMap<PathBuf, Placed>;
+
+/// Why files cannot go where they should.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum PlaceError {
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+    #[error("`/{}` is a directory, and a file cannot replace it", .0.display())]
+    FileOverDirectory(PathBuf),
+    #[error("`/{}` is not a directory, and a directory cannot replace it", .0.display())]
+    DirectoryOverFile(PathBuf),
+    #[error("several files cannot become the one file `/{}`", .0.display())]
+    SeveralFiles(PathBuf),
+}
+
+/// Places files in a tree and collects what changes.
+pub(crate) struct Placer<'tree> {
+    tree: &'tree Tree,
+    target: &'tree Target,
+    /// The time of directories that the builder makes: the newest of what goes in.
+    newest_mtime_s: u64,
+    placement: Placement,
+}
+
+impl<'tree> Placer<'tree> {
+    pub(crate) fn new(tree: &'tree Tree, target: &'tree Target, newest_mtime_s: u64) -> Self {
+        Self {
+            tree,
+            target,
+            newest_mtime_s,
+            placement: Placement::new(),
+        }
+    }
+
+    /// Places selections in their order: later ones replace earlier ones.
+    pub(crate) fn place(mut self, selections: &[Selection]) -> Result<Placement, PlaceError> {
+        let destination = self.tree.resolve(&self.target.destination)?;
+        if selections.len() > 1 && !self.is_directory(&destination) {
+            return Err(PlaceError::SeveralFiles(destination));
+        }
+        for selection in selections {
+            match selection {
+                Selection::Directory { entries } => {
+                    self.make_directory(&destination)?;
+                    entries.iter().try_for_each(|entry| {
+                        self.entry(destination.join(&entry.relative), entry)
+                    })?;
+                }
+                Selection::File { name, entry } if self.is_directory(&destination) => {
+                    self.make_directory(&destination)?;
+                    self.entry(destination.join(name), entry)?;
+                }
+                Selection::File { entry, .. } => self.entry(destination.clone(), entry)?,
+            }
+        }
+        Ok(self.placement)
+    }
+
+    /// Makes a directory with those above it, and returns what that changes. For `WORKDIR`.
+    pub(crate) fn directory(mut self) -> Result<Placement, PlaceError> {
+        let destination = self.tree.resolve(&self.target.destination)?;
+        if !self.tree.is_directory(&destination) {
+            self.make_directory(&destination)?;
+        }
+        Ok(self.placement)
+    }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        self.target.is_directory
+            || self.tree.is_directory(path)
+            || matches!(self.placement.get(path), Some(placed) if placed.content == Content::Directory)
+    }
+
+    fn entry(&mut self, path: PathBuf, entry: &Entry) -> Result<(), PlaceError> {
+        let below = self
+            .placement
+            .get(&path)
+            .map(|placed| placed.content == Content::Directory);
+        let in_tree = self
+            .tree
+            .get(&path)
+            .map(|node| node.kind == NodeKind::Directory);
+        let was_directory = below
+            .or(in_tree)
+            .or_else(|| path.as_os_str().is_empty().then_some(true));
+        match (was_directory, entry.content == Content::Directory) {
+            (Some(true), false) => return Err(PlaceError::FileOverDirectory(path)),
+            (Some(false), true) => return Err(PlaceError::DirectoryOverFile(path)),
+            _ => {}
+        }
+        if let Some(parent) = path.parent() {
+            self.make_directory(parent)?;
+        }
+        let metadata = EntryMetadata {
+            mode: self.target.mode.unwrap_or(entry.mode),
+            uid: self.target.owner.uid,
+            gid: self.target.owner.gid,
+            mtime_s: self.target.mtime_s.unwrap_or(entry.mtime_s),
+        };
+        self.placement.insert(
+            path,
+            Placed {
+                metadata,
+                content: entry.content.clone(),
+                source: entry.source.clone(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Puts a directory and those above it into the layer: as they are where the image has them, else new ones.
+    fn make_directory(&mut self, path: &Path) -> Result<(), PlaceError> {
+        if path.as_os_str().is_empty()
+            || self
+                .placement
+                .get(path)
+                .is_some_and(|placed| placed.content == Content::Directory)
+        {
+            return Ok(());
+        }
+        if let Some(parent) = path.parent() {
+            self.make_directory(parent)?;
+        }
+        let metadata = match self.tree.get(path) {
+            Some(node) if node.kind == NodeKind::Directory => node.metadata,
+            Some(_) => return Err(PlaceError::DirectoryOverFile(path.to_owned())),
+            None if self.placement.contains_key(path) => {
+                return Err(PlaceError::DirectoryOverFile(path.to_owned()));
+            }
+            None => EntryMetadata {
+                mode: DIRECTORY_MODE,
+                uid: self.target.owner.uid,
+                gid: self.target.owner.gid,
+                mtime_s: self.target.mtime_s.unwrap_or(self.newest_mtime_s),
+            },
+        };
+        self.placement.insert(
+            path.to_owned(),
+            Placed {
+                metadata,
+                content: Content::Directory,
+                source: PathBuf::new(),
+            },
+        );
+        Ok(())
+    }
+}
+
+/// Joins a path of the image to the working directory and cleans it as text, as Go's `filepath.Join` does.
+pub(crate) fn absolute(working_directory: &str, path: &str) -> PathBuf {
+    let mut cleaned = PathBuf::from("/");
+    for part in Path::new(working_directory).join(path).components() {
+        match part {
+            Component::Normal(part) => cleaned.push(part),
+            Component::ParentDir => drop(cleaned.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
+        }
+    }
+    cleaned
+}
