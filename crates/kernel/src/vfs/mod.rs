@@ -33,7 +33,7 @@ mod mount;
 pub(crate) mod permission;
 //pub mod proc;
 pub(crate) mod reopened;
-//pub mod tree;
+pub mod tree;
 pub(crate) mod walk;
 
 pub use mount::{Location, Mount, MountOptions, MountTree};
