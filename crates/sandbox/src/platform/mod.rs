@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`clock`] | clocks, and timers of the executor's reactor |
 //! | [`entropy`] | random bytes |
+//! | [`root`] | the root's lower tree, from an image's layers |
 //! | [`network`] | host sockets and published ports |
 //! | [`resolver`] | host names, looked up on threads of their own |
 //! | [`stdio`] | standard streams: inherited descriptors, and lines for a log |
@@ -13,6 +14,7 @@ pub mod entropy;
 pub mod network;
 pub mod published;
 pub mod resolver;
+pub mod root;
 pub mod stdio;
 
 pub use clock::HostClock;

@@ -34,7 +34,9 @@ const ROOT: u32 = 0;
 pub enum TreeError {
     #[error("path `{0}` leaves the image by `..`")]
     Outside(String),
-    #[error("path `{0}` has a component longer than {NAME_MAX} bytes, a zero byte, or is longer than {PATH_MAX} bytes")]
+    #[error(
+        "path `{0}` has a component longer than {NAME_MAX} bytes, a zero byte, or is longer than {PATH_MAX} bytes"
+    )]
     BadName(String),
     #[error("path `{0}` goes through something that is not a directory")]
     NotDirectory(String),
@@ -271,7 +273,11 @@ impl TreeBuilder {
         if all.is_empty() {
             return Ok(None);
         }
-        self.charge_text(all.iter().map(|(name, value)| name.len() + value.len()).sum())?;
+        self.charge_text(
+            all.iter()
+                .map(|(name, value)| name.len() + value.len())
+                .sum(),
+        )?;
         Ok(Some(all.into()))
     }
 
