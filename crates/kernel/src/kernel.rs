@@ -45,7 +45,7 @@ struct ProcessTable {
 }
 
 /// Highest process number before numbering starts again. Linux: `/proc/sys/kernel/pid_max`.
-const PID_MAX: u32 = 4_194_304;
+pub(crate) const PID_MAX: u32 = 4_194_304;
 
 impl Kernel {
     /// Makes a kernel without processes.

@@ -31,7 +31,7 @@ pub mod device;
 pub mod memory;
 mod mount;
 pub(crate) mod permission;
-//pub mod proc;
+pub mod proc;
 pub(crate) mod reopened;
 pub mod tree;
 pub(crate) mod walk;

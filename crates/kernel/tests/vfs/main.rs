@@ -7,3 +7,5 @@
 
 mod files;
 mod machine;
+mod overlay;
+mod proc;

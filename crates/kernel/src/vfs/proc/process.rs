@@ -1,0 +1,237 @@
+//! What `/proc/<pid>` says of a process.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::task::Waker;
+
+use minke_abi::Result;
+
+use crate::process::Process;
+use crate::vfs::{Location, MagicLink, Mount};
+
+/// A row: a name in `/proc/<pid>`, its mode, and what is there.
+pub(super) struct ProcessEntry {
+    pub(super) name: &'static str,
+    pub(super) mode: u32,
+    pub(super) kind: ProcessKind,
+}
+
+pub(super) enum ProcessKind {
+    File(fn(&Process) -> Vec<u8>),
+    Link(fn(&Process) -> Result<MagicLink>),
+    /// The directory of descriptors.
+    Descriptors,
+}
+
+use ProcessKind::{Descriptors, File, Link};
+
+/// Everything in the directory of a process.
+pub(super) const ENTRIES: &[ProcessEntry] = &[
+    entry("cgroup", 0o444, File(|_| b"0::/\n".to_vec())),
+    entry("cmdline", 0o444, File(cmdline)),
+    entry("comm", 0o444, File(comm_line)),
+    entry("cwd", 0o777, Link(cwd)),
+    entry("environ", 0o400, File(environ)),
+    entry("exe", 0o777, Link(exe)),
+    entry("fd", 0o500, Descriptors),
+    entry("mountinfo", 0o444, File(mountinfo)),
+    entry("mounts", 0o444, File(mounts)),
+    entry("root", 0o777, Link(root)),
+    entry("stat", 0o444, File(stat)),
+    entry("statm", 0o444, File(statm)),
+    entry("status", 0o444, File(status)),
+];
+
+const fn entry(name: &'static str, mode: u32, kind: ProcessKind) -> ProcessEntry {
+    ProcessEntry { name, mode, kind }
+}
+
+/// Longest name of a command, without its terminating zero. Linux: `TASK_COMM_LEN`.
+const COMM_BYTES_MAX: usize = 15;
+/// Bytes of a page in `statm` and `stat`.
+const PAGE_BYTES: u64 = 4096;
+
+/// Joins strings, each with a zero after it.
+fn with_zeros(strings: &[Vec<u8>]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for string in strings {
+        all.extend_from_slice(string);
+        all.push(0);
+    }
+    all
+}
+
+fn cmdline(process: &Process) -> Vec<u8> {
+    with_zeros(&process.image.args)
+}
+
+fn environ(process: &Process) -> Vec<u8> {
+    with_zeros(&process.image.env)
+}
+
+fn comm(process: &Process) -> Vec<u8> {
+    let image = &process.image;
+    // A bare module has no path.
+    let path = match image.args.first() {
+        Some(first) if image.path.is_empty() => first,
+        _ => &image.path,
+    };
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    name[..name.len().min(COMM_BYTES_MAX)].to_vec()
+}
+
+fn comm_line(process: &Process) -> Vec<u8> {
+    let mut line = comm(process);
+    line.push(b'\n');
+    line
+}
+
+fn cwd(process: &Process) -> Result<MagicLink> {
+    Ok(MagicLink::Location(Arc::clone(&process.fs().cwd)))
+}
+
+fn root(process: &Process) -> Result<MagicLink> {
+    Ok(MagicLink::Location(Arc::clone(&process.fs().root)))
+}
+
+fn exe(process: &Process) -> Result<MagicLink> {
+    Ok(MagicLink::Text(process.image.path.clone()))
+}
+
+/// Sleeping, as whoever is not asking just now; or a zombie.
+fn state(process: &Process) -> (char, &'static str) {
+    if process.poll_exit(Waker::noop()).is_some() {
+        ('Z', "zombie")
+    } else {
+        ('S', "sleeping")
+    }
+}
+
+fn status(process: &Process) -> Vec<u8> {
+    let (letter, word) = state(process);
+    let credentials = process.credentials();
+    let (uid, euid) = (credentials.uid, credentials.euid);
+    let (gid, egid) = (credentials.gid, credentials.egid);
+    let groups: String = credentials
+        .groups
+        .iter()
+        .fold(String::new(), |mut all, gid| {
+            let _ = write!(all, "{gid} ");
+            all
+        });
+    let pid = process.pid.0;
+    let memory_kib = process.kernel.memory.used() / 1024;
+    let capabilities: u64 = if euid == 0 { 0xa80425fb } else { 0 };
+    let mut text = b"Name:\t".to_vec();
+    text.extend_from_slice(&comm(process));
+    let rest = format!(
+        "\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{}\n\
+         TracerPid:\t0\nUid:\t{uid}\t{euid}\t{euid}\t{euid}\nGid:\t{gid}\t{egid}\t{egid}\t{egid}\n\
+         FDSize:\t{}\nGroups:\t{groups}\nVmPeak:\t{memory_kib:8} kB\nVmSize:\t{memory_kib:8} kB\n\
+         VmHWM:\t{memory_kib:8} kB\nVmRSS:\t{memory_kib:8} kB\nThreads:\t1\n\
+         CapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\nCapEff:\t{capabilities:016x}\n\
+         NoNewPrivs:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-{}\n",
+        process.fs().umask,
+        process.parent.0,
+        process.fds.fds_max(),
+        process.kernel.config.cpus.saturating_sub(1),
+    );
+    text.extend_from_slice(rest.as_bytes());
+    text
+}
+
+/// The 52 fields of `proc_pid_stat(5)`; what minke does not count is 0.
+fn stat(process: &Process) -> Vec<u8> {
+    let pid = process.pid.0;
+    let mut text = format!("{pid} (").into_bytes();
+    text.extend_from_slice(&comm(process));
+    let (letter, _) = state(process);
+    let memory = process.kernel.memory.used();
+    let pages = memory / PAGE_BYTES;
+    let fields = format!(
+        ") {letter} {} {pid} {pid} 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 0 {memory} {pages} {}",
+        process.parent.0,
+        u64::MAX,
+    );
+    text.extend_from_slice(fields.as_bytes());
+    const FIELDS_SO_FAR: usize = 25;
+    const FIELDS: usize = 52;
+    for _ in FIELDS_SO_FAR..FIELDS {
+        text.extend_from_slice(b" 0");
+    }
+    text.push(b'\n');
+    text
+}
+
+fn statm(process: &Process) -> Vec<u8> {
+    let pages = process.kernel.memory.used() / PAGE_BYTES;
+    format!("{pages} {pages} 0 0 0 {pages} 0\n").into_bytes()
+}
+
+/// Options of a mount as `/proc/mounts` shows them.
+fn options(mount: &Mount) -> &'static str {
+    if mount.options.is_read_only {
+        "ro,relatime"
+    } else {
+        "rw,relatime"
+    }
+}
+
+fn source(mount: &Mount) -> &str {
+    match mount.options.source.as_str() {
+        "" => mount.file_system.kind(),
+        source => source,
+    }
+}
+
+/// Lists the mounts below the process's root, each with its path.
+fn visible_mounts(process: &Process) -> Vec<(Arc<Mount>, Vec<u8>)> {
+    let root = Arc::clone(&process.fs().root);
+    let mounts = process.kernel.mounts.mounts();
+    let paths = mounts.into_iter().filter_map(|mount| {
+        let top = Location::of_inode(Arc::clone(&mount), Arc::clone(&mount.root));
+        let path = top.path_below(&root).ok()?;
+        Some((mount, path))
+    });
+    paths.collect()
+}
+
+/// Writes a field with blanks, backslashes and line ends as octal numbers. Linux: `mangle()`.
+fn push_field(line: &mut Vec<u8>, field: &[u8]) {
+    for byte in field {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\\' => {
+                line.extend_from_slice(format!("\\{byte:03o}").as_bytes());
+            }
+            _ => line.push(*byte),
+        }
+    }
+    line.push(b' ');
+}
+
+fn mounts(process: &Process) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (mount, path) in visible_mounts(process) {
+        push_field(&mut text, source(&mount).as_bytes());
+        push_field(&mut text, &path);
+        push_field(&mut text, mount.file_system.kind().as_bytes());
+        text.extend_from_slice(format!("{} 0 0\n", options(&mount)).as_bytes());
+    }
+    text
+}
+
+fn mountinfo(process: &Process) -> Vec<u8> {
+    let mut text = Vec::new();
+    for (mount, path) in visible_mounts(process) {
+        let parent = mount.mount_point.as_ref().map_or(0, |point| point.mount.id);
+        let device = mount.root.metadata().map_or(0, |metadata| metadata.device);
+        let start = format!("{} {parent} 0:{device} / ", mount.id);
+        text.extend_from_slice(start.as_bytes());
+        push_field(&mut text, &path);
+        text.extend_from_slice(format!("{} - ", options(&mount)).as_bytes());
+        push_field(&mut text, mount.file_system.kind().as_bytes());
+        push_field(&mut text, source(&mount).as_bytes());
+        text.extend_from_slice(format!("{}\n", options(&mount)).as_bytes());
+    }
+    text
+}
