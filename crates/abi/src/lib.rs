@@ -4,6 +4,7 @@
 //! `kernel` speaks [`Errno`] and the types of [`linux`]; each personality of the sandbox
 //! translates between those and what its guests expect.
 
+pub mod emscripten;
 pub mod errno;
 pub mod linux;
 pub mod wasi;

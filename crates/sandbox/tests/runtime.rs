@@ -277,7 +277,7 @@ fn a_module_may_import_its_memory_and_table() {
 fn check_refused(wasm: &[u8], expected: &str) {
     let context = ProgramContext {
         path: "/bin/test.wasm".to_owned(),
-        glue: None,
+        ..ProgramContext::default()
     };
     let loaded = runtime(1).load(&ModuleBytes(wasm), context, &|_| {});
     assert_eq!(loaded.err().unwrap().to_string(), expected);
@@ -314,7 +314,7 @@ fn load_through(cache: &Path, path: &Path) -> bool {
     let source = ModuleFile::whole(std::fs::File::open(path).unwrap()).unwrap();
     let context = ProgramContext {
         path: "/bin/test.wasm".to_owned(),
-        glue: None,
+        ..ProgramContext::default()
     };
     let program: Result<Arc<Program>, LoadError> = runtime.load(&source, context, &|progress| {
         is_compiled.set(is_compiled.get() || progress == Progress::Compiled);

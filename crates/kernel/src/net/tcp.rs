@@ -427,7 +427,10 @@ impl Socket for TcpSocket {
 
     fn shutdown(&self, how: Shutdown) -> Result<()> {
         match &*self.read() {
-            Role::Local(connection) => return connection.duplex.shutdown(how),
+            Role::Local(connection) => {
+                connection.duplex.shutdown(how);
+                return Ok(());
+            }
             Role::Host(connection) => return connection.socket.shutdown(how),
             Role::Idle(_) | Role::Connecting { .. } => return Err(Errno::ENOTCONN),
             Role::Listening { .. } => {}
@@ -452,9 +455,7 @@ impl Socket for TcpSocket {
 
     fn peer_address(&self) -> Result<SocketAddress> {
         match &*self.read() {
-            Role::Local(connection) if !connection.duplex.is_over() => {
-                Ok(self.show(connection.peer))
-            }
+            Role::Local(connection) => Ok(self.show(connection.peer)),
             Role::Host(connection) => {
                 let address = connection.peer_address()?;
                 Ok(self.show(address))

@@ -39,6 +39,8 @@ pub struct ProgramContext {
     pub path: String,
     /// The text of the JavaScript file beside the module, if there is one: it names what a minified module imports.
     pub glue: Option<String>,
+    /// What `glue` says, read when it is first needed.
+    pub glue_names: emscripten::GlueCell,
 }
 
 /// What became of an import.
@@ -55,10 +57,41 @@ pub fn link_import(
     program: &ProgramContext,
     import: &ImportType<'_>,
 ) -> wasmtime::Result<Linked> {
-    if wasi::link_import(linker, import)? == Linked::Yes {
+    if link_as(linker, import, import.module(), import.name())? == Linked::Yes {
         return Ok(Linked::Yes);
     }
-    emscripten::link_import(linker, program, import)
+    let Some(name) = emscripten::restored_name(program, import)? else {
+        return Ok(Linked::NotMine);
+    };
+    // A minified module puts all its imports under one module name.
+    for module in [wasi::MODULE, emscripten::MODULE] {
+        if link_as(linker, import, module, &name)? == Linked::Yes {
+            return Ok(Linked::Yes);
+        }
+    }
+    Ok(Linked::NotMine)
+}
+
+/// Returns the name that an import had before it was minified, for messages.
+pub fn import_name(program: &ProgramContext, import: &ImportType<'_>) -> String {
+    match emscripten::restored_name(program, import) {
+        Ok(Some(name)) => name,
+        _ => import.name().to_owned(),
+    }
+}
+
+/// Defines an import by the module and name that its toolchain gave it.
+fn link_as(
+    linker: &mut Linker<Guest>,
+    import: &ImportType<'_>,
+    module: &str,
+    name: &str,
+) -> wasmtime::Result<Linked> {
+    // Emscripten comes first: it knows the forms of WASI calls whose 64-bit numbers were split.
+    if emscripten::link_as(linker, import, module, name)? == Linked::Yes {
+        return Ok(Linked::Yes);
+    }
+    wasi::link_as(linker, import, module, name)
 }
 
 /// Runs an instantiated program from its entry point to its return; how it ends otherwise is an error
@@ -68,6 +101,7 @@ pub async fn enter(
     instance: &Instance,
     program: &ProgramContext,
 ) -> wasmtime::Result<()> {
+    emscripten::prepare(store, instance, program).await?;
     match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
         Ok(start) => {
             wasi::preopen_root(store.data_mut())?;

@@ -38,6 +38,10 @@ pub const POOL_TABLE_ELEMENTS_MAX: u64 = 1 << 16;
 /// puts in tables. Slots are allocated as large as needed; this bounds them.
 const POOL_INSTANCE_BYTES_MAX: usize = 8 << 20;
 
+/// Calls from the host back into guests that may be under way, in one guest and in all of a pool's: each runs on a
+/// fiber's stack of its own (C++ exceptions, `setjmp`). Bounds what a guest that nests them makes the host hold.
+pub const CALLBACK_STACKS_MAX: u32 = 256;
+
 /// How much of a memory's slot stays resident when its instance is gone: less than this is set back by
 /// copying instead of unmapping, which costs page faults in the next.
 const KEEP_RESIDENT_BYTES: usize = 1 << 20;
@@ -126,7 +130,7 @@ fn pooled_config(instances_max: u32) -> Config {
         .total_memories(instances_max * (POOL_MEMORIES_PER_MODULE_MAX + 1))
         .total_gc_heaps(instances_max)
         .total_tables(instances_max * POOL_TABLES_PER_MODULE_MAX)
-        .total_stacks(instances_max)
+        .total_stacks(instances_max + CALLBACK_STACKS_MAX)
         .max_memories_per_module(POOL_MEMORIES_PER_MODULE_MAX)
         .max_tables_per_module(POOL_TABLES_PER_MODULE_MAX)
         .table_elements(POOL_TABLE_ELEMENTS_MAX as usize)

@@ -126,7 +126,7 @@ fn missing(context: &ProgramContext, import: &ImportType<'_>) -> LoadError {
     LoadError::MissingImport {
         program: context.path.clone(),
         module: import.module().to_owned(),
-        name: import.name().to_owned(),
+        name: personality::import_name(context, import),
         signature,
     }
 }

@@ -88,6 +88,21 @@ impl<'a> MemoryView<'a> {
         Ok(())
     }
 
+    /// Copies bytes from one place of the memory to another; the two may overlap.
+    pub fn copy_within(&mut self, source: GuestAddr, target: GuestAddr, length: u64) -> Result<()> {
+        let from = self.range(source, length)?;
+        let to = self.range(target, length)?;
+        match &mut self.0 {
+            View::Local(bytes) => bytes.copy_within(from, to.start),
+            View::Shared(memory) => {
+                let mut copy = vec![0; from.len()];
+                copy_from_shared(memory, from.start, &mut copy);
+                copy_to_shared(memory, to.start, &copy);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads an array of bytes, for the `from_le_bytes` of numbers and structs.
     pub fn read_array<const N: usize>(&self, address: GuestAddr) -> Result<[u8; N]> {
         let mut array = [0; N];

@@ -102,7 +102,7 @@ pub(crate) fn load(runtime: &Runtime, wat: &str) -> Result<Arc<Program>, LoadErr
     let wasm = wat::parse_str(wat).unwrap();
     let context = ProgramContext {
         path: "/bin/test.wasm".to_owned(),
-        glue: None,
+        ..ProgramContext::default()
     };
     runtime.load(&ModuleBytes(&wasm), context, &|_| {})
 }

@@ -41,23 +41,24 @@ impl Packets {
         (first, Packets { link, side: 1 })
     }
 
-    /// Receives a message, cut to the buffer; an empty one at the end. A pending error comes first.
+    /// Receives a message, cut to the buffer; an empty one at the end.
     pub(super) fn receive(&self, buffer: &mut [u8], consume: Consume) -> Result<Received> {
-        self.take_error()?;
         match self.incoming().pop(buffer, consume) {
             Ok(Some(popped)) => Ok(Received {
                 count: popped.count,
                 datagram_bytes: popped.message_bytes,
                 from: None,
             }),
-            Ok(None) => Ok(Received::of_stream(0)),
+            Ok(None) => {
+                self.take_error()?;
+                Ok(Received::of_stream(0))
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Sends a message whole.
     pub(super) fn send(&self, bytes: &[u8]) -> Result<usize> {
-        self.take_error()?;
         // A direction that was shut down is both ended and refusing.
         self.outgoing().push(bytes, ())?;
         Ok(bytes.len())
@@ -81,9 +82,9 @@ impl Packets {
         }
     }
 
-    /// Length of all messages that wait.
+    /// Length of the first message that waits.
     pub(super) fn readable_bytes(&self) -> usize {
-        self.incoming().all_bytes()
+        self.incoming().first_bytes()
     }
 
     /// Wakes `waker` when either direction changes.

@@ -1,39 +1,58 @@
 //! Emscripten: standalone modules and the modules that its JavaScript glue would run.
+//!
+//! A guest of `emcc` calls the host through imports of `env`: system calls under musl's names
+//! (`__syscall_openat`), and what Emscripten's JavaScript library does for it. Both are declared
+//! in one [`table`]; a row says its arguments as the guest's C sees them, and [`link`] fits the
+//! row to the import's type, because older toolchains split 64-bit numbers into pairs.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`glue`] | names that the `.js` beside a module restores |
+//! | [`table`], [`link`] | the calls, and how an import becomes one |
+//! | [`context`] | what a call sees of its guest |
+//! | [`exports`] | functions of the guest that the host calls |
+//! | [`entry`] | what the glue does before and after `main` |
+//! | [`invoke`], [`exceptions`] | `setjmp`, `longjmp` and C++ exceptions |
+//! | `syscalls` | system calls, one file per family |
+//! | `library` | functions of the JavaScript library, one file per subject |
 
+use minke_abi::emscripten::StatLayout;
 use minke_kernel::Task;
-use wasmtime::{ImportType, Instance, Linker, Store};
 
-use crate::personality::{Linked, ProgramContext};
-use crate::runtime::Guest;
+mod context;
+mod entry;
+mod exceptions;
+mod exports;
+mod glue;
+mod invoke;
+mod library;
+mod link;
+mod syscalls;
+mod table;
+#[cfg(test)]
+mod tests;
+
+pub use entry::{enter, prepare};
+pub use glue::{GlueCell, restored_name};
+pub use link::link_as;
+pub use table::MODULE;
 
 /// What this personality keeps per wasm thread.
 #[derive(Default)]
-pub struct State {}
+pub struct State {
+    exports: exports::Exports,
+    layout: StatLayout,
+    /// The upper half of a 64-bit result that a call has split (`getTempRet0`).
+    upper_result: u32,
+    /// `invoke_*` calls that are under way.
+    invoke_depth: u32,
+    exceptions: exceptions::Exceptions,
+    zone: library::zone::ZoneCell,
+}
 
 impl State {
     /// Prepares the state of a process's first thread.
     pub fn new(_task: &Task) -> State {
         State::default()
     }
-}
-
-/// Defines an import if it is one of Emscripten's.
-pub fn link_import(
-    _linker: &mut Linker<Guest>,
-    _program: &ProgramContext,
-    _import: &ImportType<'_>,
-) -> wasmtime::Result<Linked> {
-    Ok(Linked::NotMine)
-}
-
-/// Runs a module that has no `_start`: what its JavaScript glue would have done.
-pub async fn enter(
-    _store: &mut Store<Guest>,
-    _instance: &Instance,
-    program: &ProgramContext,
-) -> wasmtime::Result<()> {
-    Err(wasmtime::format_err!(
-        "`{}` has no entry point",
-        program.path
-    ))
 }

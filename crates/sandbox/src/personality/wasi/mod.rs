@@ -50,6 +50,9 @@ mod wasmedge_v2;
 
 pub use preopen::preopen_root;
 
+/// The module name that programs import WASI preview 1 from.
+pub const MODULE: &str = "wasi_snapshot_preview1";
+
 /// What this personality keeps per wasm thread.
 #[derive(Default)]
 pub struct State {

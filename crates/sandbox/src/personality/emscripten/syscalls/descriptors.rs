@@ -1,0 +1,200 @@
+//! Calls on descriptors: `dup`, `pipe`, `fcntl`, `ioctl`.
+
+use minke_abi::linux::OpenFlags;
+use minke_abi::{Errno, Result};
+use minke_kernel::Fd;
+
+use crate::personality::emscripten::context::{Arguments, Context};
+use crate::personality::emscripten::table::{Function, WORDS};
+use crate::runtime::GuestAddr;
+
+/// `FD_CLOEXEC`.
+const FD_CLOEXEC: u32 = 1;
+
+pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
+    Function::syscall("__syscall_dup", WORDS[1], |c, a| {
+        let fd = c.task().duplicate(a.fd(0), Fd(0), false)?;
+        Ok(i64::from(fd.0))
+    }),
+    Function::syscall("__syscall_dup3", WORDS[3], dup3)
+        .partial("equal numbers are accepted, because `dup2` of 3.1.6 is this call"),
+    Function::syscall("__syscall_pipe", WORDS[1], |c, a| {
+        pipe(c, a.address(0), OpenFlags::empty())
+    }),
+    Function::syscall("__syscall_pipe2", WORDS[2], |c, a| {
+        let flags = OpenFlags::from_bits_retain(a.word(1));
+        pipe(c, a.address(0), flags)
+    }),
+    Function::syscall("__syscall_fcntl64", WORDS[3], fcntl).partial(
+        "record locks are granted without being kept, so other processes do not see them; no owners, leases or signals",
+    ),
+    Function::syscall("__syscall_ioctl", WORDS[3], ioctl)
+        .partial("descriptors' and terminals' requests; a terminal has 24 rows of 80 columns and keeps its modes"),
+];
+
+fn dup3(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let flags = arguments.word(2);
+    if flags & !OpenFlags::CLOEXEC.bits() != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let (fd, target) = (arguments.fd(0), arguments.fd(1));
+    context.task().duplicate_to(fd, target, flags != 0)?;
+    Ok(i64::from(target.0))
+}
+
+/// A pipe whose numbers cannot be told is closed again.
+fn pipe(context: &mut Context<'_>, numbers: GuestAddr, flags: OpenFlags) -> Result<i64> {
+    if !(OpenFlags::CLOEXEC | OpenFlags::NONBLOCK | OpenFlags::DIRECT).contains(flags) {
+        return Err(Errno::EINVAL);
+    }
+    context.memory.check(numbers, 8)?;
+    let (reader, writer) = context.task().pipe(flags)?;
+    context.memory.write_u32(numbers, reader.0)?;
+    context.memory.write_u32(numbers.offset(4), writer.0)?;
+    Ok(0)
+}
+
+/// Commands of `fcntl`. Source: musl `include/fcntl.h`; those of record locks have two numbers.
+mod command {
+    pub(super) const DUPFD: u32 = 0;
+    pub(super) const GETFD: u32 = 1;
+    pub(super) const SETFD: u32 = 2;
+    pub(super) const GETFL: u32 = 3;
+    pub(super) const SETFL: u32 = 4;
+    pub(super) const GETLK: [u32; 3] = [5, 12, 36];
+    pub(super) const SETLK: [u32; 6] = [6, 7, 13, 14, 37, 38];
+    pub(super) const DUPFD_CLOEXEC: u32 = 1030;
+}
+
+fn fcntl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let fd = arguments.fd(0);
+    let description = context.task().process.fds.get(fd)?;
+    let argument = context.variadic(arguments.pointer(2));
+    match arguments.word(1) {
+        command::DUPFD => duplicate(context, fd, argument?, false),
+        command::DUPFD_CLOEXEC => duplicate(context, fd, argument?, true),
+        command::GETFD => {
+            let is_set = context.task().process.fds.is_close_on_exec(fd)?;
+            Ok(i64::from(u32::from(is_set) * FD_CLOEXEC))
+        }
+        command::SETFD => {
+            let is_set = argument? & FD_CLOEXEC != 0;
+            context.task().process.fds.set_close_on_exec(fd, is_set)?;
+            Ok(0)
+        }
+        command::GETFL => Ok(i64::from(description.flags().bits())),
+        command::SETFL => {
+            description.set_status_flags(OpenFlags::from_bits_retain(argument?));
+            Ok(0)
+        }
+        lock if command::GETLK.contains(&lock) => test_lock(context, GuestAddr::from(argument?)),
+        lock if command::SETLK.contains(&lock) => set_lock(context, GuestAddr::from(argument?)),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn duplicate(context: &Context<'_>, fd: Fd, minimum: u32, is_close_on_exec: bool) -> Result<i64> {
+    // Linux: fs/fcntl.c, F_DUPFD: a minimum at or above the limit.
+    if minimum >= context.task().process.fds.fds_max() {
+        return Err(Errno::EINVAL);
+    }
+    let task = context.task();
+    let fd = task.duplicate(fd, Fd(minimum), is_close_on_exec)?;
+    Ok(i64::from(fd.0))
+}
+
+/// Bytes of `struct flock`.
+const FLOCK_BYTES: u64 = 32;
+/// `F_UNLCK`, the highest kind of lock.
+const F_UNLCK: u16 = 2;
+
+/// Says that nothing stands in the way: a process never conflicts with its own locks.
+fn test_lock(context: &mut Context<'_>, flock: GuestAddr) -> Result<i64> {
+    set_lock(context, flock)?;
+    context.memory.write(flock, &F_UNLCK.to_le_bytes())?;
+    Ok(0)
+}
+
+fn set_lock(context: &Context<'_>, flock: GuestAddr) -> Result<i64> {
+    context.memory.check(flock, FLOCK_BYTES)?;
+    let kind = u16::from_le_bytes(context.memory.read_array(flock)?);
+    if kind > F_UNLCK {
+        return Err(Errno::EINVAL);
+    }
+    Ok(0)
+}
+
+/// Requests of `ioctl`. Source: Linux `include/uapi/asm-generic/ioctls.h`.
+mod request {
+    pub(super) const TCGETS: u32 = 0x5401;
+    pub(super) const TCSETS: std::ops::RangeInclusive<u32> = 0x5402..=0x5404;
+    pub(super) const TCGETA: u32 = 0x5405;
+    pub(super) const TCSETA: std::ops::RangeInclusive<u32> = 0x5406..=0x5408;
+    pub(super) const TIOCGPGRP: u32 = 0x540f;
+    pub(super) const TIOCSPGRP: u32 = 0x5410;
+    pub(super) const TIOCGWINSZ: u32 = 0x5413;
+    pub(super) const TIOCSWINSZ: u32 = 0x5414;
+    pub(super) const FIONREAD: u32 = 0x541b;
+    pub(super) const FIONBIO: u32 = 0x5421;
+    pub(super) const FIONCLEX: u32 = 0x5450;
+    pub(super) const FIOCLEX: u32 = 0x5451;
+}
+
+fn ioctl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let fd = arguments.fd(0);
+    let description = context.task().process.fds.get(fd)?;
+    let argument = GuestAddr::from(context.variadic(arguments.pointer(2))?);
+    match arguments.word(1) {
+        request::FIONBIO => {
+            let is_on = context.memory.read_u32(argument)? != 0;
+            let others = description.flags() - OpenFlags::NONBLOCK;
+            let wanted = if is_on {
+                OpenFlags::NONBLOCK
+            } else {
+                OpenFlags::empty()
+            };
+            description.set_status_flags(others | wanted);
+        }
+        request::FIONREAD => {
+            let bytes = description.file.readable_bytes()?;
+            let bytes = u32::try_from(bytes).unwrap_or(i32::MAX.cast_unsigned());
+            context.memory.write_u32(argument, bytes)?;
+        }
+        request::FIOCLEX => context.task().process.fds.set_close_on_exec(fd, true)?,
+        request::FIONCLEX => context.task().process.fds.set_close_on_exec(fd, false)?,
+        request if description.file.is_terminal() => terminal(context, request, argument)?,
+        _ => return Err(Errno::ENOTTY),
+    }
+    Ok(0)
+}
+
+/// Serves a terminal's requests.
+fn terminal(context: &mut Context<'_>, request: u32, argument: GuestAddr) -> Result<()> {
+    /// Rows, columns, and no pixels.
+    const WINDOW: [u8; 8] = [24, 0, 80, 0, 0, 0, 0, 0];
+    match request {
+        request::TIOCGWINSZ => context.memory.write(argument, &WINDOW),
+        request::TIOCGPGRP => {
+            let group = context.task().process.pid.0;
+            context.memory.write_u32(argument, group)
+        }
+        request::TCGETS => context.memory.write(argument, &default_modes()),
+        request::TCGETA | request::TIOCSWINSZ | request::TIOCSPGRP => Err(Errno::EINVAL),
+        other if request::TCSETS.contains(&other) || request::TCSETA.contains(&other) => Ok(()),
+        _ => Err(Errno::ENOTTY),
+    }
+}
+
+/// `struct termios` of a terminal that nobody has changed. Linux: drivers/tty/tty_io.c tty_std_termios.
+fn default_modes() -> Vec<u8> {
+    /// Bytes of musl's `struct termios`.
+    const TERMIOS_BYTES: usize = 60;
+    /// `ICRNL|IXON`, `OPOST|ONLCR`, `B38400|CS8|CREAD|HUPCL`, `ISIG|ICANON|ECHO…|IEXTEN`.
+    const FLAGS: [u32; 4] = [0o2400, 0o5, 0o2277, 0o105073];
+    let mut bytes: Vec<u8> = FLAGS.iter().flat_map(|flag| flag.to_le_bytes()).collect();
+    // The line discipline, then the control characters: ^C, ^\, DEL, ^U, ^D, …
+    bytes.push(0);
+    bytes.extend([3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22]);
+    bytes.resize(TERMIOS_BYTES, 0);
+    bytes
+}

@@ -1,0 +1,205 @@
+//! Calls on the process itself: numbers, users, limits, the system's name.
+
+use minke_abi::{Errno, Result};
+use minke_kernel::Credentials;
+
+use crate::personality::emscripten::context::{Arguments, Context};
+use crate::personality::emscripten::table::{Function, WORDS};
+use crate::runtime::GuestAddr;
+
+/// `RLIM_INFINITY`.
+const UNLIMITED: u64 = u64::MAX;
+/// `RLIMIT_NOFILE`.
+const RLIMIT_NOFILE: u32 = 7;
+/// The highest resource. Linux: `RLIM_NLIMITS` - 1.
+const RESOURCE_MAX: u32 = 15;
+
+/// Why calls about other processes fail.
+const NO_PROCESSES: &str = "`ENOSYS`: a program does not start others yet";
+
+pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
+    Function::syscall("__syscall_getpid", WORDS[0], |c, _| {
+        Ok(i64::from(c.task().process.pid.0))
+    }),
+    Function::syscall("__syscall_gettid", WORDS[0], |c, _| {
+        Ok(i64::from(c.task().tid))
+    }),
+    Function::syscall("__syscall_getppid", WORDS[0], |c, _| {
+        Ok(i64::from(c.task().process.parent.0))
+    }),
+    Function::syscall("__syscall_getuid32", WORDS[0], |c, _| {
+        Ok(i64::from(c.task().process.credentials().uid))
+    }),
+    Function::syscall("__syscall_geteuid32", WORDS[0], |c, _| {
+        Ok(i64::from(c.task().process.credentials().euid))
+    }),
+    Function::syscall("__syscall_getgid32", WORDS[0], |c, _| {
+        Ok(i64::from(c.task().process.credentials().gid))
+    }),
+    Function::syscall("__syscall_getegid32", WORDS[0], |c, _| {
+        Ok(i64::from(c.task().process.credentials().egid))
+    }),
+    Function::syscall("__syscall_getresuid32", WORDS[3], |c, a| {
+        let who = c.task().process.credentials();
+        write_three(c, a, [who.uid, who.euid, who.euid])
+    }),
+    Function::syscall("__syscall_getresgid32", WORDS[3], |c, a| {
+        let who = c.task().process.credentials();
+        write_three(c, a, [who.gid, who.egid, who.egid])
+    }),
+    Function::syscall("__syscall_getgroups32", WORDS[2], getgroups),
+    Function::syscall("__syscall_setuid32", WORDS[1], |c, a| {
+        let uid = a.word(0);
+        change(
+            c,
+            |who| (who.uid, who.euid) = (uid, uid),
+            |who| who.uid == uid,
+        )
+    }),
+    Function::syscall("__syscall_setgid32", WORDS[1], |c, a| {
+        let gid = a.word(0);
+        change(
+            c,
+            |who| (who.gid, who.egid) = (gid, gid),
+            |who| who.gid == gid,
+        )
+    }),
+    Function::syscall("__syscall_uname", WORDS[1], uname),
+    Function::syscall("__syscall_ugetrlimit", WORDS[2], |c, a| {
+        write_limit(c, a.word(0), a.address(1))
+    }),
+    Function::syscall("__syscall_setrlimit", WORDS[2], |c, a| {
+        check_limit(c, a.word(0), a.address(1))
+    })
+    .partial("the limit is checked and not kept: a container's limits are set from outside"),
+    Function::syscall("__syscall_prlimit64", WORDS[4], prlimit)
+        .partial("its own process only; a new limit is checked and not kept"),
+    Function::syscall("__syscall_getrusage", WORDS[2], getrusage)
+        .partial("CPU time of the whole container; everything else is 0"),
+    Function::syscall("__syscall_wait4", WORDS[4], |_, _| Err(Errno::ENOSYS)).refused(NO_PROCESSES),
+    Function::syscall("__syscall_execve", WORDS[3], |_, _| Err(Errno::ENOSYS))
+        .refused(NO_PROCESSES),
+    Function::syscall("__syscall_fork", WORDS[0], |_, _| Err(Errno::ENOSYS)).refused(NO_PROCESSES),
+];
+
+fn write_three(context: &mut Context<'_>, arguments: &Arguments, ids: [u32; 3]) -> Result<i64> {
+    for (index, id) in ids.into_iter().enumerate() {
+        context.memory.write_u32(arguments.address(index), id)?;
+    }
+    Ok(0)
+}
+
+/// Lists the supplementary groups; a size of 0 asks for their number.
+fn getgroups(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let who = context.task().process.credentials();
+    let (size, list) = (arguments.int(0), arguments.address(1));
+    let size = usize::try_from(size).map_err(|_| Errno::EINVAL)?;
+    if size == 0 {
+        return Ok(who.groups.len() as i64);
+    }
+    if size < who.groups.len() {
+        return Err(Errno::EINVAL);
+    }
+    let bytes: Vec<u8> = who
+        .groups
+        .iter()
+        .flat_map(|group| group.to_le_bytes())
+        .collect();
+    context.memory.write(list, &bytes)?;
+    Ok(who.groups.len() as i64)
+}
+
+/// Changes the credentials if root asks, or if `is_own` says that nothing is gained. Linux: kernel/sys.c __sys_setuid().
+fn change(
+    context: &Context<'_>,
+    apply: impl FnOnce(&mut Credentials),
+    is_own: impl FnOnce(&Credentials) -> bool,
+) -> Result<i64> {
+    let process = &context.task().process;
+    let mut who = Credentials::clone(&process.credentials());
+    if !who.is_privileged() && !is_own(&who) {
+        return Err(Errno::EPERM);
+    }
+    apply(&mut who);
+    process.set_credentials(who);
+    Ok(0)
+}
+
+/// Writes `struct utsname`: six texts of 65 bytes.
+fn uname(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    const FIELD_BYTES: usize = 65;
+    let hostname = context.task().process.kernel.config.hostname.clone();
+    let fields = [
+        "Linux",
+        &hostname,
+        "6.1.0-minke",
+        "#1 minke",
+        "wasm32",
+        "(none)",
+    ];
+    let mut bytes = Vec::with_capacity(fields.len() * FIELD_BYTES);
+    for (index, field) in fields.iter().enumerate() {
+        let shown = field.len().min(FIELD_BYTES - 1);
+        bytes.extend(&field.as_bytes()[..shown]);
+        bytes.resize((index + 1) * FIELD_BYTES, 0);
+    }
+    context.memory.write(arguments.address(0), &bytes)?;
+    Ok(0)
+}
+
+fn limit_of(context: &Context<'_>, resource: u32) -> Result<u64> {
+    match resource {
+        RLIMIT_NOFILE => Ok(u64::from(context.task().process.fds.fds_max())),
+        0..=RESOURCE_MAX => Ok(UNLIMITED),
+        _ => Err(Errno::EINVAL),
+    }
+}
+
+fn write_limit(context: &mut Context<'_>, resource: u32, target: GuestAddr) -> Result<i64> {
+    let limit = limit_of(context, resource)?;
+    context.memory.write_u64(target, limit)?;
+    context.memory.write_u64(target.offset(8), limit)?;
+    Ok(0)
+}
+
+/// Checks a new limit: the soft one must not exceed the hard one, nor the hard one what there is.
+fn check_limit(context: &Context<'_>, resource: u32, source: GuestAddr) -> Result<i64> {
+    let now = limit_of(context, resource)?;
+    let soft = context.memory.read_u64(source)?;
+    let hard = context.memory.read_u64(source.offset(8))?;
+    if soft > hard {
+        return Err(Errno::EINVAL);
+    }
+    if hard > now {
+        return Err(Errno::EPERM);
+    }
+    Ok(0)
+}
+
+fn prlimit(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let (pid, resource) = (arguments.word(0), arguments.word(1));
+    if pid != 0 && pid != context.task().process.pid.0 {
+        return Err(Errno::ESRCH);
+    }
+    if let Some(new) = arguments.pointer(2) {
+        check_limit(context, resource, new)?;
+    }
+    match arguments.pointer(3) {
+        Some(old) => write_limit(context, resource, old),
+        None => limit_of(context, resource).map(|_| 0),
+    }
+}
+
+/// Writes `struct rusage`, whose first field is the user's CPU time.
+fn getrusage(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    /// Bytes after the two times, all of them numbers that we do not count.
+    const REST_BYTES: usize = 120;
+    let nanoseconds = context.task().process.kernel.clock.cpu_time();
+    let (seconds, fraction) = (nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000);
+    let layout = context.layout();
+    let mut bytes = layout.encode_timespec(seconds as i64, (fraction / 1000) as u32);
+    bytes.extend(layout.encode_timespec(0, 0));
+    bytes.resize(bytes.len() + REST_BYTES, 0);
+    context.memory.write(arguments.address(1), &bytes)?;
+    Ok(0)
+}
