@@ -23,7 +23,6 @@ static void values(void) {
     jump_from(turns * 10, turns);
   }
   CHECK(value == 5);
-  if (setjmp(place) == 0) longjmp(place, 0);
   CHECK(turns == 5);
 }
 
