@@ -14,6 +14,13 @@ pub struct Glob {
     tokens: Vec<Token>,
 }
 
+/// Whose patterns they are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Dialect {
+    Copy,
+    Ignore,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Token {
     One(char),
@@ -35,12 +42,12 @@ enum Token {
 impl Glob {
     /// Parses a pattern of `COPY`, where `**` is no more than `*`. Fails with what is wrong.
     pub fn for_copy(pattern: &str) -> Result<Self, &'static str> {
-        parse(pattern, Token::Run)
+        parse(pattern, Dialect::Copy)
     }
 
     /// Parses a pattern of `.dockerignore`, where `**` goes through directories. Fails with what is wrong.
     pub fn for_ignore(pattern: &str) -> Result<Self, &'static str> {
-        parse(pattern, Token::Deep)
+        parse(pattern, Dialect::Ignore)
     }
 
     /// Returns whether a text has characters that are special in a pattern.
@@ -141,7 +148,7 @@ impl States {
     }
 }
 
-fn parse(pattern: &str, double_star: Token) -> Result<Glob, &'static str> {
+fn parse(pattern: &str, dialect: Dialect) -> Result<Glob, &'static str> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err("it is too long");
     }
@@ -152,7 +159,7 @@ fn parse(pattern: &str, double_star: Token) -> Result<Glob, &'static str> {
             '?' => Token::Any,
             '[' => class(&mut characters)?,
             '\\' => Token::One(characters.next().ok_or("it ends in a backslash")?),
-            '*' if double_star == Token::Deep && characters.next_if_eq(&'*').is_some() => {
+            '*' if dialect == Dialect::Ignore && characters.next_if_eq(&'*').is_some() => {
                 while characters.next_if_eq(&'*').is_some() {}
                 let has_slash = characters.next_if_eq(&'/').is_some();
                 if characters.peek().is_none() && !has_slash {

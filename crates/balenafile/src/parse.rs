@@ -247,7 +247,7 @@ impl<'line> Arguments<'line> {
                 (_, Some(open)) if character == open => quote = None,
                 ('\'' | '"', None) => quote = Some(character),
                 (_, None) if character.is_whitespace() => {
-                    words.extend(start.take().map(|start| self.rest.part(start, at)))
+                    words.extend(start.take().map(|start| self.rest.part(start, at)));
                 }
                 _ => {}
             }

@@ -36,7 +36,7 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
-    pub file: String,
+    pub file: Box<str>,
     /// Counted from 1.
     pub line: usize,
     /// Counted in characters from 1.
@@ -45,7 +45,7 @@ pub struct Diagnostic {
     /// What to do about it.
     pub hint: Option<String>,
     /// A part of the source line, at most a screen wide, without control characters.
-    excerpt: String,
+    excerpt: Box<str>,
     /// Characters of the excerpt before the place, and in it.
     caret_column: usize,
     caret_width: usize,
@@ -150,7 +150,7 @@ impl Source {
         let (excerpt, caret_column) = excerpt(line, column - 1);
         Diagnostic {
             severity,
-            file: self.name.clone(),
+            file: self.name.as_str().into(),
             line: self.line_number(span.start),
             column,
             message,
@@ -159,7 +159,7 @@ impl Source {
                 .min(excerpt.chars().count().saturating_sub(caret_column))
                 .max(1),
             caret_column,
-            excerpt,
+            excerpt: excerpt.into(),
         }
     }
 }

@@ -144,7 +144,7 @@ fn modify(
     match (modifier.kind, set) {
         (ModifierKind::Default | ModifierKind::Required, Some(set)) => value.push_str(&set),
         (ModifierKind::Default, None) | (ModifierKind::Alternative, Some(_)) => {
-            expand(&modifier.word, lookup, value)?
+            expand(&modifier.word, lookup, value)?;
         }
         (ModifierKind::Alternative, None) => {}
         (ModifierKind::Required, None) => {
@@ -232,7 +232,7 @@ impl Lexer<'_, '_> {
                 Some('$') => self.dollar(template)?,
                 Some(character) if character == self.escape => match self.next() {
                     Some(escaped) if escaped == '"' || escaped == '$' || escaped == self.escape => {
-                        push(template, escaped)
+                        push(template, escaped);
                     }
                     Some(other) => {
                         push(template, character);

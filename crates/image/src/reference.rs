@@ -67,6 +67,9 @@ fn parse(text: &str) -> Result<Reference, &'static str> {
     }
     let name = name.to_ascii_lowercase();
     let (registry, repository) = split_registry(&name);
+    if !registry.is_none_or(is_registry) {
+        return Err("its registry is not a host name with an optional port");
+    }
     if !repository.split('/').all(is_path_part) {
         return Err(
             "each part of a name is letters and digits, with single `.`, `_`, `__` or `-` between them",
@@ -101,6 +104,18 @@ fn is_tag(tag: &str) -> bool {
         && tag
             .bytes()
             .all(|byte| is_word(byte) || byte == b'.' || byte == b'-')
+}
+
+/// `domain := domain-component ['.' domain-component]* [':' port-number]`.
+fn is_registry(registry: &str) -> bool {
+    let (host, port) = registry.rsplit_once(':').unwrap_or((registry, "0"));
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric();
+    let is_part = |part: &str| {
+        part.bytes().next().is_some_and(is_word)
+            && part.bytes().next_back().is_some_and(is_word)
+            && part.bytes().all(|byte| is_word(byte) || byte == b'-')
+    };
+    host.split('.').all(is_part) && port.parse::<u16>().is_ok()
 }
 
 /// `path-component := alpha-numeric [separator alpha-numeric]*`, `separator := /[_.]|__|[-]*/`.
@@ -175,6 +190,8 @@ mod tests {
             "a___b",
             "a b",
             "../a",
+            "a.b:x/c",
+            "-a.b/c",
             "a:b c",
             "a@sha256:00",
             "é",

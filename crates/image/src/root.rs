@@ -97,7 +97,7 @@ impl Store {
             .ok()
             .filter(fs::Metadata::is_file)?;
         let seal = read_seal(&self.layer_path(&layer.diff_id, "seal"))?;
-        (seal == Seal::of(&metadata, layer.diff_id)).then(|| LayerFile {
+        (seal == Seal::of(&metadata, layer.diff_id)).then_some(LayerFile {
             path,
             diff_id: layer.diff_id,
             size_bytes: metadata.len(),
@@ -140,13 +140,11 @@ fn unpack(lease: &Lease<'_>, layer: &Layer) -> Result<LayerFile, StoreError> {
         _ => unpacked?,
     }
     match hasher.finish() {
-        found if found != layer.diff_id => {
-            return Err(StoreError::CorruptBlob {
-                digest: layer.diff_id,
-                found,
-            });
-        }
-        _ => seal(lease, layer, file),
+        found if found == layer.diff_id => seal(lease, layer, file),
+        found => Err(StoreError::CorruptBlob {
+            digest: layer.diff_id,
+            found,
+        }),
     }
 }
 

@@ -176,23 +176,23 @@ impl Tree {
         if !matches!(node.kind, NodeKind::Directory) {
             self.remove(&path);
         }
+        // What stands above a file is a directory, whether or not the layer says so.
         for ancestor in path
             .ancestors()
             .skip(1)
             .filter(|ancestor| !ancestor.as_os_str().is_empty())
         {
-            let missing = || Node {
-                kind: NodeKind::Directory,
-                metadata: EntryMetadata {
+            if !self.is_directory(ancestor) {
+                let metadata = EntryMetadata {
                     mode: 0o755,
                     uid: 0,
                     gid: 0,
                     mtime_s: 0,
-                },
-            };
-            self.nodes
-                .entry(ancestor.to_owned())
-                .or_insert_with(missing);
+                };
+                let kind = NodeKind::Directory;
+                self.nodes
+                    .insert(ancestor.to_owned(), Node { kind, metadata });
+            }
         }
         self.nodes.insert(path, node);
     }

@@ -13,6 +13,9 @@ use crate::net::unix::unix_socket;
 use crate::net::{MessageFlags, Received, Shutdown, Socket, SocketAddress};
 use crate::task::{Deadline, Patience, Task};
 
+/// How much `MSG_WAITALL` gathers before it returns with less than was asked for. Bounds a copy that the kernel keeps.
+const WHOLE_BYTES_MAX: usize = 1 << 20;
+
 impl Task {
     /// Makes a socket. `domain` is `AF_*`, `kind` `SOCK_*` without flags; flags: `O_NONBLOCK`, `O_CLOEXEC`.
     pub fn socket(&self, domain: u16, kind: u32, protocol: i32, flags: OpenFlags) -> Result<Fd> {
@@ -145,6 +148,7 @@ impl Task {
     /// Receives, waiting for data. `with_buffer` hands the guest's buffer to the given action, once per try.
     ///
     /// With `MSG_WAITALL` a blocking stream returns when the buffer is full or the stream ends.
+    /// Each try then fills the buffer from its start, so `with_buffer` may put it together anew.
     pub async fn receive_with(
         &self,
         fd: Fd,
@@ -154,32 +158,31 @@ impl Task {
         let description = self.process.fds.get(fd)?;
         let socket = socket_of(&description)?;
         let patience = self.patience_for(&description, socket, flags, SO_RCVTIMEO);
-        let wants_all =
-            flags.contains(MessageFlags::WAITALL) && !flags.contains(MessageFlags::PEEK);
-        let mut count = 0;
+        let register = |waker: &_| socket.register(PollEvents::IN, waker);
+        let is_whole = flags.contains(MessageFlags::WAITALL)
+            && !flags.contains(MessageFlags::PEEK)
+            && patience != Patience::None;
+        if !is_whole {
+            let attempt = || with_buffer(&mut |buffer| socket.receive(buffer, flags));
+            return self.try_until(patience, register, attempt).await;
+        }
+        let mut gathered = Vec::new();
         loop {
-            let mut left = 0;
+            let before = gathered.len();
+            let mut is_done = false;
             let attempt = || {
                 with_buffer(&mut |buffer| {
-                    let rest = buffer.get_mut(count..).unwrap_or_default();
-                    let received = socket.receive(rest, flags)?;
-                    left = rest.len() - received.count;
+                    let received = receive_after(socket, &mut gathered, buffer, flags)?;
+                    is_done = gathered.len() == buffer.len() || received.from.is_some();
                     Ok(received)
                 })
             };
-            let register = |waker: &_| socket.register(PollEvents::IN, waker);
             let received = match self.try_until(patience, register, attempt).await {
-                Ok(received) => received,
-                Err(_) if count > 0 => return Ok(Received::of_stream(count)),
-                Err(error) => return Err(error),
+                Err(_) if before > 0 => return Ok(Received::of_stream(before)),
+                result => result?,
             };
-            let is_done = left == 0 || received.count == 0 || received.from.is_some();
-            if !wants_all || (is_done && count == 0) || patience == Patience::None {
+            if is_done || gathered.len() == before || before >= WHOLE_BYTES_MAX {
                 return Ok(received);
-            }
-            count += received.count;
-            if is_done {
-                return Ok(Received::of_stream(count));
             }
         }
     }
@@ -250,6 +253,24 @@ impl Task {
         }
         self.patience(description, socket, timeout_option)
     }
+}
+
+/// Receives behind what was gathered before, which is put into the buffer again.
+fn receive_after(
+    socket: &dyn Socket,
+    gathered: &mut Vec<u8>,
+    buffer: &mut [u8],
+    flags: MessageFlags,
+) -> Result<Received> {
+    let before = gathered.len().min(buffer.len());
+    let (head, rest) = buffer.split_at_mut(before);
+    head.copy_from_slice(&gathered[..before]);
+    let received = socket.receive(rest, flags)?;
+    gathered.extend_from_slice(&rest[..received.count]);
+    if received.from.is_some() {
+        return Ok(received);
+    }
+    Ok(Received::of_stream(gathered.len()))
 }
 
 /// Returns a description's socket operations, or `ENOTSOCK`.

@@ -183,6 +183,12 @@ impl<A: Clone> DatagramQueue<A> {
         self.lock().messages.front().map_or(0, |m| m.bytes.len())
     }
 
+    /// Length of all messages together: `FIONREAD` of a connection. Linux: unix_inq_len().
+    pub(crate) fn all_bytes(&self) -> usize {
+        let state = self.lock();
+        state.cost_bytes - state.messages.len() * MESSAGE_OVERHEAD_BYTES
+    }
+
     /// Wakes `waker` when a message has come, or the end.
     pub(crate) fn register_arrival(&self, waker: &Waker) {
         self.arrivals.register(waker);

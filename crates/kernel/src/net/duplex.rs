@@ -44,6 +44,8 @@ struct Side {
     error: AtomicU16,
     is_read_shut: AtomicBool,
     is_write_shut: AtomicBool,
+    /// The peer has said that it sends nothing more. Linux: `SOCK_DONE`.
+    is_finished: AtomicBool,
     /// The peer has reset the connection: nothing goes in either direction any more.
     is_reset: AtomicBool,
 }
@@ -77,8 +79,11 @@ impl Duplex {
             Ok(_) | Err(Errno::EAGAIN) => {}
             Err(error) => return Err(error),
         }
-        self.take_error()?;
         let own = self.own();
+        let is_tcp = self.link.manners == Manners::Tcp;
+        if !(is_tcp && load(&own.is_finished)) {
+            self.take_error()?;
+        }
         let is_shut = load(&own.is_read_shut) || load(&own.is_reset);
         // A writer may have come between the two looks.
         match self.incoming().read(buffer, consume) {
@@ -88,6 +93,9 @@ impl Duplex {
     }
 
     /// Sends bytes; may take fewer than given. `EPIPE` after the connection has ended.
+    ///
+    /// TCP learns from a reset, so after the fact, that the peer has closed, or has shut both
+    /// directions down. Linux: net/ipv4/tcp_input.c tcp_rcv_state_process(), `FIN_WAIT2`.
     pub(crate) fn send(&self, bytes: &[u8]) -> Result<usize> {
         let own = self.own();
         if self.link.manners == Manners::Tcp {
@@ -96,17 +104,35 @@ impl Duplex {
         if load(&own.is_write_shut) || load(&own.is_reset) {
             return Err(Errno::EPIPE);
         }
-        match self.outgoing().write(bytes) {
-            Err(Errno::EPIPE) if self.link.manners == Manners::Tcp => {
-                self.reset_with(self.side, Errno::EPIPE);
-                Ok(bytes.len())
-            }
-            result => result,
+        if self.link.manners == Manners::Unix {
+            return self.outgoing().write(bytes);
         }
+        let peer = &self.link.sides[1 - self.side];
+        let is_deaf = load(&peer.is_read_shut) && load(&peer.is_write_shut);
+        let written = match is_deaf {
+            true => Err(Errno::EPIPE),
+            false => self.outgoing().write(bytes),
+        };
+        if written == Err(Errno::EPIPE) {
+            self.reset(self.side);
+            self.reset(1 - self.side);
+            return Ok(bytes.len());
+        }
+        written
     }
 
-    /// Ends one or both directions.
-    pub(crate) fn shutdown(&self, how: Shutdown) {
+    /// Whether TCP has forgotten the connection: it was reset, or both ends have finished. Linux: `TCP_CLOSE`.
+    pub(crate) fn is_over(&self) -> bool {
+        let own = self.own();
+        let is_finished = load(&own.is_write_shut) && load(&own.is_finished);
+        self.link.manners == Manners::Tcp && (load(&own.is_reset) || is_finished)
+    }
+
+    /// Ends one or both directions; `ENOTCONN` when that is over.
+    pub(crate) fn shutdown(&self, how: Shutdown) -> Result<()> {
+        if self.is_over() {
+            return Err(Errno::ENOTCONN);
+        }
         if how != Shutdown::Write && !self.own().is_read_shut.swap(true, Ordering::SeqCst) {
             if self.link.manners == Manners::Unix {
                 self.incoming().remove_reader();
@@ -115,13 +141,14 @@ impl Duplex {
             self.incoming().wake_all();
         }
         if how != Shutdown::Read && !self.own().is_write_shut.swap(true, Ordering::SeqCst) {
-            self.outgoing().remove_writer();
+            self.finish();
         }
+        Ok(())
     }
 
     /// Ends the connection so that the peer sees a reset instead of an end (`SO_LINGER` of 0 seconds).
     pub(crate) fn abort(&self) {
-        self.reset_with(1 - self.side, Errno::ECONNRESET);
+        self.reset(1 - self.side);
     }
 
     /// Takes the pending error.
@@ -163,14 +190,25 @@ impl Duplex {
         ready
     }
 
-    fn reset_with(&self, side: usize, error: Errno) {
+    /// Lets a side know that the connection is broken. Linux: net/ipv4/tcp_input.c tcp_reset().
+    fn reset(&self, side: usize) {
         let target = &self.link.sides[side];
+        let is_tcp = self.link.manners == Manners::Tcp;
+        let error = match is_tcp && load(&target.is_finished) {
+            true => Errno::EPIPE,
+            false => Errno::ECONNRESET,
+        };
         let number = u16::try_from(error.raw()).unwrap_or(0);
         target.error.store(number, Ordering::SeqCst);
-        if self.link.manners == Manners::Tcp {
-            target.is_reset.store(true, Ordering::SeqCst);
-        }
+        target.is_reset.store(is_tcp, Ordering::SeqCst);
         self.link.streams.iter().for_each(Stream::wake_all);
+    }
+
+    /// Tells the peer that nothing more is sent.
+    fn finish(&self) {
+        let peer = &self.link.sides[1 - self.side];
+        peer.is_finished.store(true, Ordering::SeqCst);
+        self.outgoing().remove_writer();
     }
 
     fn own(&self) -> &Side {
@@ -189,12 +227,12 @@ impl Duplex {
 impl Drop for Duplex {
     /// Linux: unix_release_sock() and tcp_close() reset a peer whose bytes were left unread.
     fn drop(&mut self) {
+        self.incoming().remove_reader();
         if self.readable_bytes() > 0 {
             self.abort();
-        }
-        self.incoming().remove_reader();
-        if !load(&self.own().is_write_shut) {
             self.outgoing().remove_writer();
+        } else if !load(&self.own().is_write_shut) {
+            self.finish();
         }
     }
 }

@@ -427,10 +427,7 @@ impl Socket for TcpSocket {
 
     fn shutdown(&self, how: Shutdown) -> Result<()> {
         match &*self.read() {
-            Role::Local(connection) => {
-                connection.duplex.shutdown(how);
-                return Ok(());
-            }
+            Role::Local(connection) => return connection.duplex.shutdown(how),
             Role::Host(connection) => return connection.socket.shutdown(how),
             Role::Idle(_) | Role::Connecting { .. } => return Err(Errno::ENOTCONN),
             Role::Listening { .. } => {}
@@ -455,7 +452,9 @@ impl Socket for TcpSocket {
 
     fn peer_address(&self) -> Result<SocketAddress> {
         match &*self.read() {
-            Role::Local(connection) => Ok(self.show(connection.peer)),
+            Role::Local(connection) if !connection.duplex.is_over() => {
+                Ok(self.show(connection.peer))
+            }
             Role::Host(connection) => {
                 let address = connection.peer_address()?;
                 Ok(self.show(address))

@@ -317,7 +317,7 @@ impl Socket for ConnectionSocket {
     fn shutdown(&self, how: Shutdown) -> Result<()> {
         match &*self.read() {
             Role::Connected { channel, .. } => match channel {
-                Channel::Bytes(duplex) => duplex.shutdown(how),
+                Channel::Bytes(duplex) => duplex.shutdown(how)?,
                 Channel::Packets(packets) => packets.shutdown(how),
             },
             Role::Listening(queue) => {

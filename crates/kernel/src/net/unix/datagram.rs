@@ -210,11 +210,16 @@ impl Socket for DatagramSocket {
     }
 
     fn send(&self, bytes: &[u8], _to: Option<&SocketAddress>, _: MessageFlags) -> Result<usize> {
+        if self.lock().is_write_shut {
+            return Err(Errno::EPIPE);
+        }
         let peer = self.peer().ok_or(Errno::ENOTCONN)?;
         let sent = self.deliver(bytes, &peer);
         if sent == Err(Errno::ECONNREFUSED) {
+            // Linux: unix_dgram_disconnected().
             self.lock().peer = None;
             self.inbox.ends().peer = None;
+            self.inbox.queue.retain(|_| false);
         }
         sent
     }
@@ -231,9 +236,6 @@ impl Socket for DatagramSocket {
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<()> {
-        if self.peer().is_none() {
-            return Err(Errno::ENOTCONN);
-        }
         if how != Shutdown::Write {
             self.inbox.queue.refuse();
             self.inbox.queue.end();

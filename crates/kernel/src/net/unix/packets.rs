@@ -41,24 +41,23 @@ impl Packets {
         (first, Packets { link, side: 1 })
     }
 
-    /// Receives a message, cut to the buffer; an empty one at the end.
+    /// Receives a message, cut to the buffer; an empty one at the end. A pending error comes first.
     pub(super) fn receive(&self, buffer: &mut [u8], consume: Consume) -> Result<Received> {
+        self.take_error()?;
         match self.incoming().pop(buffer, consume) {
             Ok(Some(popped)) => Ok(Received {
                 count: popped.count,
                 datagram_bytes: popped.message_bytes,
                 from: None,
             }),
-            Ok(None) => {
-                self.take_error()?;
-                Ok(Received::of_stream(0))
-            }
+            Ok(None) => Ok(Received::of_stream(0)),
             Err(error) => Err(error),
         }
     }
 
     /// Sends a message whole.
     pub(super) fn send(&self, bytes: &[u8]) -> Result<usize> {
+        self.take_error()?;
         // A direction that was shut down is both ended and refusing.
         self.outgoing().push(bytes, ())?;
         Ok(bytes.len())
@@ -82,9 +81,9 @@ impl Packets {
         }
     }
 
-    /// Length of the first message that waits.
+    /// Length of all messages that wait.
     pub(super) fn readable_bytes(&self) -> usize {
-        self.incoming().first_bytes()
+        self.incoming().all_bytes()
     }
 
     /// Wakes `waker` when either direction changes.
