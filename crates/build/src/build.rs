@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use minke_balenafile::{BALENAFILE_BYTES_MAX, Balenafile, Diagnostic, IgnoreFile, Source};
 use minke_image::{Image, Reference, Store, StoreError};
@@ -121,7 +121,7 @@ pub fn build(
     let context = Context::open(&options.context, read_ignore_file(options, &path)?)
         .map_err(|error| open_error(error, &options.context))?;
     let lease = store.lease()?;
-    Builder::new(&lease, &file, &context, options, progress)?.run(now_s())
+    Builder::new(&lease, &file, &context, options, progress)?.run()
 }
 
 fn open_error(error: ContextError, path: &Path) -> BuildError {
@@ -195,10 +195,9 @@ fn read_ignore_file(options: &BuildOptions, path: &Path) -> Result<IgnoreFile, B
     Ok(IgnoreFile::default())
 }
 
-/// Returns the time for the list of images, which is in no image.
-fn now_s() -> i64 {
-    let since = SystemTime::now()
+/// Returns the time since 1970.
+pub(crate) fn now() -> Duration {
+    SystemTime::now()
         .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+        .unwrap_or_default()
 }

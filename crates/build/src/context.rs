@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use minke_balenafile::IgnoreFile;
+use minke_image::FileStamp;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
@@ -89,6 +90,7 @@ pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) mode: u32,
     pub(crate) mtime_s: u64,
+    pub(crate) stamp: FileStamp,
 }
 
 impl Status {
@@ -99,11 +101,22 @@ impl Status {
             FileType::Symlink => Kind::Symlink,
             _ => Kind::Special,
         };
+        let nanoseconds = |seconds: i64, rest: u64| {
+            let rest = i64::try_from(rest).unwrap_or(0);
+            seconds.saturating_mul(1_000_000_000).saturating_add(rest)
+        };
         Self {
             kind,
             mode: stat.st_mode & 0o7777,
             // Files from before 1970 have no time in a tar.
             mtime_s: u64::try_from(stat.st_mtime).unwrap_or(0),
+            stamp: FileStamp {
+                device: stat.st_dev,
+                inode: stat.st_ino,
+                size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+                mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+                ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+            },
         }
     }
 }
@@ -185,12 +198,13 @@ impl Context {
         Ok(entries)
     }
 
-    /// Opens a regular file. The path has no symbolic link.
-    pub(crate) fn open_file(&self, path: &Path) -> Result<File, ContextError> {
+    /// Opens a regular file and returns what it is now. The path has no symbolic link.
+    pub(crate) fn open_file(&self, path: &Path) -> Result<(File, Status), ContextError> {
         // A pipe that took the file's place must not stop the build: without waiting, it is open at once and refused.
         let opened = self.open_exact(path, OFlags::RDONLY | OFlags::NONBLOCK)?;
-        match Status::of(&rustix::fs::fstat(&opened)?).kind {
-            Kind::File => Ok(File::from(opened)),
+        let status = Status::of(&rustix::fs::fstat(&opened)?);
+        match status.kind {
+            Kind::File => Ok((File::from(opened), status)),
             _ => Err(ContextError::Changed),
         }
     }

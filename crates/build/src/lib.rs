@@ -19,7 +19,7 @@
 mod build;
 mod configure;
 mod context;
-mod copy;
+mod layer;
 mod owner;
 mod placement;
 mod progress;

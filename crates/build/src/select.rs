@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use minke_balenafile::Glob;
-use minke_image::{Digest, LAYER_BYTES_MAX};
+use minke_image::{Digest, FileStamp, LAYER_BYTES_MAX, Store, StoreError};
 
 use crate::context::{CONTEXT_FILES_MAX, Context, ContextError, DIRECTORY_DEPTH_MAX, Kind, Status};
 
@@ -55,15 +55,20 @@ pub(crate) enum SelectError {
 /// Selects the files of sources, within the bounds of one instruction.
 pub(crate) struct Selector<'context> {
     context: &'context Context,
+    /// Knows the digests of files that were read before.
+    store: &'context Store,
+    read: Vec<(FileStamp, Digest)>,
     entries_count: usize,
     /// Sockets, pipes and devices that were left out.
-    pub(crate) skipped: Vec<PathBuf>,
+    skipped: Vec<PathBuf>,
 }
 
 impl<'context> Selector<'context> {
-    pub(crate) fn new(context: &'context Context) -> Self {
+    pub(crate) fn new(context: &'context Context, store: &'context Store) -> Self {
         Self {
             context,
+            store,
+            read: Vec::new(),
             entries_count: 0,
             skipped: Vec::new(),
         }
@@ -245,7 +250,7 @@ impl<'context> Selector<'context> {
                 .context
                 .read_link(&source)
                 .map(|target| Content::Symlink { target }),
-            Kind::File | Kind::Special => self.digest(&source),
+            Kind::File | Kind::Special => self.digest(&source, &status),
         };
         match content {
             Ok(content) => Ok(Entry {
@@ -262,14 +267,33 @@ impl<'context> Selector<'context> {
         }
     }
 
-    fn digest(&self, source: &Path) -> Result<Content, ContextError> {
-        let file = self.context.open_file(source)?;
+    /// Returns a file's digest, from its content unless it looks as it did when that was last read.
+    fn digest(&mut self, source: &Path, seen: &Status) -> Result<Content, ContextError> {
+        if let Some(digest) = self.known(&seen.stamp) {
+            let size_bytes = seen.stamp.size_bytes;
+            return Ok(Content::File { size_bytes, digest });
+        }
+        let (file, status) = self.context.open_file(source)?;
         let (digest, size_bytes) =
             Digest::of_reader(file.take(LAYER_BYTES_MAX + 1)).map_err(ContextError::Io)?;
         if size_bytes > LAYER_BYTES_MAX {
             return Err(ContextError::Io(io::ErrorKind::FileTooLarge.into()));
         }
+        if size_bytes == status.stamp.size_bytes {
+            self.read.push((status.stamp, digest));
+        }
         Ok(Content::File { size_bytes, digest })
+    }
+
+    /// A cache that cannot be read is as good as an empty one.
+    fn known(&self, stamp: &FileStamp) -> Option<Digest> {
+        self.store.file_digest(stamp).ok().flatten()
+    }
+
+    /// Remembers the digests of what was read since `now_ns`, and returns what was left out.
+    pub(crate) fn finish(self, now_ns: i64) -> Result<Vec<PathBuf>, StoreError> {
+        self.store.remember_file_digests(&self.read, now_ns)?;
+        Ok(self.skipped)
     }
 
     /// Returns the existing path most like one that is not there.

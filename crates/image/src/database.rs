@@ -14,10 +14,10 @@ use crate::{Digest, ImageSummary, Layer, Reference, StoreError};
 /// Bounds the wait for another process's transaction. Transactions take milliseconds; a collector that deletes many files may take longer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The format of the database, kept in SQLite's `user_version`.
-const FORMAT: i64 = 1;
+/// What each format adds to the one before. SQLite's `user_version` counts those that a database has.
+const FORMATS: [&str; 2] = [IMAGES, FILES];
 
-const SCHEMA: &str = "
+const IMAGES: &str = "
 CREATE TABLE images (
     manifest TEXT PRIMARY KEY,
     config TEXT NOT NULL,
@@ -59,6 +59,19 @@ CREATE INDEX images_by_config ON images (config);
 CREATE INDEX tags_by_manifest ON tags (manifest);
 ";
 
+const FILES: &str = "
+-- Digests of files outside the store, by what the kernel says about them. A cache: it may be emptied at any time.
+CREATE TABLE files (
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (device, inode)
+) STRICT, WITHOUT ROWID;
+";
+
 /// What a build step produced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CachedStep {
@@ -94,15 +107,11 @@ impl Database {
             source,
         };
         let connection = connect(path).map_err(failed)?;
+        let supported = FORMATS.len() as i64;
         match format(&connection).map_err(failed)? {
-            FORMAT => {}
-            0 => create(&connection).map_err(failed)?,
-            found => {
-                return Err(StoreError::NewerFormat {
-                    found,
-                    supported: FORMAT,
-                });
-            }
+            found if found == supported => {}
+            found if found < supported => upgrade(&connection).map_err(failed)?,
+            found => return Err(StoreError::NewerFormat { found, supported }),
         }
         Ok(Self {
             path: path.to_owned(),
@@ -117,7 +126,10 @@ impl Database {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> SqlResult<T>) -> Result<T, StoreError> {
+    pub(crate) fn read<T>(
+        &self,
+        work: impl FnOnce(&Connection) -> SqlResult<T>,
+    ) -> Result<T, StoreError> {
         work(&self.lock()).map_err(|source| self.failed(source))
     }
 
@@ -335,13 +347,14 @@ fn format(connection: &Connection) -> SqlResult<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Creates the tables, unless another process was quicker.
-fn create(connection: &Connection) -> SqlResult<()> {
+/// Adds the tables that are missing, unless another process was quicker.
+fn upgrade(connection: &Connection) -> SqlResult<()> {
     let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    if format(&transaction)? == 0 {
-        transaction.execute_batch(SCHEMA)?;
-        transaction.pragma_update(None, "user_version", FORMAT)?;
+    let found = usize::try_from(format(&transaction)?).unwrap_or(0);
+    for missing in FORMATS.iter().skip(found) {
+        transaction.execute_batch(missing)?;
     }
+    transaction.pragma_update(None, "user_version", FORMATS.len() as i64)?;
     transaction.commit()
 }
 

@@ -32,14 +32,10 @@ pub struct Lease<'store> {
 impl Store {
     /// Returns a new lease that claims nothing yet.
     pub fn lease(&self) -> Result<Lease<'_>, StoreError> {
-        let directory = tempfile::Builder::new()
-            .prefix("lease-")
-            .tempdir_in(self.root.join("tmp"))
-            .map_err(at("make a directory in", &self.root.join("tmp")))?
-            .keep();
-        let lock_path = lock_path_of(&directory);
-        let lock = lock_new(&lock_path)?;
-        fs::create_dir_all(&directory).map_err(at("make the directory", &directory))?;
+        // The lock comes first: a directory without one is nobody's.
+        let (lock, lock_path) = new_lock(&self.root.join("tmp"))?;
+        let directory = lock_path.with_extension("");
+        fs::create_dir(&directory).map_err(at("make the directory", &directory))?;
         let name = directory
             .file_name()
             .map(|name| name.to_string_lossy().into_owned())
@@ -108,20 +104,23 @@ impl Drop for Lease<'_> {
     }
 }
 
-fn lock_path_of(directory: &Path) -> PathBuf {
-    directory.with_extension("lock")
-}
-
-/// Makes and locks a file, again if a sweeper removed it in between.
-fn lock_new(path: &Path) -> Result<File, StoreError> {
+/// Makes and locks a file of a new name, another if a sweeper takes it in between.
+fn new_lock(directory: &Path) -> Result<(File, PathBuf), StoreError> {
     for _ in 0..LOCK_ATTEMPTS_MAX {
-        let file = File::create(path).map_err(at("make the file", path))?;
-        file.lock().map_err(at("lock the file", path))?;
-        if is_at(&file, path) {
-            return Ok(file);
+        let file = tempfile::Builder::new()
+            .prefix("lease-")
+            .suffix(".lock")
+            .tempfile_in(directory)
+            .map_err(at("make a file in", directory))?;
+        let (file, path) = file
+            .keep()
+            .map_err(|error| at("make a file in", directory)(error.error))?;
+        file.lock().map_err(at("lock the file", &path))?;
+        if is_at(&file, &path) {
+            return Ok((file, path));
         }
     }
-    Err(at("lock the file", path)(
+    Err(at("lock a file in", directory)(
         io::ErrorKind::ResourceBusy.into(),
     ))
 }

@@ -220,7 +220,7 @@ fn contexts_and_files_must_be_there() {
     let bench = Bench::new();
     let place = bench.directory.path().display().to_string();
     let complaint = |options: &BuildOptions| {
-        complaint_of(bench.try_build(options).expect_err("it must fail")).replace(&place, "")
+        complaint_of(&bench.try_build(options).expect_err("it must fail")).replace(&place, "")
     };
     insta::assert_snapshot!(complaint(&bench.options("a")), @r"
     there is no `Balenafile` and no `Dockerfile` in `/context`

@@ -4,6 +4,7 @@ mod cache;
 mod complaints;
 mod copy;
 mod image;
+mod races;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -64,7 +65,7 @@ impl Bench {
     fn try_build(&self, options: &BuildOptions) -> Result<Outcome, BuildError> {
         let mut events = Vec::new();
         let built = build(&self.store, options, &mut |event: &Event<'_>| {
-            events.push(describe(event))
+            events.push(describe(event));
         })?;
         Ok(Outcome { built, events })
     }
@@ -84,7 +85,8 @@ impl Bench {
     fn complaint(&self, file: &str) -> String {
         self.write("Balenafile", file);
         complaint_of(
-            self.try_build(&self.options("test"))
+            &self
+                .try_build(&self.options("test"))
                 .expect_err("the build must fail"),
         )
     }
@@ -123,7 +125,7 @@ impl Bench {
     }
 }
 
-fn complaint_of(error: BuildError) -> String {
+fn complaint_of(error: &BuildError) -> String {
     let hint = error.hint().unwrap_or_else(|| "none".to_owned());
     format!("{error}\n hint: {hint}")
 }

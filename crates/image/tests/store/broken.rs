@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 
-use minke_image::{Blob, Digest, Force, Store, StoreError};
+use minke_image::{Blob, Digest, FileStamp, Force, Store, StoreError};
 
 use crate::{Bench, count, layer};
 
@@ -179,7 +179,7 @@ fn a_database_of_a_newer_minke_is_left_alone() {
     let error = Store::open(bench.directory.path()).expect_err("it is too new");
     assert_eq!(
         error.to_string(),
-        "the store has format 99, this minke reads 1"
+        "the store has format 99, this minke reads 2"
     );
 }
 
@@ -214,4 +214,70 @@ fn a_store_that_cannot_be_written_names_its_place() {
             .expect_err("there is none")
             .is_not_found()
     );
+}
+
+#[test]
+fn a_file_is_known_only_while_it_looks_the_same_and_was_left_alone() {
+    let bench = Bench::new();
+    let stamp = FileStamp {
+        device: u64::MAX,
+        inode: 1 << 63,
+        size_bytes: 3,
+        mtime_ns: 5,
+        ctime_ns: 1_000_000_000,
+    };
+    let digest = Digest::of(b"abc");
+    let known = |stamp: &FileStamp| bench.reopen().file_digest(stamp).expect("it can be asked");
+    let remember = |now_ns| {
+        bench
+            .store
+            .remember_file_digests(&[(stamp, digest)], now_ns)
+            .expect("it can be remembered");
+    };
+    remember(3_000_000_000);
+    assert_eq!(
+        known(&stamp),
+        None,
+        "it was changed less than two seconds before"
+    );
+    remember(3_000_000_001);
+    assert_eq!(known(&stamp), Some(digest));
+    for other in [
+        FileStamp { device: 1, ..stamp },
+        FileStamp { inode: 1, ..stamp },
+        FileStamp {
+            size_bytes: 4,
+            ..stamp
+        },
+        FileStamp {
+            mtime_ns: 6,
+            ..stamp
+        },
+        FileStamp {
+            ctime_ns: 6,
+            ..stamp
+        },
+    ] {
+        assert_eq!(known(&other), None, "{other:?}");
+    }
+    bench
+        .store
+        .forget_file_digests()
+        .expect("it can be forgotten");
+    assert_eq!(known(&stamp), None);
+}
+
+#[test]
+fn a_store_of_the_first_format_is_upgraded() {
+    let bench = Bench::new();
+    let image = bench.image("one", "1");
+    let connection = rusqlite::Connection::open(bench.directory.path().join("images.db"))
+        .expect("it can be opened");
+    connection
+        .execute_batch("DROP TABLE files; PRAGMA user_version = 1;")
+        .expect("it can be changed");
+    drop(connection);
+    let store = bench.reopen();
+    store.forget_file_digests().expect("the table is there");
+    assert_eq!(store.image("one").expect("what was there still is"), image);
 }

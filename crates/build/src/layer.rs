@@ -1,9 +1,9 @@
-//! Copying: from selected files to a layer, through the cache.
+//! Layers: the key of an instruction that changes files, and the layer that it makes.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 
-use minke_image::{CachedStep, Digest, Hasher, Lease};
+use minke_image::{CachedStep, Digest, Hasher, Lease, StoreError};
 
 use crate::build::BuildError;
 use crate::context::Context;
@@ -94,10 +94,16 @@ pub(crate) fn write(
             Content::Symlink { target } => writer.symlink(path, target, placed.metadata)?,
             Content::File { size_bytes, digest } => {
                 let changed = || BuildError::Changed(placed.source.clone());
-                let mut file = context.open_file(&placed.source).map_err(|_| changed())?;
-                let found = writer.file(path, placed.metadata, *size_bytes, &mut file)?;
+                let (mut file, _) = context.open_file(&placed.source).map_err(|_| changed())?;
+                let found = writer
+                    .file(path, placed.metadata, *size_bytes, &mut file)
+                    .map_err(|error| match error {
+                        StoreError::Io { source, .. } if is_cut(&source) => changed(),
+                        error => error.into(),
+                    })?;
                 // The key was made from what the file held before; the layer must hold the same.
                 if found != *digest || file.read(&mut [0]).is_ok_and(|count| count > 0) {
+                    lease.store().forget_file_digests()?;
                     return Err(changed());
                 }
             }
@@ -107,4 +113,9 @@ pub(crate) fn write(
         layer: Some(writer.finish()?),
         newest_mtime_s,
     })
+}
+
+/// Returns whether a file ended before the size that it had.
+fn is_cut(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::UnexpectedEof
 }
