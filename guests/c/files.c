@@ -66,18 +66,26 @@ static void metadata(void) {
   CHECK_ERRNO(access("none", F_OK), ENOENT);
   struct statvfs space;
   CHECK(statvfs(".", &space) == 0 && space.f_bsize > 0);
+#ifndef __EMSCRIPTEN__
+  // Emscripten keeps a mask of its own and applies it nowhere.
   mode_t old = umask(027);
   int fd = open("masked", O_WRONLY | O_CREAT, 0666);
   CHECK(fstat(fd, &meta) == 0 && (meta.st_mode & 0777) == 0640);
   close(fd);
   CHECK(umask(old) == 027);
   CHECK(unlink("masked") == 0);
+#endif
 }
 
 static void names(void) {
   struct stat meta;
+#ifdef __EMSCRIPTEN__
+  // Emscripten's library refuses hard links without asking its host.
+  CHECK(close(open("second", O_WRONLY | O_CREAT, 0644)) == 0);
+#else
   CHECK(link("file", "second") == 0);
   CHECK(stat("second", &meta) == 0 && meta.st_nlink == 2);
+#endif
   CHECK(rename("second", "third") == 0);
   CHECK_ERRNO(stat("second", &meta), ENOENT);
   CHECK(symlink("third", "link") == 0);
