@@ -9,50 +9,27 @@ use super::Finding;
 use crate::layout::root;
 use crate::process::{cargo, read};
 
-/// A crate, the crates of ours that it may depend on, and what is not ours that it alone may use.
+/// A crate, and the crates of ours that it may depend on.
 struct Layer {
     name: &'static str,
     may_know: &'static [&'static str],
 }
 
+const fn layer(name: &'static str, may_know: &'static [&'static str]) -> Layer {
+    Layer { name, may_know }
+}
+
 /// From the bottom up, as in the table of `ARCHITECTURE.md`.
 const LAYERS: &[Layer] = &[
-    Layer {
-        name: "minke-abi",
-        may_know: &[],
-    },
-    Layer {
-        name: "minke-balenafile",
-        may_know: &[],
-    },
-    Layer {
-        name: "minke-kernel",
-        may_know: &["minke-abi"],
-    },
-    Layer {
-        name: "minke-image",
-        may_know: &[],
-    },
-    Layer {
-        name: "minke-sandbox",
-        may_know: &["minke-abi", "minke-kernel"],
-    },
-    Layer {
-        name: "minke-engine",
-        may_know: &["minke-abi", "minke-kernel", "minke-image", "minke-sandbox"],
-    },
-    Layer {
-        name: "minke-build",
-        may_know: &["minke-balenafile", "minke-image", "minke-engine"],
-    },
-    Layer {
-        name: "minke",
-        may_know: &["minke-engine", "minke-build"],
-    },
-    Layer {
-        name: "xtask",
-        may_know: &[],
-    },
+    layer("minke-abi", &[]),
+    layer("minke-balenafile", &[]),
+    layer("minke-kernel", &["minke-abi"]),
+    layer("minke-image", &[]),
+    layer("minke-sandbox", &["minke-abi", "minke-kernel"]),
+    layer("minke-engine", &["minke-image", "minke-sandbox"]),
+    layer("minke-build", &["minke-balenafile", "minke-image"]),
+    layer("minke", &["minke-engine", "minke-build"]),
+    layer("xtask", &[]),
 ];
 
 /// Crates of others that only these of ours may use.

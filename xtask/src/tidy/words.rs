@@ -119,6 +119,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         findings.extend(banned_paths(file));
         findings.extend(nameless(file));
         findings.extend(unsafe_code(file));
+        findings.extend(other_personalities(file));
         findings.extend(ignored_tests(file));
         findings.extend(module_doc(file));
     }
@@ -186,6 +187,36 @@ fn places(code: &str, path: &str) -> Vec<usize> {
         }
     }
     found.into_iter().map(|at| line_of(code, at)).collect()
+}
+
+/// Where the guest ABIs live, each a module of its own that knows no other.
+const PERSONALITIES_DIRECTORY: &str = "crates/sandbox/src/personality";
+const PERSONALITIES: &[&str] = &["wasi", "emscripten"];
+
+fn other_personalities(file: &SourceFile) -> Vec<Finding> {
+    let Ok(inside) = file.path.strip_prefix(PERSONALITIES_DIRECTORY) else {
+        return Vec::new();
+    };
+    let own = inside
+        .iter()
+        .next()
+        .and_then(|it| it.to_str())
+        .unwrap_or_default()
+        .trim_end_matches(".rs");
+    if !PERSONALITIES.contains(&own) {
+        return Vec::new();
+    }
+    let others = PERSONALITIES.iter().filter(|it| **it != own);
+    others
+        .flat_map(|other| places(&file.code, &format!("personality::{other}")))
+        .map(|line| {
+            finding(
+                file,
+                line,
+                "one personality must not know another".to_string(),
+            )
+        })
+        .collect()
 }
 
 fn nameless(file: &SourceFile) -> Vec<Finding> {
@@ -310,6 +341,20 @@ mod tests {
             1
         );
         assert!(check("crates/sandbox/src/a.rs", "use wasmtime::Engine;").is_empty());
+    }
+
+    #[test]
+    fn one_personality_must_not_know_another() {
+        let text = "use crate::personality::{emscripten, wasi};";
+        assert_eq!(
+            check("crates/sandbox/src/personality/wasi/files.rs", text).len(),
+            1
+        );
+        assert_eq!(
+            check("crates/sandbox/src/personality/emscripten.rs", text).len(),
+            1
+        );
+        assert!(check("crates/sandbox/src/personality/mod.rs", text).is_empty());
     }
 
     #[test]
