@@ -1,0 +1,34 @@
+//! Any bytes are a `Balenafile` or a complaint; any word expands or says why not.
+//!
+//! `cargo +nightly fuzz run parse`, in `crates/balenafile`.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use minke_balenafile::{Balenafile, Instruction, Word};
+
+fuzz_target!(|bytes: &[u8]| {
+    match Balenafile::parse("Balenafile", bytes) {
+        Err(complaint) => assert!(!complaint.to_string().is_empty()),
+        Ok(file) => {
+            let steps = file.stages.iter().flat_map(|stage| &stage.steps);
+            steps.for_each(|step| words(&step.instruction).iter().for_each(|word| expand(word)));
+        }
+    }
+});
+
+fn words(instruction: &Instruction) -> Vec<&Word> {
+    match instruction {
+        Instruction::Copy(copy) => copy.sources.iter().chain([&copy.destination]).collect(),
+        Instruction::Env(pairs) | Instruction::Label(pairs) => {
+            pairs.iter().flat_map(|pair| [&pair.name, &pair.value]).collect()
+        }
+        Instruction::Workdir(word) | Instruction::User(word) => vec![word],
+        Instruction::Expose(words) => words.iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn expand(word: &Word) {
+    let _ = word.expand(&mut |name| (name.len() % 2 == 0).then(|| name.repeat(100)));
+}

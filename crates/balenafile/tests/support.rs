@@ -1,0 +1,14 @@
+//! The support page says what the table of instructions says.
+
+use minke_balenafile::table;
+
+const PAGE: &str = include_str!("../../../docs/compat/balenafile.md");
+
+#[test]
+fn the_support_page_holds_the_table() {
+    let table = table::to_markdown();
+    assert!(
+        PAGE.contains(&table),
+        "put this into `docs/compat/balenafile.md`:\n{table}"
+    );
+}
