@@ -1,0 +1,252 @@
+//! Programs that emcc has made run as they do under node, or better: as on Linux.
+//!
+//! `cargo xtask guests c` makes the programs; their sources in `guests/c` pass when they are
+//! compiled for Linux too.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use minke_abi::linux::OpenFlags;
+use minke_kernel::calls::At;
+use minke_kernel::kernel::MemoryBudget;
+use minke_kernel::net::{Network, NetworkMode};
+use minke_kernel::process::{FsContext, ProcessImage};
+use minke_kernel::vfs::device::device_file_system;
+use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
+use minke_kernel::vfs::{MountOptions, MountTree, NewInode};
+use minke_kernel::{Credentials, ExitStatus, Fd, FileDescription, Kernel, KernelConfig, Pid, Task};
+use minke_sandbox::executor::{Executor, ExecutorConfig, Reactor};
+use minke_sandbox::personality::ProgramContext;
+use minke_sandbox::platform::stdio::LineEnd;
+use minke_sandbox::platform::{
+    HostClock, HostEntropy, HostInternet, LogSink, LogStream, PublishedSockets, Resolver,
+};
+use minke_sandbox::runtime::{LoadError, ModuleBytes, Runtime, RuntimeConfig};
+
+const MEMORY_BYTES: u64 = 256 << 20;
+
+/// How a program ended, and what it printed.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    status: ExitStatus,
+    stdout: Vec<String>,
+    stderr: Vec<String>,
+}
+
+/// Keeps what a guest writes.
+#[derive(Default)]
+struct Lines(Mutex<Vec<String>>);
+
+impl LogSink for Lines {
+    fn write_line(&self, line: &[u8], _end: LineEnd) {
+        let line = String::from_utf8_lossy(line).into_owned();
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+impl Lines {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// Makes a kernel over an empty tmpfs with `/dev` and `/tmp`.
+fn kernel(reactor: &Arc<Reactor>) -> Arc<Kernel> {
+    let config = KernelConfig {
+        hostname: "orca".to_owned(),
+        pids_max: 16,
+        fds_max: 256,
+        memory_bytes_max: MEMORY_BYTES,
+        cpus: 1,
+    };
+    let clock = Arc::new(HostClock::new(Arc::clone(reactor)));
+    let memory = MemoryBudget::new(MEMORY_BYTES);
+    let options = || MemoryOptions::new(Arc::clone(&clock) as _, Arc::clone(&memory));
+    let root = MemoryFileSystem::tmpfs(options()).unwrap();
+    let devices = device_file_system(options()).unwrap();
+    let published = PublishedSockets::bind(&[]).unwrap();
+    let host = HostInternet::new(Arc::clone(reactor), published, Resolver::new());
+    let network = Network::new(NetworkMode::None, Arc::new(host), Arc::clone(&memory));
+    let mounts = MountTree::new(root, MountOptions::default());
+    let entropy = Arc::new(HostEntropy);
+    let kernel = Kernel::new(config, clock, entropy, network, mounts, memory);
+    let init = task(&kernel, &[], &[]);
+    for directory in ["/dev", "/tmp"] {
+        init.make_node(At::Cwd, directory.as_bytes(), &NewInode::Directory, 0o777)
+            .unwrap();
+    }
+    kernel
+        .mounts
+        .mount(b"/dev", devices, MountOptions::default())
+        .unwrap();
+    init.process.exit(ExitStatus::Exited(0));
+    kernel.reap(init.process.pid);
+    kernel
+}
+
+fn task(kernel: &Arc<Kernel>, args: &[&str], env: &[&str]) -> Arc<Task> {
+    let root = kernel.mounts.root();
+    let fs = FsContext {
+        root: Arc::clone(&root),
+        cwd: root,
+        umask: 0o022,
+    };
+    let bytes = |texts: &[&str]| texts.iter().map(|text| text.as_bytes().to_vec()).collect();
+    let image = ProcessImage {
+        path: b"/bin/program.wasm".to_vec(),
+        args: bytes(args),
+        env: bytes(env),
+    };
+    let process = kernel
+        .spawn(Pid(0), image, Credentials::root(), fs)
+        .unwrap();
+    Arc::new(Task::main_of(process))
+}
+
+/// Returns where `cargo xtask guests c` leaves a program.
+fn program(name: &str) -> PathBuf {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    target.join("guests/c").join(name)
+}
+
+/// A program to run.
+struct Run<'a> {
+    wasm: Vec<u8>,
+    glue: Option<String>,
+    args: &'a [&'a str],
+    env: &'a [&'a str],
+}
+
+impl<'a> Run<'a> {
+    /// Takes a program that emcc has made, with the glue beside it.
+    fn of(name: &str, args: &'a [&'a str]) -> Run<'a> {
+        let path = program(name);
+        let wasm = std::fs::read(&path).unwrap_or_else(|error| {
+            panic!("{}: {error}: run `cargo xtask guests c`", path.display())
+        });
+        let glue = std::fs::read_to_string(path.with_extension("js")).ok();
+        Run {
+            wasm,
+            glue,
+            args,
+            env: &[],
+        }
+    }
+
+    fn go(self) -> Result<Outcome, LoadError> {
+        let executor = Executor::new(ExecutorConfig { workers: 2 }).unwrap();
+        let runtime = Runtime::new(&RuntimeConfig {
+            cache: None,
+            pooled_instances_max: 2,
+        });
+        let context = ProgramContext {
+            path: "/bin/program.wasm".to_owned(),
+            glue: self.glue,
+            ..ProgramContext::default()
+        };
+        let loaded = runtime.load(&ModuleBytes(&self.wasm), context, &|_| {})?;
+        let kernel = kernel(executor.reactor());
+        let mut args = vec!["program"];
+        args.extend(self.args);
+        let task = task(&kernel, &args, self.env);
+        let outputs = [Arc::<Lines>::default(), Arc::default()];
+        for (number, lines) in outputs.iter().enumerate() {
+            let stream = LogStream::new(Arc::clone(lines) as _);
+            let description = FileDescription::new(stream, None, OpenFlags::WRONLY);
+            let fd = Fd(number as u32 + 1);
+            task.process.fds.replace(fd, description, false).unwrap();
+        }
+        let status = executor.run(async move { loaded.run(task).await }).unwrap();
+        Ok(Outcome {
+            status,
+            stdout: outputs[0].take(),
+            stderr: outputs[1].take(),
+        })
+    }
+}
+
+/// Runs every build of a program that checks itself.
+#[track_caller]
+fn check_builds(stem: &str, builds: &[&str], args: &[&str]) {
+    for build in builds {
+        let name = format!("{stem}.{build}.wasm");
+        let outcome = Run::of(&name, args).go().unwrap();
+        let is_passed = outcome.status == ExitStatus::Exited(0)
+            && outcome
+                .stdout
+                .last()
+                .is_some_and(|line| line.ends_with(" 0 failed"));
+        assert!(is_passed, "{name}: {outcome:#?}");
+    }
+}
+
+const GLUE_BUILDS: [&str; 3] = ["O0", "O2", "O3"];
+const ALL_BUILDS: [&str; 4] = ["O0", "O2", "O3", "standalone"];
+
+#[test]
+fn files_behave_as_on_linux() {
+    check_builds("files", &GLUE_BUILDS, &["/tmp"]);
+}
+
+#[test]
+fn jumps_land() {
+    check_builds("jumps", &ALL_BUILDS, &[]);
+}
+
+#[test]
+fn exceptions_are_caught() {
+    check_builds("exceptions", &GLUE_BUILDS, &[]);
+}
+
+#[test]
+fn memory_grows() {
+    check_builds("growth", &ALL_BUILDS, &[]);
+}
+
+#[test]
+fn clocks_and_calendar_tell_the_time() {
+    check_builds("times", &ALL_BUILDS, &[]);
+}
+
+#[test]
+fn sockets_talk_to_each_other() {
+    check_builds("sockets", &GLUE_BUILDS, &["self"]);
+    check_builds("sockets", &GLUE_BUILDS, &["unix", "/tmp/socket"]);
+}
+
+#[test]
+fn programs_get_their_arguments_and_environment() {
+    for build in ALL_BUILDS {
+        let name = format!("process.{build}.wasm");
+        let outcome = Run::of(&name, &["args", "a b", ""]).go().unwrap();
+        assert_eq!(outcome.stdout, ["args", "a b", ""], "{name}");
+        let run = Run {
+            env: &["A=1", "B=two"],
+            ..Run::of(&name, &["env"])
+        };
+        assert_eq!(run.go().unwrap().stdout, ["A=1", "B=two"], "{name}");
+    }
+}
+
+#[test]
+fn programs_end_in_every_way() {
+    for build in ALL_BUILDS {
+        let name = format!("process.{build}.wasm");
+        let status = |args: &[&str]| Run::of(&name, args).go().unwrap().status;
+        assert_eq!(status(&["return", "7"]), ExitStatus::Exited(7), "{name}");
+        assert_eq!(status(&["exit", "300"]), ExitStatus::Exited(44), "{name}");
+        assert_eq!(status(&["trap"]).code(), 134, "{name}");
+    }
+}
+
+#[test]
+fn a_minified_module_without_its_glue_says_what_is_missing() {
+    let mut run = Run::of("jumps.O3.wasm", &[]);
+    run.glue = None;
+    let error = run.go().unwrap_err().to_string();
+    assert!(
+        error.contains("there is no `/bin/program.js` beside it")
+            && error.contains("hint: ship the `.js`"),
+        "{error}"
+    );
+}
