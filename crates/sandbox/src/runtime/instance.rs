@@ -30,7 +30,7 @@ impl Program {
     /// Runs the program; its store is gone on return.
     async fn run_to_end(&self, task: &Arc<Task>) -> Ending {
         let path = &self.context.path;
-        let (mut store, instance) = match self.instantiate(task) {
+        let (mut store, instance) = match self.instantiate(task).await {
             Ok(instance) => instance,
             Err(ending) => return ending,
         };
@@ -41,12 +41,12 @@ impl Program {
     }
 
     /// Makes an instance, in the pool if there is room.
-    fn instantiate(&self, task: &Arc<Task>) -> Result<(Store<Guest>, Instance), Ending> {
+    async fn instantiate(&self, task: &Arc<Task>) -> Result<(Store<Guest>, Instance), Ending> {
         let mut linked = &self.linked;
         loop {
             let mut store = Store::new(linked.module().engine(), Guest::new(Arc::clone(task)));
             store.limiter(|guest| &mut guest.limits);
-            let error = match linked.instantiate(&mut store) {
+            let error = match linked.instantiate(&mut store).await {
                 Ok(instance) => return Ok((store, instance)),
                 Err(error) => error,
             };

@@ -62,15 +62,17 @@ impl Linked {
     }
 
     /// Makes an instance. No code of the guest runs yet, for its start function was made an export.
-    pub(super) fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
+    ///
+    /// Nothing waits: wasmtime wants the asynchronous form where a module imports functions that may.
+    pub(super) async fn instantiate(&self, store: &mut Store<Guest>) -> wasmtime::Result<Instance> {
         match &self.kind {
-            Kind::Shared(pre) => pre.instantiate(store),
+            Kind::Shared(pre) => pre.instantiate_async(store).await,
             Kind::PerInstance(linker, own) => {
                 let mut linker = linker.clone();
                 for import in own {
                     import.define(&mut linker, store)?;
                 }
-                linker.instantiate(store, &self.module)
+                linker.instantiate_async(store, &self.module).await
             }
         }
     }

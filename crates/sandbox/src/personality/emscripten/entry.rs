@@ -120,6 +120,10 @@ fn no_entry(program: &ProgramContext) -> wasmtime::Error {
 
 /// Puts `argv` on the guest's stack; returns `argc` and where `argv` is.
 async fn push_arguments(store: &mut Store<Guest>, path: &str) -> wasmtime::Result<(i32, i32)> {
+    let Some(allocate) = store.data().emscripten.exports.stack_alloc.clone() else {
+        // emcc drops it where `main` does not look at its arguments.
+        return Ok((0, 0));
+    };
     let args = store.data().task.process.image.args.clone();
     let strings: usize = args.iter().map(|arg| arg.len() + 1).sum();
     let vector = (args.len() + 1) * 4;
@@ -128,11 +132,6 @@ async fn push_arguments(store: &mut Store<Guest>, path: &str) -> wasmtime::Resul
             "the arguments of `{path}` have {strings} bytes, and its stack takes {ARGUMENT_BYTES_MAX}"
         ));
     }
-    let Some(allocate) = store.data().emscripten.exports.stack_alloc.clone() else {
-        return Err(wasmtime::format_err!(
-            "`{path}` exports neither `stackAlloc` nor `_emscripten_stack_alloc`, so it cannot be given arguments"
-        ));
-    };
     let bytes = (strings + vector).next_multiple_of(STACK_ALIGNMENT);
     let base = allocate.call_async(&mut *store, bytes as i32).await?;
     write_arguments(store, GuestAddr::from(base), &args)
