@@ -2,10 +2,13 @@
 //!
 //! Spec: Dockerfile reference, "Parser directives", "Escape"; BuildKit `frontend/dockerfile/parser/parser.go` Parse().
 
-use crate::source::{Diagnostic, Severity, Source, Span};
+use crate::source::{Diagnostic, Source, Span};
 
 /// Bounds a line after its continuations are joined. BuildKit: `bufio.MaxScanTokenSize` per physical line.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Bounds the warnings about lines, each of which counts the lines before it.
+const WARNINGS_MAX: usize = 20;
 
 /// One instruction's text: physical lines joined, comments and escapes at line ends gone.
 #[derive(Debug, Clone)]
@@ -262,17 +265,12 @@ fn next_part<'text>(
         if !text.trim().is_empty() {
             return Some((text, start));
         }
-        let warning = source.warning(
-            Span { start, end: start },
-            "an empty line inside an instruction is skipped",
-            Some("remove it, or begin it with `#`"),
-        );
-        // One warning for a run of empty lines is enough.
-        if warnings
-            .last()
-            .is_none_or(|last| last.severity != Severity::Warning || last.line + 1 != warning.line)
-        {
-            warnings.push(warning);
+        if warnings.len() < WARNINGS_MAX {
+            warnings.push(source.warning(
+                Span { start, end: start },
+                "an empty line inside an instruction is skipped",
+                Some("remove it, or begin it with `#`"),
+            ));
         }
     }
     None

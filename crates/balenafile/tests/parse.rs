@@ -182,6 +182,7 @@ fn lines_are_joined_over_comments_and_empty_lines() {
     pairs ‹A›=‹1›, ‹B›=‹2X›
     CMD Shell ["a", "\\"]
     warning: Balenafile:4:1: an empty line inside an instruction is skipped
+    warning: Balenafile:5:1: an empty line inside an instruction is skipped
     "#);
 }
 
@@ -381,6 +382,13 @@ fn sizes_are_bounded() {
      2 | ENV A=${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:-${a:
        |       ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
     ");
+}
+
+#[test]
+fn warnings_are_bounded() {
+    let text = format!("FROM scratch\nENV A=1 \\\n{}B=2\n", "\n".repeat(900_000));
+    let file = Balenafile::parse("Balenafile", text.as_bytes()).expect("it is valid");
+    assert_eq!(file.warnings.len(), 20);
 }
 
 #[test]

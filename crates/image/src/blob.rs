@@ -36,8 +36,9 @@ impl Store {
             .map_err(at("read", &path))?;
         if bytes.len() as u64 > BLOB_BYTES_MAX {
             return Err(StoreError::TooLarge {
-                what: digest.to_string(),
-                bytes_max: BLOB_BYTES_MAX,
+                what: format!("blob `{digest}`"),
+                max: BLOB_BYTES_MAX,
+                unit: "bytes",
             });
         }
         match Digest::of(&bytes) {
@@ -62,6 +63,14 @@ impl Store {
 impl Lease<'_> {
     /// Stores a small blob and holds it.
     pub fn write_blob(&self, bytes: &[u8]) -> Result<Blob, StoreError> {
+        if bytes.len() as u64 > BLOB_BYTES_MAX {
+            let what = "a configuration or manifest".to_owned();
+            return Err(StoreError::TooLarge {
+                what,
+                max: BLOB_BYTES_MAX,
+                unit: "bytes",
+            });
+        }
         let blob = Blob {
             digest: Digest::of(bytes),
             size_bytes: bytes.len() as u64,

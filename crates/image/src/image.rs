@@ -189,8 +189,9 @@ impl Lease<'_> {
         let diff_ids: Vec<Digest> = image.layers.iter().map(|layer| layer.diff_id).collect();
         if diff_ids.len() > LAYERS_MAX {
             return Err(StoreError::TooLarge {
-                what: format!("an image of {} layers", diff_ids.len()),
-                bytes_max: LAYERS_MAX as u64,
+                what: "the image".to_owned(),
+                max: LAYERS_MAX as u64,
+                unit: "layers",
             });
         }
         let configuration = Configuration {

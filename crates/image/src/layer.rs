@@ -100,7 +100,8 @@ impl LayerWriter<'_, '_> {
         {
             return Err(StoreError::TooLarge {
                 what: "a layer".to_owned(),
-                bytes_max: LAYER_BYTES_MAX,
+                max: LAYER_BYTES_MAX,
+                unit: "bytes",
             });
         }
         let mut content = Hashing::new(reader.take(size_bytes));

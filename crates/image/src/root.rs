@@ -175,7 +175,8 @@ fn copy_tar(
     if count_bytes > LAYER_BYTES_MAX {
         return Err(StoreError::TooLarge {
             what: format!("layer `{}`", layer.diff_id),
-            bytes_max: LAYER_BYTES_MAX,
+            max: LAYER_BYTES_MAX,
+            unit: "bytes",
         });
     }
     Ok(())

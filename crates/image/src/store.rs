@@ -56,8 +56,12 @@ pub enum StoreError {
     MalformedBlob { digest: Digest, reason: String },
     #[error("`{digest}` needs `{feature}`, which minke does not read yet")]
     Unsupported { digest: Digest, feature: String },
-    #[error("`{what}` has more than {bytes_max} bytes")]
-    TooLarge { what: String, bytes_max: u64 },
+    #[error("{what} has more than {max} {unit}")]
+    TooLarge {
+        what: String,
+        max: u64,
+        unit: &'static str,
+    },
 }
 
 impl StoreError {
@@ -92,7 +96,10 @@ impl StoreError {
                         .into(),
                 )
             }
-            Self::Reference(_) | Self::Unsupported { .. } | Self::TooLarge { .. } => None,
+            Self::TooLarge { .. } => {
+                Some("make it smaller: fewer or shorter values, fewer files".into())
+            }
+            Self::Reference(_) | Self::Unsupported { .. } => None,
         }
     }
 
@@ -270,4 +277,22 @@ fn make_directory(path: &Path) -> Result<(), StoreError> {
         .map_err(at("make the directory", path))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
         .map_err(at("make the directory", path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_or_forbidden_disk_has_a_hint_that_names_it() {
+        let hint = |kind: io::ErrorKind| at("write", Path::new("/store/blob"))(kind.into()).hint();
+        let full = hint(io::ErrorKind::StorageFull).expect("there is a hint");
+        assert!(
+            full.contains("free space on the file system of `/store/blob`"),
+            "{full}"
+        );
+        let forbidden = hint(io::ErrorKind::ReadOnlyFilesystem).expect("there is a hint");
+        assert!(forbidden.contains("`MINKE_HOME`"), "{forbidden}");
+        assert_eq!(hint(io::ErrorKind::InvalidData), None);
+    }
 }

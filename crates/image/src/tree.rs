@@ -91,8 +91,9 @@ impl Tree {
             };
             if self.nodes.len() + changes.len() >= ENTRIES_MAX {
                 return Err(StoreError::TooLarge {
-                    what: "the image's list of files".into(),
-                    bytes_max: ENTRIES_MAX as u64,
+                    what: "the image".to_owned(),
+                    max: ENTRIES_MAX as u64,
+                    unit: "files",
                 });
             }
             let change = self

@@ -272,3 +272,35 @@ fn a_failed_build_leaves_no_image_and_no_unfinished_file() {
         0
     );
 }
+
+#[test]
+fn directories_inside_each_other_are_bounded() {
+    let bench = bench();
+    let depth = minke_build::DIRECTORY_DEPTH_MAX + 2;
+    bench.write(&format!("{}file", "d/".repeat(depth)), "x");
+    let message = bench.complaint("FROM scratch\nCOPY d /d");
+    assert!(
+        message.contains("more than 200 directories inside each other"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_configuration_that_no_store_reads_is_not_written() {
+    let bench = bench();
+    let variables: String = (0..80)
+        .map(|number| format!("ENV V{number}=$A\n"))
+        .collect();
+    let file = format!("FROM scratch\nENV A={}\n{variables}", "a".repeat(60_000));
+    insta::assert_snapshot!(bench.complaint(&file), @r"
+    a configuration or manifest has more than 4194304 bytes
+     hint: make it smaller: fewer or shorter values, fewer files
+    ");
+    assert!(
+        bench
+            .store
+            .images()
+            .expect("the store can be read")
+            .is_empty()
+    );
+}

@@ -253,3 +253,17 @@ fn sockets_and_pipes_are_left_out_with_a_warning() {
     );
     assert!(!bench.listing(&outcome.built.image).contains("socket"));
 }
+
+#[test]
+fn names_that_are_no_text_survive() {
+    use std::os::unix::ffi::OsStrExt;
+    let bench = Bench::new();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9");
+    bench.write("d/plain", "x");
+    fs::write(bench.context().join("d").join(name), "latin").expect("a file can be written");
+    let root = bench.unpack(&bench.build("FROM scratch\nCOPY d /d").built.image);
+    assert_eq!(
+        fs::read_to_string(root.path().join("d").join(name)).expect("it is there"),
+        "latin"
+    );
+}

@@ -310,3 +310,44 @@ fn a_name_moves_to_the_new_image_and_the_old_one_stays_without() {
             .is_empty()
     );
 }
+
+#[test]
+fn variables_have_the_scope_of_their_declaration() {
+    let bench = bench();
+    bench.write(
+        "Balenafile",
+        "ARG BASE=scratch G=global H=hidden\nFROM --platform=$BUILDPLATFORM $BASE\nARG G TARGETARCH A=one E=arg\nENV E=env\nARG B=$A-$G\n\
+         LABEL g=$G h=x$H arch=$TARGETARCH a=$A b=$B e=$E\n",
+    );
+    let labels = |arguments: &[(&str, &str)]| {
+        let arguments = arguments
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let options = BuildOptions {
+            arguments,
+            ..bench.options("test")
+        };
+        let labels = bench
+            .try_build(&options)
+            .expect("the build works")
+            .built
+            .image
+            .config
+            .labels;
+        labels
+            .into_iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    assert_eq!(
+        labels(&[]),
+        "a=one arch=wasm b=one-global e=env g=global h=x"
+    );
+    let given = [("A", "two"), ("G", "given"), ("E", "lost"), ("H", "unseen")];
+    assert_eq!(
+        labels(&given),
+        "a=two arch=wasm b=two-given e=env g=given h=x"
+    );
+}
