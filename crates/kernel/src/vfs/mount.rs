@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use minke_abi::linux::FileType;
+use minke_abi::linux::{FileType, PATH_MAX};
 use minke_abi::{Errno, Result};
 
 use crate::process::Credentials;
@@ -59,7 +59,8 @@ impl Location {
         })
     }
 
-    /// Returns the absolute path below `root`; `ENOENT` when it was removed. Linux: `d_path()`.
+    /// Returns the absolute path below `root`: `ENOENT` when it was removed, `ENAMETOOLONG`
+    /// from `PATH_MAX` on. Linux: `d_path()`.
     pub fn path_below(&self, root: &Location) -> Result<Vec<u8>> {
         let mut names: Vec<Name> = Vec::new();
         let mut place = Place::of(self);
@@ -69,6 +70,9 @@ impl Location {
         }
         let root = Place::of(root);
         while !place.is_same(&root) {
+            if names.len() > PATH_MAX / 2 {
+                return Err(Errno::ENAMETOOLONG);
+            }
             if place.is_mount_root() {
                 let Some(point) = place.mount.mount_point.clone() else {
                     break;
@@ -83,7 +87,11 @@ impl Location {
             names.push(place.inode.name()?);
             place.inode = place.inode.parent()?;
         }
-        Ok(joined(&names))
+        let path = joined(&names);
+        if path.len() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        Ok(path)
     }
 }
 

@@ -103,6 +103,7 @@ const FILE_CALLS: &[i64] = &[
     libc::SYS_preadv,
     libc::SYS_pwrite64,
     libc::SYS_pwritev,
+    libc::SYS_pwritev2,
     libc::SYS_read,
     libc::SYS_readlinkat,
     libc::SYS_readv,

@@ -3,6 +3,7 @@
 //! | module | is |
 //! |---|---|
 //! | [`clock`] | clocks, and timers of the executor's reactor |
+//! | [`directory`] | host directories and files in the container's tree |
 //! | [`entropy`] | random bytes |
 //! | [`root`] | the root's lower tree, from an image's layers |
 //! | [`network`] | host sockets and published ports |
@@ -10,6 +11,7 @@
 //! | [`stdio`] | standard streams: inherited descriptors, and lines for a log |
 
 pub mod clock;
+pub mod directory;
 pub mod entropy;
 pub mod network;
 pub mod published;

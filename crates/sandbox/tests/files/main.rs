@@ -5,8 +5,10 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by a panic"
 )]
+#![expect(unsafe_code, reason = "`truncate(2)` has no safe form with a path")]
 
-#[expect(dead_code, reason = "the kernel's own tests use the rest")]
+mod bind;
 #[path = "../../../kernel/tests/vfs/machine.rs"]
 mod machine;
+mod oracle;
 mod root_tree;
