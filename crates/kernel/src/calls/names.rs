@@ -11,7 +11,7 @@ use minke_abi::{Errno, Result};
 use crate::calls::paths::{Access, At, Follow, check_writable};
 use crate::process::Credentials;
 use crate::task::Task;
-use crate::vfs::permission::{MODE_MASK, check, check_create, check_delete, inherited};
+use crate::vfs::permission::{MODE_MASK, check, check_create, check_delete, check_link, inherited};
 use crate::vfs::walk::{Last, LastKind, Walk};
 use crate::vfs::{Inode, NewInode, Ownership, RenameFlags};
 
@@ -74,6 +74,7 @@ impl Task {
         if old.mount.id != walk.place.mount.id {
             return Err(Errno::EXDEV);
         }
+        check_link(&*old.inode, &credentials)?;
         check_create(&*walk.place.inode, &credentials)?;
         if old.is_directory() {
             return Err(Errno::EPERM);
@@ -215,11 +216,18 @@ impl RenameEnds<'_, '_> {
         check_delete(&*self.old.place.inode, &*old, credentials)?;
         self.check_new(&old, new.as_ref(), credentials)?;
         self.check_moved_directory(&old, credentials)?;
+        if let Some(new) = new.as_ref().filter(|_| self.is_exchange()) {
+            self.check_moved_directory(new, credentials)?;
+        }
         check_not_covered(self.old, &old)?;
         if let Some(new) = &new {
             check_not_covered(self.new, new)?;
         }
         Ok(true)
+    }
+
+    fn is_exchange(&self) -> bool {
+        self.flags.contains(RenameFlags::EXCHANGE)
     }
 
     fn check_last_kinds(&self) -> Result<()> {
@@ -234,7 +242,7 @@ impl RenameEnds<'_, '_> {
     }
 
     fn check_slashes(&self, old: &Arc<dyn Inode>, new: Option<&Arc<dyn Inode>>) -> Result<()> {
-        let is_exchange = self.flags.contains(RenameFlags::EXCHANGE);
+        let is_exchange = self.is_exchange();
         if self.flags.contains(RenameFlags::NOREPLACE) && new.is_some() {
             return Err(Errno::EEXIST);
         }
@@ -262,7 +270,7 @@ impl RenameEnds<'_, '_> {
         if !is_self_or_above(new, &self.old.place.inode)? {
             return Ok(());
         }
-        Err(if self.flags.contains(RenameFlags::EXCHANGE) {
+        Err(if self.is_exchange() {
             Errno::EINVAL
         } else {
             Errno::ENOTEMPTY
@@ -280,7 +288,7 @@ impl RenameEnds<'_, '_> {
             return check_create(directory, credentials);
         };
         check_delete(directory, &**new, credentials)?;
-        if self.flags.contains(RenameFlags::EXCHANGE) {
+        if self.is_exchange() {
             return Ok(());
         }
         match (is_directory(old), is_directory(new)) {
@@ -291,12 +299,16 @@ impl RenameEnds<'_, '_> {
     }
 
     /// Moving a directory to another one changes its `..`: that needs write permission on it.
-    fn check_moved_directory(&self, old: &Arc<dyn Inode>, credentials: &Credentials) -> Result<()> {
+    fn check_moved_directory(
+        &self,
+        moved: &Arc<dyn Inode>,
+        credentials: &Credentials,
+    ) -> Result<()> {
         let stays = self.old.place.inode.number() == self.new.place.inode.number();
-        if stays || !is_directory(old) {
+        if stays || !is_directory(moved) {
             return Ok(());
         }
-        check(&**old, credentials, Access::WRITE)
+        check(&**moved, credentials, Access::WRITE)
     }
 }
 

@@ -10,7 +10,9 @@ use crate::descriptor::{Fd, FileDescription};
 use crate::file::File;
 use crate::process::Credentials;
 use crate::task::Task;
-use crate::vfs::permission::{MODE_MASK, check, check_create, inherited, is_owner, without_set_id};
+use crate::vfs::permission::{
+    MODE_MASK, check, check_create, check_open_or_create, inherited, is_owner, without_set_id,
+};
 use crate::vfs::walk::{Last, LastKind, Place, Walk};
 use crate::vfs::{AttributeChange, Inode, Location, Metadata, NewInode, Ownership, device};
 
@@ -41,15 +43,15 @@ impl Task {
         flags: OpenFlags,
         mode: u32,
     ) -> Result<Arc<FileDescription>> {
+        let credentials = self.process.credentials();
+        if flags.contains(OpenFlags::PATH) {
+            return self.open_path_only(at, path, flags, &credentials);
+        }
         if flags.bits() & TMPFILE != 0 {
             return Err(Errno::EOPNOTSUPP);
         }
         if flags.contains(OpenFlags::CREAT | OpenFlags::DIRECTORY) {
             return Err(Errno::EINVAL);
-        }
-        let credentials = self.process.credentials();
-        if flags.contains(OpenFlags::PATH) {
-            return self.open_path_only(at, path, flags, &credentials);
         }
         let opened = self.find_or_make(at, path, flags, mode, &credentials)?;
         let location = opened.location;
@@ -121,6 +123,7 @@ impl Task {
                 return Err(Errno::EEXIST);
             }
             if let Some(found) = walk.finish(&last, follow_of(flags))? {
+                check_open_or_create(&*walk.place.inode, &*found.inode, credentials)?;
                 return Ok(Opened {
                     location: walk.location_of(found, &last),
                     is_new: false,

@@ -3,6 +3,9 @@
 //! Linux: `generic_permission()`, `may_delete()` in `fs/namei.c`; `setattr_prepare()` in
 //! `fs/attr.c`. A container's root has `CAP_DAC_OVERRIDE`, `CAP_FOWNER`, `CAP_CHOWN`,
 //! `CAP_FSETID` and `CAP_MKNOD` over the container's files, and nobody else has a capability.
+//!
+//! What `sysctl fs.protected_*` turns on is on, as distributions have it: `protected_hardlinks=1`,
+//! `protected_symlinks=1`, `protected_regular=2`, `protected_fifos=1`.
 
 use minke_abi::linux::FileType;
 use minke_abi::{Errno, Result};
@@ -75,6 +78,69 @@ pub(crate) fn check_delete(
         return Ok(());
     }
     if victim.permissions()?.uid == credentials.euid {
+        Ok(())
+    } else {
+        Err(Errno::EPERM)
+    }
+}
+
+/// Checks that the link at the end of a path may be followed: in a directory like `/tmp`, only
+/// one's own, or those of the directory's owner. Linux: `may_follow_link()`.
+pub(crate) fn check_follow(
+    directory: &dyn Inode,
+    link: &dyn Inode,
+    credentials: &Credentials,
+) -> Result<()> {
+    const SHARED: u32 = STICKY | 0o002;
+    let directory = directory.permissions()?;
+    if directory.mode & SHARED != SHARED {
+        return Ok(());
+    }
+    let owner = link.permissions()?.uid;
+    if owner == credentials.euid || owner == directory.uid {
+        Ok(())
+    } else {
+        Err(Errno::EACCES)
+    }
+}
+
+/// Checks that a file in a sticky directory may be opened by a call that would also have made
+/// it. Linux: `may_create_in_sticky()`.
+pub(crate) fn check_open_or_create(
+    directory: &dyn Inode,
+    file: &dyn Inode,
+    credentials: &Credentials,
+) -> Result<()> {
+    let directory = directory.permissions()?;
+    if directory.mode & STICKY == 0 {
+        return Ok(());
+    }
+    let owner = file.permissions()?.uid;
+    if owner == directory.uid || owner == credentials.euid {
+        return Ok(());
+    }
+    let unsafe_for = match file.file_type() {
+        FileType::Regular => 0o022,
+        FileType::Fifo => 0o002,
+        _ => return Ok(()),
+    };
+    if directory.mode & unsafe_for == 0 {
+        Ok(())
+    } else {
+        Err(Errno::EACCES)
+    }
+}
+
+/// Checks that a file may be given another name: one's own, or one that could be changed
+/// anyway. Linux: `may_linkat()`, `safe_hardlink_source()`.
+pub(crate) fn check_link(inode: &dyn Inode, credentials: &Credentials) -> Result<()> {
+    let permissions = inode.permissions()?;
+    if is_owner(&permissions, credentials) {
+        return Ok(());
+    }
+    let is_plain = inode.file_type() == FileType::Regular
+        && without_set_id(permissions.mode) == permissions.mode;
+    if is_plain && check(inode, credentials, Wanted::READ | Wanted::WRITE).is_ok() {
         Ok(())
     } else {
         Err(Errno::EPERM)

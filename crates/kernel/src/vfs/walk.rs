@@ -17,7 +17,7 @@ use minke_abi::{Errno, Result};
 use crate::calls::paths::Follow;
 use crate::process::Credentials;
 use crate::task::Task;
-use crate::vfs::permission::{Wanted, check};
+use crate::vfs::permission::{Wanted, check, check_follow};
 use crate::vfs::reopened::DescriptionInode;
 use crate::vfs::{Inode, Location, MagicLink, Mount, Name};
 
@@ -153,7 +153,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks to the directory of the last component and stands there.
+    /// Walks to the directory of the last component and stands there; it may be searched.
     pub(crate) fn walk_to_last(&mut self) -> Result<Last> {
         loop {
             let rest = &self.text[self.position..];
@@ -168,6 +168,7 @@ impl<'a> Walk<'a> {
                     has_trailing_slash: true,
                 });
             }
+            self.check_search()?;
             let next = range.end + slashes_in_front(&self.text[range.end..]);
             self.position = next;
             if next == self.text.len() {
@@ -200,12 +201,13 @@ impl<'a> Walk<'a> {
     pub(crate) fn finish(&mut self, last: &Last, follow: Follow) -> Result<Option<Place>> {
         match last.kind {
             LastKind::Root => return Ok(Some(self.place.clone())),
-            LastKind::Dot => self.check_search()?,
+            LastKind::Dot => {}
             LastKind::DotDot => self.up()?,
             LastKind::Normal => {
                 let child = self.child(&last.range)?;
                 let follows = follow == Follow::Yes || last.has_trailing_slash;
                 if follows && child.inode.file_type() == FileType::Symlink {
+                    check_follow(&*self.place.inode, &*child.inode, self.credentials)?;
                     let suffix: &[u8] = if last.has_trailing_slash { b"/" } else { b"" };
                     return self.follow(&child, suffix);
                 }
@@ -238,7 +240,7 @@ impl<'a> Walk<'a> {
     /// Takes a component that is not the last.
     fn step(&mut self, range: &Range<usize>) -> Result<()> {
         match kind_of(&self.text[range.clone()]) {
-            LastKind::Dot => return self.check_search(),
+            LastKind::Dot => return Ok(()),
             LastKind::DotDot => return self.up(),
             LastKind::Normal | LastKind::Root => {}
         }
@@ -273,7 +275,6 @@ impl<'a> Walk<'a> {
     }
 
     fn look_up(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
-        self.check_search()?;
         if name.len() > NAME_MAX {
             return Err(Errno::ENAMETOOLONG);
         }
@@ -282,7 +283,6 @@ impl<'a> Walk<'a> {
 
     /// Goes to the parent, never above the process's root. Linux: `follow_dotdot()`.
     fn up(&mut self) -> Result<()> {
-        self.check_search()?;
         loop {
             if self.place.is_same(&self.root) {
                 return Ok(());
