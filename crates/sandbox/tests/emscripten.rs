@@ -195,7 +195,20 @@ fn jumps_land() {
 
 #[test]
 fn exceptions_are_caught() {
-    check_builds("exceptions", &GLUE_BUILDS, &[]);
+    check_builds("exceptions", &ALL_BUILDS, &[]);
+}
+
+#[test]
+fn an_exception_that_nobody_catches_ends_the_program() {
+    for build in ALL_BUILDS {
+        let run = Run::of(&format!("exceptions.{build}.wasm"), &["uncaught"]);
+        let outcome = run.go().unwrap();
+        assert_eq!(outcome.status.code(), 134, "{build}");
+        assert!(
+            outcome.stderr[0].ends_with("trapped: a C++ exception was not caught"),
+            "{build}: {outcome:#?}"
+        );
+    }
 }
 
 #[test]

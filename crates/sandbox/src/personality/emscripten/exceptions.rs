@@ -81,12 +81,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
         Returns::Nothing,
         |_, arguments| Err(wasmtime::Error::new(Unwind::Exception(arguments.word(0)))),
     ),
-    Function::library(
-        "__resumeException",
-        WORDS[1],
-        Returns::Nothing,
-        resume_exception,
-    ),
+    waiting("__resumeException", 1, Returns::Nothing, resume_exception),
     waiting(
         "__cxa_find_matching_catch_2",
         0,
@@ -444,16 +439,17 @@ async fn match_types(
     Ok(thrown)
 }
 
-fn resume_exception(
-    caller: &mut Caller<'_, Guest>,
-    arguments: &Arguments,
-) -> wasmtime::Result<i64> {
-    let object = read_word(caller, arguments.address(0))?;
-    let state = &mut caller.data_mut().emscripten.exceptions;
-    if state.last == 0 {
-        state.last = object;
-    }
-    Err(wasmtime::Error::new(Unwind::Exception(object)))
+/// Goes on with an exception that no handler here takes.
+fn resume_exception(mut caller: Caller<'_, Guest>, arguments: Arguments) -> Pending<'_> {
+    Box::new(async move {
+        let object = read_word(&mut caller, arguments.address(0))?;
+        let state = &mut caller.data_mut().emscripten.exceptions;
+        if state.last == 0 {
+            state.last = object;
+        }
+        call(&mut caller, "free", |e| &e.free, arguments.int(0)).await?;
+        Err(wasmtime::Error::new(Unwind::Exception(object)))
+    })
 }
 
 fn current_primary(caller: &mut Caller<'_, Guest>, _: &Arguments) -> wasmtime::Result<i64> {

@@ -11,6 +11,7 @@
 //! | [`table`], [`link`] | the calls, and how an import becomes one |
 //! | [`context`] | what a call sees of its guest |
 //! | [`exports`] | functions of the guest that the host calls |
+//! | [`page`] | the support page of the table |
 //! | [`entry`] | what the glue does before and after `main` |
 //! | [`invoke`], [`exceptions`] | `setjmp`, `longjmp` and C++ exceptions |
 //! | `syscalls` | system calls, one file per family |
@@ -27,6 +28,7 @@ mod glue;
 mod invoke;
 mod library;
 mod link;
+mod page;
 mod syscalls;
 mod table;
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod tests;
 pub use entry::{enter, prepare};
 pub use glue::{GlueCell, restored_name};
 pub use link::link_as;
+pub use page::support_page;
 pub use table::MODULE;
 
 /// What this personality keeps per wasm thread.
