@@ -3,7 +3,9 @@
 //! No personality installs handlers yet, so a signal that is delivered either ends the
 //! process or is ignored. Unlike Linux, process 1 of a container takes default actions
 //! too (as if it had been started by an init): a guest cannot ask for `SIGTERM`, and a
-//! `stop` that always waited for its time-out would help nobody.
+//! `stop` that always waited for its time-out would help nobody. Signals that stop a process
+//! (`SIGSTOP`, `SIGTSTP`) are left out with job control. Handlers will be a third outcome of
+//! [`Signals::post`], beside [`Posted::Fatal`] and [`Posted::Ignored`].
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -72,4 +74,42 @@ impl Signals {
 
 fn bit(signal: Signal) -> u64 {
     1 << (signal.raw() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_fatal_signal_wins_but_kill_replaces_it() {
+        let signals = Signals::default();
+        assert_eq!(signals.post(Signal::TERM), Posted::Fatal);
+        assert_eq!(signals.post(Signal::INT), Posted::Fatal);
+        assert_eq!(signals.fatal(), Some(Signal::TERM));
+        signals.post(Signal::KILL);
+        assert_eq!(signals.fatal(), Some(Signal::KILL));
+        signals.post(Signal::TERM);
+        assert_eq!(signals.fatal(), Some(Signal::KILL));
+    }
+
+    #[test]
+    fn signals_that_end_nobody_by_default_do_nothing() {
+        let signals = Signals::default();
+        for signal in [Signal::CHLD, Signal::WINCH, Signal::CONT, Signal::STOP] {
+            assert_eq!(signals.post(signal), Posted::Ignored);
+        }
+        assert_eq!(signals.fatal(), None);
+    }
+
+    #[test]
+    fn an_ignored_signal_does_nothing_and_kill_cannot_be_ignored() {
+        let signals = Signals::default();
+        signals.set_ignored(Signal::TERM, true);
+        signals.set_ignored(Signal::KILL, true);
+        assert_eq!(signals.post(Signal::TERM), Posted::Ignored);
+        assert_eq!(signals.fatal(), None);
+        assert_eq!(signals.post(Signal::KILL), Posted::Fatal);
+        signals.set_ignored(Signal::TERM, false);
+        assert_eq!(signals.post(Signal::TERM), Posted::Fatal);
+    }
 }

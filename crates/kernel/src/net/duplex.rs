@@ -230,6 +230,9 @@ impl Drop for Duplex {
         self.incoming().remove_reader();
         if self.readable_bytes() > 0 {
             self.abort();
+        }
+        // A reset takes the place of an orderly end.
+        if load(&self.link.sides[1 - self.side].is_reset) {
             self.outgoing().remove_writer();
         } else if !load(&self.own().is_write_shut) {
             self.finish();

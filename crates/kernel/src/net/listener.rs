@@ -78,12 +78,12 @@ impl<T> AcceptQueue<T> {
         self.room.register(waker);
     }
 
-    /// Drops what has arrived and wakes everybody: the queue's owner has stopped listening.
-    pub(crate) fn close(&self) {
+    /// Takes all that has arrived and wakes everybody: the queue's owner has stopped listening.
+    pub(crate) fn close(&self) -> VecDeque<T> {
         let arrived = std::mem::take(&mut *self.lock());
-        drop(arrived);
         self.arrivals.wake_all();
         self.room.wake_all();
+        arrived
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<T>> {

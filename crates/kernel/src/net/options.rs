@@ -312,11 +312,11 @@ impl SocketOptions {
     /// Returns what a host socket that is made later has to be told.
     pub fn for_host(&self) -> SmallVec<[SocketOption; 4]> {
         let values = self.lock();
-        OPTIONS
-            .iter()
-            .filter_map(|row| Some((row, *values.get(&(row.level, row.name))?)))
-            .filter_map(|(row, value)| host_option(row, value))
-            .collect()
+        let rows = values.iter().filter_map(|((level, name), value)| {
+            let row = self.kind.row(*level, *name).ok()?;
+            host_option(row, *value)
+        });
+        rows.collect()
     }
 
     /// Returns what the host's socket of an accepted connection has to be told: what the host does not copy itself.
@@ -329,9 +329,6 @@ impl SocketOptions {
                     | SocketOption::IpV6Only(_)
             )
         };
-        if self.lock().is_empty() {
-            return SmallVec::new();
-        }
         self.for_host()
             .into_iter()
             .filter(concerns_connections)

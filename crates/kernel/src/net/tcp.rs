@@ -69,9 +69,18 @@ pub(crate) struct Listener {
     hosts: Vec<Arc<dyn HostSocket>>,
 }
 
+impl Listener {
+    /// Resets the connections that nobody accepted. Linux: inet_csk_listen_stop().
+    fn stop(&self) {
+        for connection in self.queue.close() {
+            connection.duplex.abort();
+        }
+    }
+}
+
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.queue.close();
+        self.stop();
     }
 }
 
@@ -302,7 +311,7 @@ impl TcpSocket {
             }
         };
         if let Some(listener) = stopped {
-            listener.queue.close();
+            listener.stop();
         }
         self.changes.wake_all();
     }

@@ -10,5 +10,9 @@
 mod machine;
 
 mod blocking;
+mod internet;
 mod oracle;
 mod pair;
+mod poll;
+mod support_page;
+mod unix;

@@ -415,8 +415,13 @@ impl File for ConnectionSocket {
 impl Drop for ConnectionSocket {
     fn drop(&mut self) {
         let queue = self.acceptor.lock().queue.take();
-        if let Some(queue) = queue {
-            queue.close();
+        let unaccepted = queue.map(|queue| queue.close()).unwrap_or_default();
+        for arrival in unaccepted {
+            // Linux: unix_release_sock(), `embrion`.
+            match arrival.channel {
+                Channel::Bytes(duplex) => duplex.abort(),
+                Channel::Packets(packets) => packets.abort(),
+            }
         }
     }
 }

@@ -73,6 +73,12 @@ impl Packets {
         }
     }
 
+    /// Lets the peer find a reset.
+    pub(super) fn abort(&self) {
+        let number = u16::try_from(Errno::ECONNRESET.raw()).unwrap_or(0);
+        self.link.errors[1 - self.side].store(number, Ordering::SeqCst);
+    }
+
     /// Takes the pending error.
     pub(super) fn take_error(&self) -> Result<()> {
         match self.link.errors[self.side].swap(0, Ordering::SeqCst) {
@@ -124,8 +130,7 @@ impl Drop for Packets {
     /// Linux: unix_release_sock() resets a peer whose messages were left unread.
     fn drop(&mut self) {
         if self.incoming().has_messages() {
-            let number = u16::try_from(Errno::ECONNRESET.raw()).unwrap_or(0);
-            self.link.errors[1 - self.side].store(number, Ordering::SeqCst);
+            self.abort();
         }
         close(self.incoming());
         close(self.outgoing());
