@@ -159,7 +159,9 @@ fn unknown(name: Piece<'_>) -> Problem {
     let problem = Problem::new(name, format!("unknown instruction `{shown}`"));
     match table::nearest(&typed, table::INSTRUCTIONS.iter().map(|row| row.name)) {
         Some(nearest) => problem.hint(format!("did you mean `{nearest}`?")),
-        None => problem.hint("does the line before end in the escape character that continues it? a line begins with an instruction such as `COPY` or `CMD`"),
+        None => problem.hint(
+            "begin the line with an instruction, such as `COPY`, or end the one before in `\\`",
+        ),
     }
 }
 

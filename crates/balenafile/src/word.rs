@@ -248,7 +248,10 @@ impl Lexer<'_, '_> {
 
     fn unclosed(&self, quote: char) -> Problem {
         self.problem(format!("a {quote} quote is not closed"))
-            .hint(format!("close it, or write `{}{quote}` for the character itself; a name with spaces needs the JSON form", self.escape))
+            .hint(format!(
+                "close it, or write `{}{quote}` for the character itself",
+                self.escape
+            ))
     }
 
     fn dollar(&mut self, template: &mut Template) -> Result<(), Problem> {

@@ -232,7 +232,7 @@ complaints! {
     Balenafile:3:2: unknown instruction `B=2`
      3 |  B=2
        |  ^^^
-     hint: does the line before end in the escape character that continues it? a line begins with an instruction such as `COPY` or `CMD`
+     hint: begin the line with an instruction, such as `COPY`, or end the one before in `\`
     ";
     a_later_instruction_says_what_to_do: "FROM scratch\nRUN make\n", @r"
     Balenafile:2:1: `RUN` is not supported yet
@@ -280,7 +280,7 @@ complaints! {
     Balenafile:2:7: a " quote is not closed
      2 | ENV A="b
        |       ^^
-     hint: close it, or write `\"` for the character itself; a name with spaces needs the JSON form
+     hint: close it, or write `\"` for the character itself
     "#;
     a_pair_without_value_is_refused: "FROM scratch\nENV A=b c\n", @r"
     Balenafile:2:9: `c` has no `=`

@@ -106,9 +106,12 @@ impl<'tree> Placer<'tree> {
     }
 
     fn is_directory(&self, path: &Path) -> bool {
-        self.target.is_directory
-            || self.tree.is_directory(path)
-            || matches!(self.placement.get(path), Some(placed) if placed.content == Content::Directory)
+        self.target.is_directory || self.tree.is_directory(path) || self.is_placed_directory(path)
+    }
+
+    fn is_placed_directory(&self, path: &Path) -> bool {
+        let placed = self.placement.get(path);
+        placed.is_some_and(|placed| placed.content == Content::Directory)
     }
 
     fn entry(&mut self, path: PathBuf, entry: &Entry) -> Result<(), PlaceError> {
@@ -150,12 +153,7 @@ impl<'tree> Placer<'tree> {
 
     /// Puts a directory and those above it into the layer: as they are where the image has them, else new ones.
     fn make_directory(&mut self, path: &Path) -> Result<(), PlaceError> {
-        if path.as_os_str().is_empty()
-            || self
-                .placement
-                .get(path)
-                .is_some_and(|placed| placed.content == Content::Directory)
-        {
+        if path.as_os_str().is_empty() || self.is_placed_directory(path) {
             return Ok(());
         }
         if let Some(parent) = path.parent() {

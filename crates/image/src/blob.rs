@@ -58,6 +58,12 @@ impl Store {
             _ => at("read", &path)(error),
         })
     }
+
+    /// Returns whether a blob is there with the right size. Its content is verified where it is read.
+    pub(crate) fn has_blob(&self, blob: &Blob) -> bool {
+        fs::metadata(self.blob_path(&blob.digest))
+            .is_ok_and(|metadata| metadata.len() == blob.size_bytes)
+    }
 }
 
 impl Lease<'_> {
@@ -113,14 +119,6 @@ impl Lease<'_> {
                 found,
             }),
         }
-    }
-}
-
-impl Store {
-    /// Returns whether a blob is there with the right size. Its content is verified where it is read.
-    pub(crate) fn has_blob(&self, blob: &Blob) -> bool {
-        fs::metadata(self.blob_path(&blob.digest))
-            .is_ok_and(|metadata| metadata.len() == blob.size_bytes)
     }
 }
 

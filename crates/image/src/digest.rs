@@ -27,6 +27,24 @@ impl Digest {
         Self(sha2::Sha256::digest(bytes).into())
     }
 
+    /// Returns the digest and the size of everything in `reader`.
+    pub fn of_reader(mut reader: impl Read) -> io::Result<(Self, u64)> {
+        const CHUNK_BYTES: usize = 64 << 10;
+        let mut buffer = vec![0; CHUNK_BYTES];
+        let (mut hasher, mut count_bytes) = (Hasher::new(), 0);
+        loop {
+            match reader.read(&mut buffer) {
+                Ok(0) => return Ok((hasher.finish(), count_bytes)),
+                Ok(count) => {
+                    hasher.update(&buffer[..count]);
+                    count_bytes += count as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     /// Reads 64 lower-case hexadecimal digits.
     pub fn from_hex(hex: &str) -> Option<Self> {
         let mut bytes = [0; 32];

@@ -15,7 +15,7 @@ use zstd::stream::write::Encoder;
 
 use crate::digest::Hashing;
 use crate::store::at;
-use crate::{Blob, Compression, Digest, Hasher, Layer, Lease, StoreError};
+use crate::{Blob, Compression, Digest, Layer, Lease, StoreError};
 
 /// Bounds an uncompressed layer, also one that is unpacked from a blob which says little about what is in it.
 pub const LAYER_BYTES_MAX: u64 = 16 << 30;
@@ -199,29 +199,4 @@ fn header(kind: EntryType, metadata: EntryMetadata, size_bytes: u64) -> Header {
     header.set_mtime(metadata.mtime_s);
     header.set_size(size_bytes);
     header
-}
-
-/// Returns the digest of everything in `reader`.
-pub(crate) fn digest_of(mut reader: impl Read) -> io::Result<(Digest, u64)> {
-    const CHUNK_BYTES: usize = 64 << 10;
-    let mut buffer = vec![0; CHUNK_BYTES];
-    let (mut hasher, mut count_bytes) = (Hasher::new(), 0);
-    loop {
-        match reader.read(&mut buffer) {
-            Ok(0) => return Ok((hasher.finish(), count_bytes)),
-            Ok(count) => {
-                hasher.update(&buffer[..count]);
-                count_bytes += count as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-impl Digest {
-    /// Returns the digest and the size of everything in `reader`.
-    pub fn of_reader(reader: impl Read) -> io::Result<(Self, u64)> {
-        digest_of(reader)
-    }
 }

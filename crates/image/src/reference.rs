@@ -62,7 +62,7 @@ fn parse(text: &str) -> Result<Reference, &'static str> {
     };
     if !is_tag(tag) {
         return Err(
-            "a tag is letters, digits, `_`, `.` and `-`, at most 128, and begins with a letter, a digit or `_`",
+            "its tag is not 1 to 128 letters, digits, `_`, `.` and `-` that begin with none of the last two",
         );
     }
     let name = name.to_ascii_lowercase();
@@ -71,9 +71,7 @@ fn parse(text: &str) -> Result<Reference, &'static str> {
         return Err("its registry is not a host name with an optional port");
     }
     if !repository.split('/').all(is_path_part) {
-        return Err(
-            "each part of a name is letters and digits, with single `.`, `_`, `__` or `-` between them",
-        );
+        return Err("its parts are not letters and digits with `.`, `_`, `__` or `-` between them");
     }
     Ok(Reference {
         registry: registry.map(str::to_owned),

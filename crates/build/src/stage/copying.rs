@@ -1,5 +1,7 @@
 //! Copying: `COPY` and `WORKDIR`, from their words to a layer.
 
+use std::path::Path;
+
 use minke_balenafile::{Copy, Span, Step, Word};
 use minke_image::tree::Tree;
 
@@ -10,6 +12,10 @@ use crate::layer;
 use crate::owner::{self, Owner, OwnerError};
 use crate::placement::{Placer, Target, absolute};
 use crate::select::{SelectError, Selection, Selector};
+
+const HINT_OUTSIDE: &str =
+    "copy the file into the context first, or build with a directory above it as the context";
+const HINT_CHANGED: &str = "check its symbolic links, and build again when nothing writes to it";
 
 impl Builder<'_> {
     pub(super) fn workdir(&mut self, span: Span, word: &Word) -> Result<Made, BuildError> {
@@ -96,25 +102,21 @@ impl Builder<'_> {
             ),
             SelectError::Outside => (
                 format!("`{source}` leads out of the context"),
-                "copy the file into the context first, or build with a directory above it as the context".to_owned(),
+                HINT_OUTSIDE.to_owned(),
             ),
             SelectError::Ignored => (
                 format!("`{source}` is left out of the context by `.dockerignore`"),
                 format!("add the line `!{source}` to it"),
             ),
-            SelectError::Special => {
-                (format!("`{source}` is a socket, a pipe or a device"), "name a file or a directory".to_owned())
-            }
-            SelectError::Pattern(problem) => {
-                (format!("`{source}` is not a pattern: {problem}"), "write a backslash before a special character".to_owned())
-            }
-            SelectError::Context { path, error } => {
-                let hint = match error {
-                    ContextError::Changed => "check its symbolic links, and build again when nothing writes to it",
-                    _ => "check the file, or name it in `.dockerignore`",
-                };
-                (format!("cannot read `{}` of the context: {error}", path.display()), hint.to_owned())
-            }
+            SelectError::Special => (
+                format!("`{source}` is a socket, a pipe or a device"),
+                "name a file or a directory".to_owned(),
+            ),
+            SelectError::Pattern(problem) => (
+                format!("`{source}` is not a pattern: {problem}"),
+                "write a backslash before a special character".to_owned(),
+            ),
+            SelectError::Context { path, error } => unreadable(&path, &error),
         };
         self.error(span, message, Some(&hint))
     }
@@ -186,4 +188,19 @@ impl Builder<'_> {
             )
         })
     }
+}
+
+/// Returns message and hint about a path of the context that could not be read.
+fn unreadable(path: &Path, error: &ContextError) -> (String, String) {
+    let hint = match error {
+        ContextError::Changed => HINT_CHANGED,
+        _ => "check the file, or name it in `.dockerignore`",
+    };
+    let path = if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    };
+    let message = format!("cannot read `{}` of the context: {error}", path.display());
+    (message, hint.to_owned())
 }
