@@ -1,0 +1,34 @@
+//! The commands' side of a control socket.
+
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::{Request, Response, message, open_directory, short_path};
+
+/// A connection to a running sandbox.
+#[derive(Debug)]
+pub struct Client {
+    stream: UnixStream,
+}
+
+impl Client {
+    /// Connects to the sandbox whose run directory this is.
+    pub fn connect(run_directory: &Path) -> io::Result<Client> {
+        let directory = open_directory(run_directory)?;
+        let stream = UnixStream::connect(short_path(&directory))?;
+        Ok(Client { stream })
+    }
+
+    /// Bounds how long [`Client::ask`] waits; `None` waits for ever.
+    pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
+        self.stream.set_read_timeout(timeout)
+    }
+
+    /// Sends a request and waits for its answer; `UnexpectedEof` when the sandbox died meanwhile.
+    pub fn ask(&mut self, request: &Request) -> io::Result<Response> {
+        message::send(&mut self.stream, request)?;
+        message::receive(&mut self.stream)
+    }
+}

@@ -1,0 +1,92 @@
+//! How commands reach a running container: requests over a Unix socket in its run directory.
+//!
+//! A message is its length (four bytes, little-endian) and JSON. A client sends one [`Request`] at a time and
+//! reads one [`Response`] to it. The directory is the owner's alone, so whoever connects may do everything.
+//!
+//! The socket is served by a thread of its own ([`server`]), not by the executor: it answers however busy the
+//! guests are, and it needs no host calls that the jail forbids.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use minke_abi::linux::Signal;
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+mod client;
+mod message;
+mod server;
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
+pub use server::{ControlThread, Controlled, Listener};
+
+/// The socket's name in the run directory.
+pub const SOCKET_NAME: &str = "control.sock";
+
+/// What a command asks of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "lowercase")]
+pub enum Request {
+    /// Sends a signal to the first process; the answer comes at once.
+    Kill { signal: u8 },
+    /// Sends a signal, and `SIGKILL` when the container still runs after a time; the answer is [`Response::Ended`].
+    Stop {
+        signal: u8,
+        /// `None` waits for ever.
+        timeout_ms: Option<u64>,
+    },
+    /// Answers with [`Response::Ended`] when the container has ended.
+    Wait,
+    /// Answers with [`Response::Statistics`].
+    Statistics,
+}
+
+/// What a sandbox answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "lowercase")]
+pub enum Response {
+    Done,
+    Ended {
+        exit_code: u8,
+    },
+    Statistics(Statistics),
+    /// The request is not understood.
+    Refused {
+        message: String,
+    },
+}
+
+/// What a container uses now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statistics {
+    /// Linear memory, tables and in-memory files.
+    pub memory_bytes: u64,
+    pub memory_bytes_max: u64,
+    pub processes: u32,
+    pub cpu_time_ns: u64,
+}
+
+/// Parses a signal as people type it: `TERM`, `SIGTERM` or `15`.
+pub fn parse_signal(text: &str) -> Option<u8> {
+    Signal::parse(text).map(Signal::raw)
+}
+
+/// Opens a directory in order to name what is in it by a short path.
+///
+/// A socket's address holds 108 bytes (Linux: `struct sockaddr_un`), a home directory's path may be longer:
+/// `/proc/self/fd/N/control.sock` is the same file and always fits.
+fn open_directory(directory: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(
+        directory,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}
+
+fn short_path(directory: &OwnedFd) -> String {
+    use std::os::fd::AsRawFd;
+    format!("/proc/self/fd/{}/{SOCKET_NAME}", directory.as_raw_fd())
+}
