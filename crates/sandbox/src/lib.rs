@@ -7,13 +7,21 @@
 //! | [`personality`] | guest ABIs: WASI preview 1 with sockets, Emscripten |
 //! | [`runtime`] | compiled modules, instances, guest memory, traps, interruption |
 //! | [`executor`] | guests' threads as futures, with the reactor and timers |
-//! | `platform` | clock, entropy, host sockets, host files, standard streams |
+//! | [`container`] | the parts put together, from the specification to the end |
+//! | [`control`] | how commands reach a running container |
+//! | [`logs`] | what programs print, kept on disk |
+//! | [`signals`] | signals of the host that are meant for the guest |
+//! | [`platform`] | clock, entropy, host sockets, host files, standard streams |
 //!
 //! Only this crate names wasmtime.
 
+pub mod container;
+pub mod control;
 pub mod executor;
 pub mod jail;
+pub mod logs;
 pub mod personality;
 pub mod platform;
 pub mod runtime;
+pub mod signals;
 pub mod spec;

@@ -48,8 +48,10 @@ pub enum MountSpec {
 /// The first process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProcessSpec {
-    /// Program and arguments; the program is looked up in the container's `PATH`.
+    /// Program and arguments, as typed.
     pub args: Vec<String>,
+    /// Absolute paths in the container at which the program may be, best first; the first that is a file is run.
+    pub program_paths: Vec<String>,
     pub env: Vec<String>,
     pub cwd: String,
     /// As typed: `name`, `uid`, `uid:gid`, `name:group`; empty is root.

@@ -1,0 +1,100 @@
+//! Why a container did not start.
+
+use std::error::Error;
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use crate::platform::PublishError;
+use crate::runtime::LoadError;
+
+/// Why a container did not start. Plain texts, for it may cross from the sandbox's process to the command's.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct StartError {
+    pub kind: StartErrorKind,
+    /// With its causes.
+    pub message: String,
+    /// An action.
+    pub hint: Option<String>,
+}
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StartErrorKind {
+    /// minke's, the host's, or that of what was asked for.
+    Failed,
+    /// The program is there and cannot be run.
+    NotExecutable,
+    /// The program is not there.
+    NotFound,
+}
+
+impl StartErrorKind {
+    /// Returns the exit code. Docker: `docs/reference/run.md`, "Exit status".
+    pub fn exit_code(self) -> u8 {
+        match self {
+            StartErrorKind::Failed => 125,
+            StartErrorKind::NotExecutable => 126,
+            StartErrorKind::NotFound => 127,
+        }
+    }
+}
+
+impl StartError {
+    /// Makes an error of kind [`StartErrorKind::Failed`] out of another and its causes.
+    pub fn failed(what: &str, error: &(dyn Error + 'static)) -> StartError {
+        let mut message = what.to_owned();
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            // A string takes everything.
+            let _ = write!(message, ": {error}");
+            cause = error.source();
+        }
+        StartError {
+            kind: StartErrorKind::Failed,
+            message,
+            hint: None,
+        }
+    }
+
+    pub(super) fn new(
+        kind: StartErrorKind,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> StartError {
+        StartError {
+            kind,
+            message: message.into(),
+            hint: Some(hint.into()),
+        }
+    }
+}
+
+impl From<PublishError> for StartError {
+    fn from(error: PublishError) -> StartError {
+        StartError::new(StartErrorKind::Failed, error.to_string(), error.hint())
+    }
+}
+
+impl From<LoadError> for StartError {
+    fn from(error: LoadError) -> StartError {
+        let kind = match &error {
+            LoadError::Read { .. } | LoadError::Engine(_) | LoadError::Compile { .. } => {
+                StartErrorKind::Failed
+            }
+            _ => StartErrorKind::NotExecutable,
+        };
+        let hint = error.hint().map(str::to_owned);
+        let message = match error.source() {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        };
+        StartError {
+            kind,
+            message,
+            hint,
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! A container from its specification to its end: the parts of this crate put together.
+//!
+//! [`run`] opens everything that the container needs (ports, layers, binds, the compiled program), closes the jail
+//! behind it, and only then lets the guest run. It turns the calling thread into a worker of the executor,
+//! so a container is one process with two threads until guests need more: this one and the control socket's.
+//!
+//! | module | is |
+//! |---|---|
+//! | `mounts` | the root, `/dev`, `/proc`, binds and tmpfs |
+//! | `program` | which file a command's first word means |
+//! | `streams` | standard streams: the caller's, the log, or both |
+//! | `users` | who the first process acts as |
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Weak};
+
+use minke_abi::linux::Signal;
+use minke_kernel::kernel::MemoryBudget;
+use minke_kernel::net::{Network, NetworkMode};
+use minke_kernel::platform::Clock;
+use minke_kernel::process::{FsContext, ProcessImage};
+use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
+use rustix::process::{Resource, Rlimit};
+
+use crate::control::{ControlThread, Controlled, Listener, Statistics};
+use crate::executor::{Executor, ExecutorConfig};
+use crate::jail::{self, JailPolicy};
+use crate::platform::{HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver};
+use crate::runtime::{Program, Runtime, RuntimeConfig};
+use crate::signals;
+use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
+
+mod error;
+mod mounts;
+mod program;
+mod streams;
+mod users;
+
+pub use error::{StartError, StartErrorKind};
+
+/// Instances that come from the pool; each costs address space only. Further ones are slower to start.
+const POOLED_INSTANCES_MAX: u32 = 1000;
+
+/// Permission bits that new files of the first process lack. Docker: 0022.
+const UMASK: u32 = 0o022;
+
+/// What is around a sandbox.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Takes the log.
+    pub state_directory: PathBuf,
+    /// Takes the control socket.
+    pub run_directory: PathBuf,
+    /// What the observer still writes to and removes once the jail is closed.
+    pub writable: Vec<PathBuf>,
+    /// Directories whose subdirectories the observer still removes, once they are empty.
+    pub removable: Vec<PathBuf>,
+    pub attachment: Attachment,
+    /// Whether what is printed is kept.
+    pub has_log: bool,
+}
+
+/// Where the standard streams go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// To the log alone; there is no input.
+    Detached,
+    /// To those of the calling process.
+    Attached { stdin: Stdin },
+}
+
+/// Whether an attached container reads the caller's standard input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stdin {
+    /// `-i`.
+    Open,
+    /// It reads the end at once.
+    Closed,
+}
+
+/// Is told what becomes of a container, in the process that runs it.
+pub trait Observer {
+    /// Everything is there and the guest runs next; an error keeps it from running.
+    fn started(&mut self, started: &Started) -> io::Result<()>;
+
+    /// The guest has ended. Whoever waits for that is told after this returns.
+    fn ended(&mut self, outcome: &Outcome);
+}
+
+/// What is known once a container starts.
+#[derive(Clone, Debug)]
+pub struct Started {
+    /// Published ports, with the addresses that were bound.
+    pub published: Vec<(PublishedPort, SocketAddr)>,
+}
+
+/// How a container ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// 128 + N after signal N; a trap counts as `SIGABRT`.
+    pub exit_code: u8,
+    /// Of a signal or a trap.
+    pub reason: Option<String>,
+}
+
+/// Runs a container to its end. An error means that its guest never ran.
+pub fn run(
+    spec: &SandboxSpec,
+    surroundings: Surroundings,
+    observer: &mut dyn Observer,
+) -> Result<Outcome, StartError> {
+    raise_descriptor_limit();
+    let prepared = Prepared::new(spec, &surroundings)?;
+    let listener = Listener::bind(&surroundings.run_directory)
+        .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
+    jail::enter(&policy(spec, surroundings))
+        .map_err(|error| StartError::failed("cannot close the jail", &error))?;
+    let control = prepared
+        .serve(listener)
+        .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
+    observer
+        .started(&prepared.started)
+        .map_err(|error| StartError::failed("cannot record the start", &error))?;
+    let outcome = prepared.run();
+    observer.ended(&outcome);
+    control.finish(outcome.exit_code);
+    Ok(outcome)
+}
+
+/// The host limits descriptors of the sandbox for all its guests together; the kernel limits each guest.
+fn raise_descriptor_limit() {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // With fewer, guests see `EMFILE` earlier.
+    let _ = rustix::process::setrlimit(Resource::Nofile, raised);
+}
+
+/// What stays reachable once the guest runs.
+fn policy(spec: &SandboxSpec, surroundings: Surroundings) -> JailPolicy {
+    let mut policy = JailPolicy {
+        readable: Vec::new(),
+        writable: surroundings.writable,
+        removable: surroundings.removable,
+        has_network: spec.network.mode != NetworkModeSpec::None,
+    };
+    for mount in &spec.mounts {
+        match mount {
+            MountSpec::Bind {
+                source,
+                is_read_only: true,
+                ..
+            } => policy.readable.push(source.clone()),
+            MountSpec::Bind { source, .. } => policy.writable.push(source.clone()),
+            MountSpec::Tmpfs { .. } => {}
+        }
+    }
+    policy
+}
+
+/// A container whose first process exists and has run nothing yet.
+struct Prepared {
+    executor: Executor,
+    kernel: Arc<Kernel>,
+    task: Arc<Task>,
+    program: Arc<Program>,
+    started: Started,
+}
+
+impl Prepared {
+    fn new(spec: &SandboxSpec, surroundings: &Surroundings) -> Result<Prepared, StartError> {
+        // First what fails most often and costs least.
+        let published = PublishedSockets::bind(&spec.network.published)?;
+        let started = Started {
+            published: published.bound.clone(),
+        };
+        let executor = Executor::new(ExecutorConfig::for_this_machine())
+            .map_err(|error| StartError::failed("cannot start the executor", &error))?;
+        let kernel = make_kernel(spec, &executor, published)?;
+        let user = users::find(&kernel.mounts, &spec.process.user)?;
+        let runtime = Runtime::new(&RuntimeConfig {
+            cache: Some(&spec.module_cache),
+            pooled_instances_max: POOLED_INSTANCES_MAX,
+        });
+        let loaded = program::load(&runtime, &kernel.mounts, spec)?;
+        let process = make_process(&kernel, spec, user, loaded.path)?;
+        streams::open(&process, &executor, surroundings)
+            .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
+        Ok(Prepared {
+            task: Arc::new(Task::main_of(process)),
+            executor,
+            kernel,
+            program: loaded.program,
+            started,
+        })
+    }
+
+    fn serve(&self, listener: Listener) -> io::Result<ControlThread> {
+        let signals = signals::forward()?;
+        listener.serve(
+            Some(signals),
+            Arc::new(Target {
+                kernel: Arc::downgrade(&self.kernel),
+                process: Arc::downgrade(&self.task.process),
+            }),
+        )
+    }
+
+    /// Runs the first process to its end; the others end with it.
+    fn run(self) -> Outcome {
+        let Prepared {
+            executor,
+            kernel,
+            task,
+            program,
+            ..
+        } = self;
+        let pid = task.process.pid;
+        let status = executor.run(async move { program.run(task).await });
+        let outcome = match status {
+            Ok(status) => outcome(&status),
+            // The runtime or a host call panicked: a defect of ours, which ends this container only.
+            Err(error) => Outcome {
+                exit_code: 128 + Signal::ABRT.raw(),
+                reason: Some(format!("internal error: {error}")),
+            },
+        };
+        drop(executor);
+        kernel.reap(pid);
+        outcome
+    }
+}
+
+fn outcome(status: &ExitStatus) -> Outcome {
+    Outcome {
+        exit_code: status.code(),
+        reason: match status {
+            ExitStatus::Exited(_) => None,
+            ExitStatus::Signaled(signal) => Some(match signal.name() {
+                Some(name) => format!("ended by SIG{name}"),
+                None => format!("ended by signal {}", signal.raw()),
+            }),
+            ExitStatus::Trapped(reason) => Some(reason.clone()),
+        },
+    }
+}
+
+fn make_kernel(
+    spec: &SandboxSpec,
+    executor: &Executor,
+    published: PublishedSockets,
+) -> Result<Arc<Kernel>, StartError> {
+    let reactor = executor.reactor();
+    let clock: Arc<dyn Clock> = Arc::new(HostClock::new(Arc::clone(reactor)));
+    let memory = MemoryBudget::new(spec.limits.memory_bytes_max);
+    let mounts = mounts::assemble(spec, &clock, &memory)?;
+    let mode = match spec.network.mode {
+        NetworkModeSpec::Private => NetworkMode::Private,
+        NetworkModeSpec::Host => NetworkMode::Host,
+        NetworkModeSpec::None => NetworkMode::None,
+    };
+    let internet = HostInternet::new(Arc::clone(reactor), published, Resolver::new());
+    let config = KernelConfig {
+        hostname: spec.hostname.clone(),
+        pids_max: spec.limits.pids_max,
+        fds_max: spec.limits.fds_max,
+        memory_bytes_max: spec.limits.memory_bytes_max,
+        cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
+    };
+    Ok(Kernel::new(
+        config,
+        clock,
+        Arc::new(HostEntropy),
+        Network::new(mode, Arc::new(internet), Arc::clone(&memory)),
+        mounts,
+        memory,
+    ))
+}
+
+fn make_process(
+    kernel: &Arc<Kernel>,
+    spec: &SandboxSpec,
+    user: users::User,
+    path: String,
+) -> Result<Arc<Process>, StartError> {
+    let bytes = |texts: &[String]| texts.iter().map(|text| text.clone().into_bytes()).collect();
+    let mut env: Vec<Vec<u8>> = bytes(&spec.process.env);
+    if !env.iter().any(|variable| variable.starts_with(b"HOME=")) {
+        env.push([b"HOME=", &user.home[..]].concat());
+    }
+    let image = ProcessImage {
+        path: path.into_bytes(),
+        args: bytes(&spec.process.args),
+        env,
+    };
+    let fs = FsContext {
+        root: kernel.mounts.root(),
+        cwd: mounts::working_directory(&kernel.mounts, &spec.process.cwd)?,
+        umask: UMASK,
+    };
+    // The parent of process 1 is nobody. Linux: `getppid()` of an init is 0.
+    kernel
+        .spawn(Pid(0), image, user.credentials, fs)
+        .map_err(|errno| StartError::failed("cannot make the first process", &errno))
+}
+
+/// What the control socket acts on. It keeps nothing alive.
+struct Target {
+    kernel: Weak<Kernel>,
+    process: Weak<Process>,
+}
+
+impl Controlled for Target {
+    fn kill(&self, signal: Signal) {
+        if let Some(process) = self.process.upgrade() {
+            process.kill(signal);
+        }
+    }
+
+    fn statistics(&self) -> Statistics {
+        let Some(kernel) = self.kernel.upgrade() else {
+            return Statistics::default();
+        };
+        Statistics {
+            memory_bytes: kernel.memory.used(),
+            memory_bytes_max: kernel.memory.bytes_max(),
+            processes: u32::try_from(kernel.processes().len()).unwrap_or(u32::MAX),
+            cpu_time_ns: kernel.clock.cpu_time(),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The container's file systems: the root, `/dev`, `/proc`, binds and tmpfs.
+
+use std::sync::Arc;
+
+use minke_abi::linux::{FileType, OpenFlags};
+use minke_abi::{Errno, Result};
+use minke_kernel::kernel::MemoryBudget;
+use minke_kernel::platform::Clock;
+use minke_kernel::vfs::device::device_file_system;
+use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
+use minke_kernel::vfs::{FileSystem, Location, MountOptions, MountTree};
+
+use super::error::{StartError, StartErrorKind};
+use crate::platform::root::lower_tree;
+use crate::spec::{MountSpec, SandboxSpec};
+
+/// Size of `/dev/shm`. Docker: `--shm-size`.
+const SHARED_MEMORY_BYTES_MAX: u64 = 64 << 20;
+
+/// Permission bits of a tmpfs's top directory. Docker: `--tmpfs` mounts with 1777.
+const TMPFS_MODE: u32 = 0o1777;
+
+/// Makes all file systems and mounts them.
+pub(super) fn assemble(
+    spec: &SandboxSpec,
+    clock: &Arc<dyn Clock>,
+    memory: &Arc<MemoryBudget>,
+) -> std::result::Result<Arc<MountTree>, StartError> {
+    let maker = Maker { clock, memory };
+    let tree = maker.root(spec)?;
+    maker
+        .mount_own(&tree)
+        .map_err(|errno| StartError::failed("cannot mount `/dev` and `/proc`", &errno))?;
+    for mount in &spec.mounts {
+        maker.mount(&tree, mount)?;
+    }
+    Ok(tree)
+}
+
+struct Maker<'a> {
+    clock: &'a Arc<dyn Clock>,
+    memory: &'a Arc<MemoryBudget>,
+}
+
+impl Maker<'_> {
+    fn options(&self) -> MemoryOptions {
+        MemoryOptions::new(Arc::clone(self.clock), Arc::clone(self.memory))
+    }
+
+    /// Makes the root: the layers below, changes in memory above.
+    fn root(&self, spec: &SandboxSpec) -> std::result::Result<Arc<MountTree>, StartError> {
+        let lower = lower_tree(&spec.root.layers, spec.root.program.as_deref())
+            .map_err(|error| StartError::failed("cannot read the root", &error))?;
+        let lower: Arc<dyn FileSystem> = lower;
+        let overlay = MemoryFileSystem::overlay(&lower, self.options())
+            .map_err(|errno| StartError::failed("cannot make the root", &errno))?;
+        let options = MountOptions {
+            is_read_only: spec.root.is_read_only,
+            source: "overlay".to_owned(),
+        };
+        Ok(MountTree::new(overlay, options))
+    }
+
+    /// Mounts what every container has.
+    fn mount_own(&self, tree: &Arc<MountTree>) -> Result<()> {
+        let options = |source: &str| MountOptions {
+            is_read_only: false,
+            source: source.to_owned(),
+        };
+        tree.make_mount_point(b"/dev", FileType::Directory)?;
+        tree.mount(
+            b"/dev",
+            device_file_system(self.options())?,
+            options("tmpfs"),
+        )?;
+        let shared_memory = MemoryFileSystem::tmpfs(MemoryOptions {
+            bytes_max: Some(SHARED_MEMORY_BYTES_MAX),
+            root_mode: TMPFS_MODE,
+            ..self.options()
+        })?;
+        tree.mount(b"/dev/shm", shared_memory, options("shm"))
+    }
+
+    fn mount(
+        &self,
+        tree: &Arc<MountTree>,
+        mount: &MountSpec,
+    ) -> std::result::Result<(), StartError> {
+        let (target, file_system, options): (_, Arc<dyn FileSystem>, _) = match mount {
+            MountSpec::Bind { .. } => {
+                return Err(bind_error(mount, &std::io::ErrorKind::Unsupported.into()));
+            }
+            MountSpec::Tmpfs { target, size_bytes } => {
+                let tmpfs = MemoryFileSystem::tmpfs(MemoryOptions {
+                    bytes_max: *size_bytes,
+                    root_mode: TMPFS_MODE,
+                    ..self.options()
+                });
+                let tmpfs = tmpfs.map_err(|errno| target_error(target, errno))?;
+                let options = MountOptions {
+                    is_read_only: false,
+                    source: "tmpfs".to_owned(),
+                };
+                (target, tmpfs, options)
+            }
+        };
+        let kind = file_system.root().file_type();
+        tree.make_mount_point(target.as_bytes(), kind)
+            .and_then(|()| tree.mount(target.as_bytes(), file_system, options))
+            .map_err(|errno| target_error(target, errno))
+    }
+}
+
+fn bind_error(mount: &MountSpec, error: &std::io::Error) -> StartError {
+    let source = match mount {
+        MountSpec::Bind { source, .. } => source.display().to_string(),
+        MountSpec::Tmpfs { target, .. } => target.clone(),
+    };
+    let hint = match error.kind() {
+        std::io::ErrorKind::NotFound => format!("make it first: `mkdir -p {source}`"),
+        _ => "check the path and its permissions".to_owned(),
+    };
+    let message = format!("cannot mount `{source}`: {error}");
+    StartError::new(StartErrorKind::Failed, message, hint)
+}
+
+fn target_error(target: &str, errno: Errno) -> StartError {
+    let message = format!("cannot mount on `{target}`: {errno}");
+    let hint = match errno {
+        Errno::ENOTDIR => "a directory is mounted on a directory, a file on a file",
+        _ => "choose another path in the container",
+    };
+    StartError::new(StartErrorKind::Failed, message, hint)
+}
+
+/// Returns the first process's working directory, making it if it is missing, as Docker does.
+pub(super) fn working_directory(
+    tree: &Arc<MountTree>,
+    path: &str,
+) -> std::result::Result<Arc<Location>, StartError> {
+    let location = tree
+        .make_mount_point(path.as_bytes(), FileType::Directory)
+        .and_then(|()| tree.find(path.as_bytes()))
+        .and_then(|location| match location.inode.file_type() {
+            FileType::Directory => Ok(location),
+            _ => Err(Errno::ENOTDIR),
+        });
+    location.map_err(|errno| {
+        StartError::new(
+            StartErrorKind::Failed,
+            format!("cannot change to the working directory `{path}`: {errno}"),
+            "choose another with `-w`, or `WORKDIR` in the Balenafile",
+        )
+    })
+}
+
+/// Reads a whole file of the container; `EFBIG` when it has more than `bytes_max`.
+pub(super) fn read_file(tree: &Arc<MountTree>, path: &str, bytes_max: usize) -> Result<Vec<u8>> {
+    let location = tree.find(path.as_bytes())?;
+    if location.inode.file_type() != FileType::Regular {
+        return Err(Errno::EINVAL);
+    }
+    let size = usize::try_from(location.inode.metadata()?.size).map_err(|_| Errno::EFBIG)?;
+    if size > bytes_max {
+        return Err(Errno::EFBIG);
+    }
+    let file = Arc::clone(&location.inode).open(OpenFlags::RDONLY)?;
+    let mut bytes = vec![0; size];
+    let mut filled = 0;
+    while filled < size {
+        match file.read_at(&mut bytes[filled..], filled as u64)? {
+            0 => break,
+            count => filled += count,
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

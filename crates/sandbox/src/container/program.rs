@@ -1,0 +1,128 @@
+//! Which file a command's first word means, and loading it.
+
+use std::fs::File as HostFile;
+use std::path::Path;
+use std::sync::Arc;
+
+use minke_abi::linux::FileType;
+use minke_kernel::vfs::MountTree;
+
+use super::error::{StartError, StartErrorKind};
+use super::mounts::read_file;
+use crate::personality::ProgramContext;
+use crate::runtime::{MODULE_BYTES_MAX, ModuleBytes, ModuleFile, Program, Progress, Runtime};
+use crate::spec::SandboxSpec;
+
+/// Bounds the JavaScript beside a module, which the image brings.
+const GLUE_BYTES_MAX: usize = 16 << 20;
+
+/// A program that is compiled, mapped and linked.
+pub(super) struct Loaded {
+    pub(super) program: Arc<Program>,
+    /// In the container.
+    pub(super) path: String,
+}
+
+/// Finds and loads the program of the first process.
+pub(super) fn load(
+    runtime: &Runtime,
+    mounts: &Arc<MountTree>,
+    spec: &SandboxSpec,
+) -> Result<Loaded, StartError> {
+    match &spec.root.program {
+        Some(module) => load_bare(runtime, module),
+        None => load_from_root(runtime, mounts, spec),
+    }
+}
+
+fn load_bare(runtime: &Runtime, module: &Path) -> Result<Loaded, StartError> {
+    let name = module.file_name().unwrap_or(module.as_os_str());
+    let path = format!("/{}", name.to_string_lossy());
+    let unreadable = |error: std::io::Error| {
+        let kind = match error.kind() {
+            std::io::ErrorKind::NotFound => StartErrorKind::NotFound,
+            _ => StartErrorKind::NotExecutable,
+        };
+        let message = format!("cannot open `{}`: {error}", module.display());
+        StartError::new(kind, message, "check the path and its permissions")
+    };
+    let file = HostFile::open(module).map_err(unreadable)?;
+    let source = ModuleFile::whole(file).map_err(unreadable)?;
+    // The whole text or nothing: half a glue file would name half of the imports.
+    let glue = std::fs::read_to_string(module.with_extension("js"))
+        .ok()
+        .filter(|text| text.len() <= GLUE_BYTES_MAX);
+    // Messages name what was typed, not where the container sees it.
+    let context = ProgramContext {
+        path: module.display().to_string(),
+        glue,
+    };
+    let program = runtime.load(&source, context, &report)?;
+    Ok(Loaded { program, path })
+}
+
+fn load_from_root(
+    runtime: &Runtime,
+    mounts: &Arc<MountTree>,
+    spec: &SandboxSpec,
+) -> Result<Loaded, StartError> {
+    let path = find(mounts, spec)?;
+    let bytes = read_file(mounts, &path, MODULE_BYTES_MAX as usize + 1).map_err(|errno| {
+        StartError::new(
+            StartErrorKind::NotExecutable,
+            format!("cannot read `{path}`: {errno}"),
+            "check the file in the image",
+        )
+    })?;
+    let glue = Path::new(&path).with_extension("js");
+    let glue = read_file(mounts, &glue.to_string_lossy(), GLUE_BYTES_MAX)
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok());
+    let context = ProgramContext {
+        path: path.clone(),
+        glue,
+    };
+    let program = runtime.load(&ModuleBytes(&bytes), context, &report)?;
+    Ok(Loaded { program, path })
+}
+
+/// Finds the first candidate that is a file. It need not be marked executable: modules seldom are.
+fn find(mounts: &Arc<MountTree>, spec: &SandboxSpec) -> Result<String, StartError> {
+    let mut directory = None;
+    for path in &spec.process.program_paths {
+        match mounts.find(path.as_bytes()) {
+            Ok(location) if location.inode.file_type() == FileType::Directory => {
+                directory.get_or_insert(path);
+            }
+            Ok(_) => return Ok(path.clone()),
+            Err(_) => {}
+        }
+    }
+    let word = spec.process.args.first().map_or("", String::as_str);
+    Err(match directory {
+        Some(path) => StartError::new(
+            StartErrorKind::NotExecutable,
+            format!("`{path}` is a directory"),
+            "name the module in it",
+        ),
+        None if word.contains('/') => StartError::new(
+            StartErrorKind::NotFound,
+            format!("`{word}`: no such file in the container"),
+            "check the path in the Balenafile's `COPY`, `WORKDIR` and `CMD`",
+        ),
+        // Docker: `exec: "…": executable file not found in $PATH`.
+        None => StartError::new(
+            StartErrorKind::NotFound,
+            format!("`{word}`: executable file not found in `$PATH`"),
+            "give its path, or set `ENV PATH` in the Balenafile",
+        ),
+    })
+}
+
+/// Tells whoever reads our messages that a first start takes longer.
+fn report(progress: Progress) {
+    match progress {
+        Progress::Compiling { bytes } => tracing::info!(bytes, "compiling the program"),
+        Progress::Compiled => tracing::info!("compiled"),
+    }
+}
