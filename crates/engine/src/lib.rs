@@ -1,1 +1,39 @@
+//! Containers: made, started, listed, stopped, removed; one sandbox process each.
 //!
+//! Plain public types: no command-line words, no printing, no Docker JSON. Commands, an API server or a compose
+//! file come here with a [`NewContainer`] and get a [`Container`] back.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`home`] | where state lives on disk |
+//! | [`record`] | what is known of one container, as files |
+//! | [`names`] | names of containers, claimed atomically |
+//! | [`plan`] | from what was asked for to a [`SandboxSpec`](minke_sandbox::spec::SandboxSpec) |
+//! | [`engine`] | the operations |
+//! | [`supervise`] | a sandbox from its start to its recorded end, in this process |
+//! | [`logs`] | reading what programs printed |
+//! | [`syntax`] | ports, volumes and sizes as people type them |
+//!
+//! # Which process does what
+//!
+//! No daemon. `minke run` in the foreground is the sandbox itself; detached, it executes itself again as
+//! `minke sandbox` and waits for one [`StartReport`](supervise::StartReport). A living sandbox holds the lock of its
+//! container's directory, from before the record is visible until the process ends: whoever gets the lock knows
+//! that it is dead, however it died, and finishes what it could not ([`Engine::containers`]).
+
+pub mod engine;
+pub mod home;
+pub mod logs;
+pub mod names;
+pub mod plan;
+pub mod record;
+pub mod supervise;
+pub mod syntax;
+
+pub use engine::{Created, Engine, EngineError};
+pub use home::Home;
+pub use minke_image as image;
+pub use minke_sandbox::spec;
+pub use plan::{NewContainer, Program};
+pub use record::{Container, ContainerConfig, ContainerState, Status};
+pub use supervise::{Attachment, Outcome};

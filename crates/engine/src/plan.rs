@@ -1,0 +1,301 @@
+//! From what was asked for, and what the image says, to what a sandbox runs.
+
+use std::path::{Path, PathBuf};
+
+use minke_image::{Image, ImageConfig, program};
+use minke_sandbox::spec::{
+    LimitsSpec, MountSpec, NetworkModeSpec, NetworkSpec, ProcessSpec, PublishedPort, RootSpec,
+    SandboxSpec,
+};
+
+/// Processes and threads of a container that asks for no limit. Docker has none; a guest is hostile.
+const PIDS_MAX_DEFAULT: u32 = 4096;
+
+/// Descriptors of a process. Linux: the usual soft `RLIMIT_NOFILE`.
+const FDS_MAX_DEFAULT: u32 = 1024;
+
+/// A container that asks for no limit may use this share of the host's memory: one part in so many.
+const MEMORY_SHARE_DEFAULT: u64 = 2;
+
+/// What a container runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// An image, by name or id.
+    Image(String),
+    /// A module on the host.
+    Module(PathBuf),
+}
+
+/// A container as asked for; what is `None` or empty comes from the image or a default.
+#[derive(Clone, Debug)]
+pub struct NewContainer {
+    pub program: Program,
+    /// Replace the image's command.
+    pub args: Vec<String>,
+    pub name: Option<String>,
+    /// Replaces the image's entry point, and drops its command.
+    pub entrypoint: Option<String>,
+    /// `KEY=value`; later ones win.
+    pub env: Vec<String>,
+    pub working_directory: Option<String>,
+    pub user: Option<String>,
+    pub mounts: Vec<MountSpec>,
+    pub is_root_read_only: bool,
+    pub memory_bytes_max: Option<u64>,
+    pub pids_max: Option<u32>,
+    pub network: NetworkModeSpec,
+    pub published: Vec<PublishedPort>,
+    pub is_auto_removed: bool,
+}
+
+/// A request that cannot be met, whatever the state of the host.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    #[error("no command specified: the image has neither `CMD` nor `ENTRYPOINT`")]
+    NoCommand,
+    #[error("the working directory `{0}` is invalid, it needs to be an absolute path")]
+    RelativeDirectory(String),
+    #[error("a bare module has no other program to enter: `--entrypoint {0}`")]
+    EntrypointOfModule(String),
+    #[error("ports cannot be published on the network mode `{0}`")]
+    PublishedWithoutNetwork(&'static str),
+    #[error("the environment variable `{0}` has no name")]
+    NamelessVariable(String),
+}
+
+/// Makes the specification of a container's sandbox. `image` goes with [`Program::Image`].
+pub fn specification(
+    id: &str,
+    request: &NewContainer,
+    image: Option<&Image>,
+    modules: &Path,
+) -> Result<SandboxSpec, PlanError> {
+    let config = image.map(|image| image.config.clone()).unwrap_or_default();
+    check_network(request)?;
+    Ok(SandboxSpec {
+        id: id.to_owned(),
+        hostname: hostname(id, request.network),
+        root: RootSpec {
+            layers: Vec::new(),
+            is_read_only: request.is_root_read_only,
+            program: match &request.program {
+                Program::Image(_) => None,
+                Program::Module(path) => Some(path.clone()),
+            },
+        },
+        mounts: request.mounts.clone(),
+        process: process(request, &config)?,
+        network: NetworkSpec {
+            mode: request.network,
+            published: request.published.clone(),
+        },
+        limits: LimitsSpec {
+            memory_bytes_max: request.memory_bytes_max.unwrap_or_else(memory_default),
+            pids_max: request.pids_max.unwrap_or(PIDS_MAX_DEFAULT),
+            fds_max: FDS_MAX_DEFAULT,
+        },
+        module_cache: modules.to_path_buf(),
+    })
+}
+
+fn process(request: &NewContainer, config: &ImageConfig) -> Result<ProcessSpec, PlanError> {
+    let cwd = match (&request.working_directory, config.working_dir.as_str()) {
+        (Some(typed), _) => typed.clone(),
+        (None, "") => "/".to_owned(),
+        (None, directory) => directory.to_owned(),
+    };
+    if !cwd.starts_with('/') {
+        return Err(PlanError::RelativeDirectory(cwd));
+    }
+    let user = request.user.clone().or_else(|| config.user.clone());
+    let args = arguments(request, config)?;
+    let env = environment(request, config)?;
+    let search = env
+        .iter()
+        .find_map(|variable| variable.strip_prefix("PATH="));
+    let program_paths = match args.first() {
+        Some(word) => program::candidates(word, search, &cwd),
+        None => Vec::new(),
+    };
+    Ok(ProcessSpec {
+        args,
+        program_paths,
+        env,
+        cwd,
+        user: user.unwrap_or_default(),
+        stop_signal: config
+            .stop_signal
+            .clone()
+            .unwrap_or_else(|| "TERM".to_owned()),
+    })
+}
+
+/// Docker: `daemon/create.go`, `merge()`, and `docs/reference/run.md`, "ENTRYPOINT".
+fn arguments(request: &NewContainer, config: &ImageConfig) -> Result<Vec<String>, PlanError> {
+    if let Program::Module(path) = &request.program {
+        if let Some(entrypoint) = &request.entrypoint {
+            return Err(PlanError::EntrypointOfModule(entrypoint.clone()));
+        }
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        let mut args = vec![name.to_string_lossy().into_owned()];
+        args.extend_from_slice(&request.args);
+        return Ok(args);
+    }
+    let (mut args, command) = match request.entrypoint.as_deref() {
+        // `--entrypoint ""` resets the image's.
+        Some("") => (Vec::new(), &request.args),
+        Some(entrypoint) => (vec![entrypoint.to_owned()], &request.args),
+        None if request.args.is_empty() => (config.entrypoint.clone(), &config.cmd),
+        None => (config.entrypoint.clone(), &request.args),
+    };
+    args.extend_from_slice(command);
+    if args.is_empty() {
+        return Err(PlanError::NoCommand);
+    }
+    Ok(args)
+}
+
+/// `PATH`, then the image's variables, then those asked for; each name once, the last value wins.
+fn environment(request: &NewContainer, config: &ImageConfig) -> Result<Vec<String>, PlanError> {
+    let path = format!("PATH={}", program::PATH_DEFAULT);
+    let mut merged: Vec<String> = Vec::new();
+    for variable in std::iter::once(&path)
+        .chain(&config.env)
+        .chain(&request.env)
+    {
+        let name = variable.split('=').next().unwrap_or_default();
+        if name.is_empty() {
+            return Err(PlanError::NamelessVariable(variable.clone()));
+        }
+        match merged
+            .iter_mut()
+            .find(|v| v.split('=').next() == Some(name))
+        {
+            Some(existing) => existing.clone_from(variable),
+            None => merged.push(variable.clone()),
+        }
+    }
+    Ok(merged)
+}
+
+fn check_network(request: &NewContainer) -> Result<(), PlanError> {
+    match request.network {
+        NetworkModeSpec::None if !request.published.is_empty() => {
+            Err(PlanError::PublishedWithoutNetwork("none"))
+        }
+        NetworkModeSpec::Host if !request.published.is_empty() => {
+            Err(PlanError::PublishedWithoutNetwork("host"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn hostname(id: &str, network: NetworkModeSpec) -> String {
+    match network {
+        NetworkModeSpec::Host => rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned(),
+        NetworkModeSpec::Private | NetworkModeSpec::None => id.chars().take(12).collect(),
+    }
+}
+
+fn memory_default() -> u64 {
+    let host = rustix::system::sysinfo();
+    let bytes = (host.totalram as u64).saturating_mul(u64::from(host.mem_unit.max(1)));
+    bytes / MEMORY_SHARE_DEFAULT
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> NewContainer {
+        NewContainer {
+            program: Program::Image("hello".into()),
+            args: Vec::new(),
+            name: None,
+            entrypoint: None,
+            env: Vec::new(),
+            working_directory: None,
+            user: None,
+            mounts: Vec::new(),
+            is_root_read_only: false,
+            memory_bytes_max: None,
+            pids_max: None,
+            network: NetworkModeSpec::Private,
+            published: Vec::new(),
+            is_auto_removed: false,
+        }
+    }
+
+    fn config(entrypoint: &[&str], cmd: &[&str]) -> ImageConfig {
+        let owned = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect();
+        ImageConfig {
+            entrypoint: owned(entrypoint),
+            cmd: owned(cmd),
+            env: vec!["A=image".into(), "PATH=/app".into()],
+            ..ImageConfig::default()
+        }
+    }
+
+    #[track_caller]
+    fn check(request: &NewContainer, config: &ImageConfig, expected: &[&str]) {
+        assert_eq!(arguments(request, config).expect("a command"), expected);
+    }
+
+    #[test]
+    fn arguments_replace_the_command_and_follow_the_entry_point() {
+        let args = |words: &[&str]| NewContainer {
+            args: words.iter().map(|w| (*w).to_owned()).collect(),
+            ..request()
+        };
+        check(&request(), &config(&["e"], &["c"]), &["e", "c"]);
+        check(&args(&["x"]), &config(&["e"], &["c"]), &["e", "x"]);
+        check(&args(&["x"]), &config(&[], &["c"]), &["x"]);
+        let entered = NewContainer {
+            entrypoint: Some("n".into()),
+            ..request()
+        };
+        check(&entered, &config(&["e"], &["c"]), &["n"]);
+        assert_eq!(
+            arguments(&request(), &config(&[], &[])),
+            Err(PlanError::NoCommand)
+        );
+    }
+
+    #[test]
+    fn a_module_is_called_by_its_file_name() {
+        let module = NewContainer {
+            program: Program::Module("/home/me/hello.wasm".into()),
+            args: vec!["x".into()],
+            ..request()
+        };
+        check(&module, &ImageConfig::default(), &["hello.wasm", "x"]);
+    }
+
+    #[test]
+    fn variables_of_the_command_win_over_those_of_the_image() {
+        let request = NewContainer {
+            env: vec!["A=typed".into(), "B=".into()],
+            ..request()
+        };
+        let env = environment(&request, &config(&[], &[])).expect("valid");
+        assert_eq!(env, ["PATH=/app", "A=typed", "B="]);
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let published = NewContainer {
+            network: NetworkModeSpec::None,
+            published: vec![crate::syntax::parse_publish("80:80").expect("valid")],
+            ..request()
+        };
+        assert!(specification("id", &published, None, Path::new("/m")).is_err());
+        let relative = NewContainer {
+            working_directory: Some("app".into()),
+            ..request()
+        };
+        assert!(process(&relative, &config(&[], &["c"])).is_err());
+    }
+}

@@ -1,0 +1,27 @@
+//! Ports, volumes and sizes as people type them, in Docker's short forms.
+
+mod port;
+mod size;
+mod volume;
+
+pub use port::parse_publish;
+pub use size::parse_bytes;
+pub use volume::{parse_tmpfs, parse_volume};
+
+/// A text that is not what it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SyntaxError {
+    pub message: String,
+    /// An action.
+    pub hint: String,
+}
+
+impl SyntaxError {
+    fn new(message: impl Into<String>, hint: impl Into<String>) -> SyntaxError {
+        SyntaxError {
+            message: message.into(),
+            hint: hint.into(),
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! Sizes in bytes: `64m`.
+
+use super::SyntaxError;
+
+/// Parses a positive number of bytes with an optional unit: `b`, `k`, `m`, `g` or `t`, powers of 1024.
+/// Docker: `go-units`, `RAMInBytes`, whole numbers only.
+pub fn parse_bytes(text: &str) -> Result<u64, SyntaxError> {
+    let invalid = || {
+        SyntaxError::new(
+            format!("invalid size `{text}`"),
+            "write a positive number with a unit, such as `64m` or `1g`",
+        )
+    };
+    let lower = text.to_ascii_lowercase();
+    let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let shift = match &lower[digits.len()..] {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        "t" | "tb" | "tib" => 40,
+        _ => return Err(invalid()),
+    };
+    let number: u64 = digits.parse().map_err(|_| invalid())?;
+    number
+        .checked_mul(1 << shift)
+        .filter(|bytes| *bytes > 0)
+        .ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_powers_of_1024() {
+        for (text, bytes) in [
+            ("1", 1),
+            ("10b", 10),
+            ("2k", 2048),
+            ("64m", 64 << 20),
+            ("1G", 1 << 30),
+        ] {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_refused() {
+        for text in ["", "0", "m", "-1m", "1.5m", "1x", "99999999999t", "1 m"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+}
