@@ -1,1 +1,77 @@
-fn main() {}
+//! The `minke` command: arguments, printing, exit codes.
+//!
+//! Each command is one file in `commands`: its arguments as a struct (whose comments are the manual) and `run`.
+//! Data goes to standard output, everything else to standard error. What goes wrong becomes a [`Report`].
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use minke_engine::{Home, supervise};
+
+mod commands;
+mod output;
+mod report;
+
+use commands::Cli;
+use report::{Kind, Report};
+
+/// Sets what is logged on standard error: `error`, `warn`, `info`, `debug` or `trace`.
+const LOG_VARIABLE: &str = "MINKE_LOG";
+
+fn main() -> ExitCode {
+    start_logging();
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    if let Some(code) = sandbox(&arguments) {
+        return ExitCode::from(code);
+    }
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return usage(&error),
+    };
+    match cli.command.run() {
+        Ok(code) => ExitCode::from(code),
+        Err(report) => {
+            report.print();
+            ExitCode::from(report.kind.exit_code())
+        }
+    }
+}
+
+/// Runs a detached sandbox, if that is what this process is for. It has no use for the parser of commands, and its memory
+/// is what an idle container costs.
+fn sandbox(arguments: &[OsString]) -> Option<u8> {
+    let [_, command, data, run, id] = arguments else {
+        return None;
+    };
+    if command != supervise::SANDBOX_COMMAND {
+        return None;
+    }
+    let home = Home {
+        data: data.into(),
+        run: run.into(),
+    };
+    Some(supervise::sandbox_main(&home, id.to_str()?))
+}
+
+/// Prints help as data, and a mistake in the arguments as an error. Docker ends with 125 after a mistake.
+fn usage(error: &clap::Error) -> ExitCode {
+    // Nothing can be done about a closed terminal.
+    let _ = error.print();
+    if error.use_stderr() {
+        ExitCode::from(Kind::Usage.exit_code())
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn start_logging() {
+    let level = std::env::var(LOG_VARIABLE).ok();
+    let level = level.and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(tracing::Level::WARN))
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .without_time()
+        .init();
+}

@@ -1,0 +1,106 @@
+use clap::Args;
+use jiff::Timestamp;
+use minke_engine::image::ImageSummary;
+use serde::Serialize;
+
+use super::ps::Format;
+use crate::commands::engine;
+use crate::output::{ago, print, size, table};
+use crate::report::Report;
+
+/// List images
+#[derive(Debug, Args)]
+pub(crate) struct Images {
+    /// Show ids only
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Show whole ids
+    #[arg(long)]
+    no_trunc: bool,
+
+    /// `table`, or `json`: one object per line
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    format: Format,
+}
+
+/// Docker's fields of `docker images --format json`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Row {
+    created_at: String,
+    created_since: String,
+    digest: String,
+    #[serde(rename = "ID")]
+    id: String,
+    repository: String,
+    size: String,
+    tag: String,
+}
+
+/// What stands where there is no name.
+const NONE: &str = "<none>";
+
+impl Images {
+    pub(crate) fn run(&self) -> Result<u8, Report> {
+        let images = engine()?.images()?;
+        let rows: Vec<Row> = images.iter().flat_map(|image| self.rows(image)).collect();
+        let text: String = match (self.quiet, self.format) {
+            (true, _) => {
+                let mut ids: Vec<String> = rows.iter().map(|row| format!("{}\n", row.id)).collect();
+                ids.dedup();
+                ids.concat()
+            }
+            (false, Format::Table) => table(&cells(&rows)),
+            (false, Format::Json) => rows
+                .iter()
+                .map(|row| serde_json::to_string(row).expect("texts are JSON") + "\n")
+                .collect(),
+        };
+        print(&text)?;
+        Ok(0)
+    }
+
+    /// One row for each name.
+    fn rows(&self, image: &ImageSummary) -> Vec<Row> {
+        let names: Vec<(String, String)> = match image.tags.is_empty() {
+            true => vec![(NONE.to_owned(), NONE.to_owned())],
+            false => image
+                .tags
+                .iter()
+                .map(|tag| (tag.name(), tag.tag.clone()))
+                .collect(),
+        };
+        let created = image.created_s.unwrap_or(image.stored_s);
+        let row = |(repository, tag)| Row {
+            created_at: Timestamp::from_second(created)
+                .map_or_else(|_| String::new(), |t| t.to_string()),
+            created_since: format!("{} ago", ago(Timestamp::now().as_second() - created)),
+            digest: image.manifest_digest.to_string(),
+            id: match self.no_trunc {
+                true => image.id.to_string(),
+                false => image.id.short(),
+            },
+            repository,
+            size: size(image.size_bytes),
+            tag,
+        };
+        names.into_iter().map(row).collect()
+    }
+}
+
+fn cells(rows: &[Row]) -> Vec<Vec<String>> {
+    let heading = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
+    let heading = heading.map(str::to_owned).to_vec();
+    let cells = rows.iter().map(|row| {
+        let cells = [
+            &row.repository,
+            &row.tag,
+            &row.id,
+            &row.created_since,
+            &row.size,
+        ];
+        cells.map(String::clone).to_vec()
+    });
+    std::iter::once(heading).chain(cells).collect()
+}

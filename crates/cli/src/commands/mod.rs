@@ -1,0 +1,103 @@
+//! The commands, one file each.
+
+use clap::{Parser, Subcommand};
+use minke_engine::{Container, Engine, Home};
+
+use crate::report::{Kind, Report};
+
+mod build;
+mod images;
+mod inspect;
+mod kill;
+mod logs;
+mod ps;
+mod rm;
+mod rmi;
+mod run;
+mod stop;
+mod version;
+mod wait;
+
+/// Runs containers whose programs are WebAssembly.
+#[derive(Debug, Parser)]
+#[command(
+    name = "minke",
+    version,
+    about,
+    propagate_version = false,
+    disable_help_subcommand = true,
+    after_help = "State is kept in `MINKE_HOME`, or else in the XDG directories; for root in `/var/lib/minke` and `/run/minke`."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Build(build::Build),
+    Run(Box<run::Run>),
+    Ps(ps::Ps),
+    Logs(logs::Logs),
+    Inspect(inspect::Inspect),
+    Stop(stop::Stop),
+    Kill(kill::Kill),
+    Wait(wait::Wait),
+    Rm(rm::Rm),
+    Images(images::Images),
+    Rmi(rmi::Rmi),
+    Version(version::Version),
+}
+
+impl Command {
+    /// Runs the command; returns its exit code.
+    pub(crate) fn run(&self) -> Result<u8, Report> {
+        match self {
+            Command::Build(command) => command.run(),
+            Command::Run(command) => command.run(),
+            Command::Ps(command) => command.run(),
+            Command::Logs(command) => command.run(),
+            Command::Inspect(command) => command.run(),
+            Command::Stop(command) => command.run(),
+            Command::Kill(command) => command.run(),
+            Command::Wait(command) => command.run(),
+            Command::Rm(command) => command.run(),
+            Command::Images(command) => command.run(),
+            Command::Rmi(command) => command.run(),
+            Command::Version(command) => command.run(),
+        }
+    }
+}
+
+/// Opens the home that the environment names.
+fn engine() -> Result<Engine, Report> {
+    let is_root = rustix::process::geteuid().is_root();
+    let home = Home::from_environment(|name| std::env::var_os(name), is_root).map_err(|error| {
+        Report::new(
+            error.to_string(),
+            "set `MINKE_HOME` to a directory that you may write",
+        )
+    })?;
+    Ok(Engine::open(home)?)
+}
+
+/// Does something with each container; `action` is given the name as typed. One that fails does not keep the others from it, as with Docker; the
+/// reports are printed, and the exit code says that there were some.
+fn for_each(
+    engine: &Engine,
+    names: &[String],
+    mut action: impl FnMut(&Container, &str) -> Result<(), Report>,
+) -> Result<u8, Report> {
+    let mut code = 0;
+    for name in names {
+        let result = engine
+            .container(name)
+            .map_err(Report::from)
+            .and_then(|container| action(&container, name));
+        if let Err(report) = result {
+            report.print();
+            code = Kind::Command.exit_code();
+        }
+    }
+    Ok(code)
+}

@@ -1,0 +1,23 @@
+use clap::Args;
+
+use crate::commands::{engine, for_each};
+use crate::output::print_line;
+use crate::report::Report;
+
+/// Wait until containers have ended, then print their exit codes
+#[derive(Debug, Args)]
+pub(crate) struct Wait {
+    /// Names, ids or beginnings of ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Wait {
+    pub(crate) fn run(&self) -> Result<u8, Report> {
+        let engine = engine()?;
+        for_each(&engine, &self.containers, |container, _| {
+            let code = engine.wait(container)?;
+            Ok(print_line(&code.to_string())?)
+        })
+    }
+}
