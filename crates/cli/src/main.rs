@@ -1,7 +1,7 @@
 //! The `minke` command: arguments, printing, exit codes.
 //!
 //! Each command is one file in `commands`: its arguments as a struct (whose comments are the manual) and `run`.
-//! Data goes to standard output, everything else to standard error. What goes wrong becomes a [`Report`].
+//! Data goes to standard output, everything else to standard error. What goes wrong becomes a [`Report`](report::Report).
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -14,7 +14,7 @@ mod output;
 mod report;
 
 use commands::Cli;
-use report::{Kind, Report};
+use report::Kind;
 
 /// Sets what is logged on standard error: `error`, `warn`, `info`, `debug` or `trace`.
 const LOG_VARIABLE: &str = "MINKE_LOG";

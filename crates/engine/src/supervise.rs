@@ -10,7 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use minke_sandbox::container::{self, Observer, Started, Surroundings};
-pub use minke_sandbox::container::{Attachment, Outcome, StartError, StartErrorKind};
+pub use minke_sandbox::container::{Attachment, Outcome, StartError, StartErrorKind, Stdin};
 use minke_sandbox::logs;
 use minke_sandbox::spec::PublishedPort;
 use rustix::io::fcntl_dupfd_cloexec;

@@ -13,7 +13,7 @@ use crate::record::{Container, ContainerState, Record, Status};
 use crate::supervise::remove_files;
 
 /// Exit code of a sandbox that was killed. Docker: 128 + `SIGKILL`.
-const KILLED_CODE: u8 = 137;
+pub(super) const KILLED_CODE: u8 = 137;
 
 /// Names less alike than this are not suggested.
 const LIKENESS_MIN: f64 = 0.75;

@@ -105,7 +105,7 @@ impl EngineError {
         }
     }
 
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EngineError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EngineError + use<> {
         let path = path.to_path_buf();
         move |source| EngineError::Io {
             action,

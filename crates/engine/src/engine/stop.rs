@@ -6,12 +6,10 @@ use std::time::Duration;
 use minke_sandbox::control::{Client, Request, Response, Statistics};
 use rustix::process::{Pid, Signal};
 
+use super::find::KILLED_CODE;
 use super::{Engine, EngineError};
 use crate::logs::LogReader;
 use crate::record::{Container, Status};
-
-/// How long a `stop` waits after `SIGTERM`. Docker: `defaultStopTimeout`.
-pub const STOP_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
 
 /// How long a sandbox may take beyond that before it is taken for stuck and its process killed.
 const STUCK_AFTER: Duration = Duration::from_secs(10);
@@ -52,13 +50,18 @@ impl Engine {
 
     /// Waits until the container has ended; returns its exit code.
     pub fn wait(&self, container: &Container) -> Result<u8, EngineError> {
-        match self.ask(container, &Request::Wait, None) {
+        let answer = self.ask(container, &Request::Wait, None);
+        let was_cut_off = matches!(answer, Err(EngineError::NotRunning { .. }))
+            && container.state.status != Status::Exited;
+        match answer {
             Ok(Response::Ended { exit_code }) => Ok(exit_code),
             // It ended before it could be asked, or was killed: then its record says how.
             Ok(_) | Err(EngineError::NotRunning { .. } | EngineError::Unreachable { .. }) => {
                 self.wait_for_process(container)?;
                 match self.load(container.id())? {
                     Some(container) => Ok(container.state.exit_code),
+                    // Only a sandbox that was killed ends without an answer.
+                    None if was_cut_off => Ok(KILLED_CODE),
                     None => Err(EngineError::NoSuchContainer {
                         wanted: container.config.name.clone(),
                         nearest: None,

@@ -188,10 +188,11 @@ impl Prepared {
         });
         let loaded = program::load(&runtime, &kernel.mounts, spec)?;
         let process = make_process(&kernel, spec, user, loaded.path)?;
-        streams::open(&process, &executor, surroundings)
+        let task = Arc::new(Task::main_of(process));
+        streams::open(&task, &executor, surroundings)
             .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
         Ok(Prepared {
-            task: Arc::new(Task::main_of(process)),
+            task,
             executor,
             kernel,
             program: loaded.program,
@@ -271,14 +272,17 @@ fn make_kernel(
         memory_bytes_max: spec.limits.memory_bytes_max,
         cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
     };
-    Ok(Kernel::new(
+    let network = Network::new(mode, Arc::new(internet), Arc::clone(&memory));
+    let kernel = Kernel::new(
         config,
         clock,
         Arc::new(HostEntropy),
-        Network::new(mode, Arc::new(internet), Arc::clone(&memory)),
+        network,
         mounts,
         memory,
-    ))
+    );
+    mounts::mount_proc(&kernel)?;
+    Ok(kernel)
 }
 
 fn make_process(

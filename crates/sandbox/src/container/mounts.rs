@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_abi::{Errno, Result};
+use minke_kernel::Kernel;
 use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::platform::Clock;
 use minke_kernel::vfs::device::device_file_system;
 use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
+use minke_kernel::vfs::proc::ProcFileSystem;
 use minke_kernel::vfs::{FileSystem, Location, MountOptions, MountTree};
 
 use super::error::{StartError, StartErrorKind};
@@ -20,7 +22,7 @@ const SHARED_MEMORY_BYTES_MAX: u64 = 64 << 20;
 /// Permission bits of a tmpfs's top directory. Docker: `--tmpfs` mounts with 1777.
 const TMPFS_MODE: u32 = 0o1777;
 
-/// Makes all file systems and mounts them.
+/// Makes all file systems but `/proc`, which shows a kernel that comes later, and mounts them.
 pub(super) fn assemble(
     spec: &SandboxSpec,
     clock: &Arc<dyn Clock>,
@@ -30,11 +32,28 @@ pub(super) fn assemble(
     let tree = maker.root(spec)?;
     maker
         .mount_own(&tree)
-        .map_err(|errno| StartError::failed("cannot mount `/dev` and `/proc`", &errno))?;
+        .map_err(|errno| StartError::failed("cannot mount `/dev`", &errno))?;
     for mount in &spec.mounts {
         maker.mount(&tree, mount)?;
     }
     Ok(tree)
+}
+
+/// Mounts `/proc`.
+pub(super) fn mount_proc(kernel: &Arc<Kernel>) -> std::result::Result<(), StartError> {
+    let options = MountOptions {
+        is_read_only: false,
+        source: "proc".to_owned(),
+    };
+    kernel
+        .mounts
+        .make_mount_point(b"/proc", FileType::Directory)
+        .and_then(|()| {
+            kernel
+                .mounts
+                .mount(b"/proc", ProcFileSystem::new(kernel), options)
+        })
+        .map_err(|errno| StartError::failed("cannot mount `/proc`", &errno))
 }
 
 struct Maker<'a> {

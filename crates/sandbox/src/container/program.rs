@@ -56,6 +56,7 @@ fn load_bare(runtime: &Runtime, module: &Path) -> Result<Loaded, StartError> {
     let context = ProgramContext {
         path: module.display().to_string(),
         glue,
+        ..ProgramContext::default()
     };
     let program = runtime.load(&source, context, &report)?;
     Ok(Loaded { program, path })
@@ -81,6 +82,7 @@ fn load_from_root(
     let context = ProgramContext {
         path: path.clone(),
         glue,
+        ..ProgramContext::default()
     };
     let program = runtime.load(&ModuleBytes(&bytes), context, &report)?;
     Ok(Loaded { program, path })

@@ -5,10 +5,11 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Waker;
 
+use minke_abi::Result;
 use minke_abi::linux::{OpenFlags, PollEvents};
-use minke_abi::{Errno, Result};
+use minke_kernel::calls::paths::At;
 use minke_kernel::vfs::Metadata;
-use minke_kernel::{Fd, File, FileDescription, Process};
+use minke_kernel::{File, FileDescription, Task};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
 
@@ -20,7 +21,7 @@ use crate::platform::{HostStream, LogStream};
 
 /// Opens descriptors 0, 1 and 2.
 pub(super) fn open(
-    process: &Process,
+    task: &Task,
     executor: &Executor,
     surroundings: &Surroundings,
 ) -> io::Result<()> {
@@ -29,55 +30,49 @@ pub(super) fn open(
         false => None,
     };
     let reactor = executor.reactor();
+    open_input(task, reactor, surroundings.attachment)?;
     let outputs = [
         (Stream::Stdout, stdio::stdout()),
         (Stream::Stderr, stdio::stderr()),
     ];
-    place(
-        process,
-        input(process, reactor, surroundings)?,
-        OpenFlags::RDONLY,
-    )?;
     for (stream, fd) in outputs {
         let kept = log.as_ref().map(|log| LogStream::new(log.sink(stream)));
         let file: Arc<dyn File> = match (surroundings.attachment, kept) {
             (Attachment::Detached, Some(kept)) => kept,
-            (Attachment::Detached, None) => device_null(process, OpenFlags::WRONLY)?,
+            (Attachment::Detached, None) => {
+                open_null(task, OpenFlags::WRONLY)?;
+                continue;
+            }
             (Attachment::Attached { .. }, None) => host_output(reactor, fd)?,
             (Attachment::Attached { .. }, Some(kept)) => Arc::new(Tee {
                 host: host_output(reactor, fd)?,
                 kept,
             }),
         };
-        place(process, file, OpenFlags::WRONLY)?;
+        place(task, file, OpenFlags::WRONLY)?;
     }
     Ok(())
 }
 
-fn input(
-    process: &Process,
-    reactor: &Arc<Reactor>,
-    surroundings: &Surroundings,
-) -> io::Result<Arc<dyn File>> {
-    match surroundings.attachment {
+fn open_input(task: &Task, reactor: &Arc<Reactor>, attachment: Attachment) -> io::Result<()> {
+    match attachment {
         Attachment::Attached { stdin: Stdin::Open } => {
             let fd = duplicate(stdio::stdin())?;
-            Ok(HostStream::new(reactor, fd, Direction::In))
+            let input = HostStream::new(reactor, fd, Direction::In);
+            place(task, input, OpenFlags::RDONLY)
         }
         // Docker: without `-i` the standard input is `/dev/null`.
-        _ => device_null(process, OpenFlags::RDONLY),
+        _ => open_null(task, OpenFlags::RDONLY),
     }
+}
+
+fn open_null(task: &Task, flags: OpenFlags) -> io::Result<()> {
+    let opened = task.open(At::Cwd, b"/dev/null", flags, 0);
+    opened.map(drop).map_err(io::Error::other)
 }
 
 fn host_output(reactor: &Arc<Reactor>, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn File>> {
     Ok(HostStream::new(reactor, duplicate(fd)?, Direction::Out))
-}
-
-fn device_null(process: &Process, flags: OpenFlags) -> io::Result<Arc<dyn File>> {
-    let location = process.kernel.mounts.find(b"/dev/null");
-    location
-        .and_then(|location| Arc::clone(&location.inode).open(flags))
-        .map_err(host_error)
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -87,14 +82,10 @@ fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 }
 
 /// Gives a file the next free descriptor.
-fn place(process: &Process, file: Arc<dyn File>, flags: OpenFlags) -> io::Result<()> {
+fn place(task: &Task, file: Arc<dyn File>, flags: OpenFlags) -> io::Result<()> {
     let description = FileDescription::new(file, None, flags);
-    let _: Fd = process.fds.insert(description, false).map_err(host_error)?;
-    Ok(())
-}
-
-fn host_error(errno: Errno) -> io::Error {
-    io::Error::other(errno)
+    let placed = task.process.fds.insert(description, false);
+    placed.map(drop).map_err(io::Error::other)
 }
 
 /// A stream of the caller whose lines are kept too.
