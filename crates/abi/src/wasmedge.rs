@@ -14,6 +14,9 @@ pub const STORAGE_BYTES: usize = 128;
 /// Bytes of `__wasi_address_t`: a pointer and a length.
 pub const ADDRESS_BYTES: usize = 8;
 
+/// The family of Unix sockets, in storage buffers.
+const FAMILY_UNIX: u16 = 3;
+
 /// Family and type of a socket to be made: Linux's `AF_*` and `SOCK_*`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketKind {
@@ -59,20 +62,34 @@ pub fn family_version(address: IpAddr) -> u32 {
     }
 }
 
+/// An address as a guest's buffer has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address<'a> {
+    Internet(IpAddr),
+    /// A path, without a zero at its end.
+    Unix(&'a [u8]),
+}
+
 /// Reads an address buffer; `None` for a length or family that is none.
-pub fn parse_address(bytes: &[u8]) -> Option<IpAddr> {
+pub fn parse_address(bytes: &[u8]) -> Option<Address<'_>> {
     match bytes.len() {
         STORAGE_BYTES => match u16::from_le_bytes([bytes[0], bytes[1]]) {
             1 => parse_address(&bytes[2..6]),
             2 => parse_address(&bytes[2..18]),
+            FAMILY_UNIX => {
+                let path = bytes[2..].split(|byte| *byte == 0).next()?;
+                (!path.is_empty()).then_some(Address::Unix(path))
+            }
             _ => None,
         },
-        4 => <[u8; 4]>::try_from(bytes)
-            .ok()
-            .map(|b| Ipv4Addr::from(b).into()),
-        16 => <[u8; 16]>::try_from(bytes)
-            .ok()
-            .map(|b| Ipv6Addr::from(b).into()),
+        4 => {
+            let octets = <[u8; 4]>::try_from(bytes).ok()?;
+            Some(Address::Internet(Ipv4Addr::from(octets).into()))
+        }
+        16 => {
+            let octets = <[u8; 16]>::try_from(bytes).ok()?;
+            Some(Address::Internet(Ipv6Addr::from(octets).into()))
+        }
         _ => None,
     }
 }
@@ -80,23 +97,34 @@ pub fn parse_address(bytes: &[u8]) -> Option<IpAddr> {
 /// An address in the bytes that a guest's buffer of some length can take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AddressBytes {
-    bytes: [u8; 18],
+    bytes: [u8; STORAGE_BYTES],
     len: usize,
 }
 
 impl AddressBytes {
     /// Encodes for a buffer of so many bytes; `None` when the address does not fit.
-    pub fn new(address: IpAddr, buffer_bytes: usize) -> Option<AddressBytes> {
+    pub fn new(address: Address<'_>, buffer_bytes: usize) -> Option<AddressBytes> {
         let mut encoded = AddressBytes {
-            bytes: [0; 18],
+            bytes: [0; STORAGE_BYTES],
             len: 0,
         };
-        if buffer_bytes >= STORAGE_BYTES {
-            encoded.push(&u16::from(family_number(address)).to_le_bytes());
-        }
+        let has_family = buffer_bytes >= STORAGE_BYTES;
         match address {
-            IpAddr::V4(v4) => encoded.push(&v4.octets()),
-            IpAddr::V6(v6) => encoded.push(&v6.octets()),
+            Address::Internet(address) => {
+                if has_family {
+                    encoded.push(&u16::from(family_number(address)).to_le_bytes())?;
+                }
+                match address {
+                    IpAddr::V4(v4) => encoded.push(&v4.octets())?,
+                    IpAddr::V6(v6) => encoded.push(&v6.octets())?,
+                }
+            }
+            Address::Unix(_) if !has_family => return None,
+            Address::Unix(path) => {
+                encoded.push(&FAMILY_UNIX.to_le_bytes())?;
+                encoded.push(path)?;
+                encoded.push(&[0])?;
+            }
         }
         (encoded.len <= buffer_bytes).then_some(encoded)
     }
@@ -106,9 +134,11 @@ impl AddressBytes {
         &self.bytes[..self.len]
     }
 
-    fn push(&mut self, part: &[u8]) {
-        self.bytes[self.len..self.len + part.len()].copy_from_slice(part);
+    fn push(&mut self, part: &[u8]) -> Option<()> {
+        let target = self.bytes.get_mut(self.len..self.len + part.len())?;
+        target.copy_from_slice(part);
         self.len += part.len();
+        Some(())
     }
 }
 
@@ -265,14 +295,28 @@ mod tests {
         ] {
             let plain_bytes = if address.is_ipv4() { 4 } else { 16 };
             for buffer_bytes in [plain_bytes, STORAGE_BYTES] {
+                let address = Address::Internet(address);
                 let encoded = AddressBytes::new(address, buffer_bytes).expect("it fits");
                 let mut buffer = vec![0; buffer_bytes];
                 buffer[..encoded.as_slice().len()].copy_from_slice(encoded.as_slice());
                 assert_eq!(parse_address(&buffer), Some(address));
             }
         }
-        assert_eq!(AddressBytes::new(Ipv6Addr::LOCALHOST.into(), 4), None);
+        let v6 = Address::Internet(Ipv6Addr::LOCALHOST.into());
+        assert_eq!(AddressBytes::new(v6, 4), None);
         assert_eq!(parse_address(&[1, 2, 3]), None);
+    }
+
+    #[test]
+    fn a_path_needs_a_buffer_that_tells_the_family() {
+        let address = Address::Unix(b"/run/socket");
+        assert_eq!(AddressBytes::new(address, 16), None);
+        let encoded = AddressBytes::new(address, STORAGE_BYTES).expect("it fits");
+        let mut buffer = [0xff; STORAGE_BYTES];
+        buffer[..encoded.as_slice().len()].copy_from_slice(encoded.as_slice());
+        assert_eq!(parse_address(&buffer), Some(address));
+        let long = [b'x'; STORAGE_BYTES];
+        assert_eq!(AddressBytes::new(Address::Unix(&long), STORAGE_BYTES), None);
     }
 
     #[test]

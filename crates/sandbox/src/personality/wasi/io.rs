@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use minke_abi::linux::PollEvents;
 use minke_abi::wasi::{Errno, Rights};
-use minke_kernel::{Errno as LinuxErrno, Fd, FileDescription, Result};
+use minke_kernel::{Errno as LinuxErrno, Fd, FileDescription, Result, Task};
 use wasmtime::Caller;
 
 use super::vectors::Buffers;
@@ -14,6 +14,7 @@ use crate::runtime::{Guest, MemoryView};
 
 /// A read or write whose arguments were checked.
 struct Transfer {
+    task: Arc<Task>,
     description: Arc<FileDescription>,
     buffers: Buffers,
     /// Where the count of bytes goes.
@@ -30,10 +31,12 @@ impl Transfer {
         result: u32,
     ) -> Answer<Transfer> {
         call.require(fd, right)?;
-        let description = call.task().process.fds.get(Fd(fd))?;
+        let task = Arc::clone(&call.guest.task);
+        let description = task.process.fds.get(Fd(fd))?;
         let buffers = Buffers::decode(&call.memory, iovecs, count)?;
         call.memory.check(result.into(), 4)?;
         Ok(Transfer {
+            task,
             description,
             buffers,
             result,
@@ -54,16 +57,24 @@ impl Transfer {
     }
 
     fn write(&self, memory: &MemoryView<'_>, done: u64) -> Result<u64> {
+        self.check_alive(done)?;
         let write = |bytes: &[u8]| self.description.write(bytes);
         let count = self.buffers.send(memory, done, write)?;
         Ok(count as u64)
     }
 
-    /// Whether a write that took so many bytes goes on: a blocking stream takes all, a file what it can.
+    /// Whether a write that took so many bytes goes on: a blocking stream takes all, and a file too.
     fn is_unfinished(&self, done: u64) -> bool {
-        let is_short = done < self.buffers.total();
-        // Files are cut short only by long vectors, which go on at once.
-        is_short && done > 0 && !self.description.is_nonblocking()
+        let is_short = 0 < done && done < self.buffers.total();
+        is_short && (self.description.file.is_seekable() || !self.description.is_nonblocking())
+    }
+
+    /// Ends a long transfer between two pieces when the process is to end.
+    fn check_alive(&self, done: u64) -> Result<()> {
+        match self.task.process.signals.fatal() {
+            Some(_) if done > 0 => Err(LinuxErrno::EINTR),
+            _ => Ok(()),
+        }
     }
 
     /// Whether an error means that the call has to wait.
@@ -100,10 +111,11 @@ pub(super) fn fd_read(
 }
 
 async fn wait_and_read(mut caller: Caller<'_, Guest>, transfer: Transfer) -> wasmtime::Result<u32> {
-    let task = Arc::clone(&caller.data().task);
-    let read = task.block_on(&transfer.description, PollEvents::IN, || {
-        transfer.read(&mut view(&mut caller).0)
-    });
+    let read = transfer
+        .task
+        .block_on(&transfer.description, PollEvents::IN, || {
+            transfer.read(&mut view(&mut caller).0)
+        });
     let read = read.await;
     let answer = transfer.answer(&mut view(&mut caller).0, read);
     finish(caller.data(), answer)
@@ -138,11 +150,12 @@ async fn wait_and_write(
     transfer: Transfer,
     mut done: u64,
 ) -> wasmtime::Result<u32> {
-    let task = Arc::clone(&caller.data().task);
     let written = loop {
-        let attempt = task.block_on(&transfer.description, PollEvents::OUT, || {
-            transfer.write(&view(&mut caller).0, done)
-        });
+        let attempt = transfer
+            .task
+            .block_on(&transfer.description, PollEvents::OUT, || {
+                transfer.write(&view(&mut caller).0, done)
+            });
         match attempt.await {
             Ok(0) => break Ok(done),
             Ok(count) => done += count,
@@ -170,6 +183,7 @@ pub(super) fn fd_pread(
     let transfer = Transfer::decode(call, fd, rights, iovecs, count, result)?;
     check_end(offset, &transfer)?;
     let read = transfer.buffers.fill(&mut call.memory, |bytes, done| {
+        transfer.check_alive(done)?;
         transfer.description.read_at(bytes, offset + done)
     });
     transfer.answer(&mut call.memory, read)
@@ -189,8 +203,10 @@ pub(super) fn fd_pwrite(
     check_end(offset, &transfer)?;
     let mut done = 0;
     let written = loop {
-        let attempt = transfer.buffers.send(&call.memory, done, |bytes| {
-            transfer.description.write_at(bytes, offset + done)
+        let attempt = transfer.check_alive(done).and_then(|()| {
+            transfer.buffers.send(&call.memory, done, |bytes| {
+                transfer.description.write_at(bytes, offset + done)
+            })
         });
         match attempt {
             Ok(0) => break Ok(done),

@@ -22,6 +22,9 @@ const BUFFERS_INLINE: usize = 4;
 /// Bytes of several buffers that are put together on the stack.
 const GATHER_BYTES_INLINE: usize = 512;
 
+/// Longest piece that is moved at once: between two pieces a guest that is to end does.
+const PIECE_BYTES_MAX: u64 = 1 << 20;
+
 /// Most bytes of several buffers that are put together, so that they make one line or datagram.
 const GATHER_BYTES_MAX: u64 = 1 << 18;
 
@@ -59,9 +62,15 @@ impl Buffers {
         let length = u64::from(memory.read_u32(vector.offset(4))?);
         memory.check(address, length)?;
         let length = length.min(TRANSFER_BYTES_MAX - self.total);
-        if length > 0 {
-            self.total += length;
-            self.buffers.push(Buffer { address, length });
+        self.total += length;
+        let mut done = 0;
+        while done < length {
+            let piece = Buffer {
+                address: address.offset(done),
+                length: (length - done).min(PIECE_BYTES_MAX),
+            };
+            done += piece.length;
+            self.buffers.push(piece);
         }
         Ok(())
     }
@@ -109,6 +118,10 @@ impl Buffers {
         match self.buffers.as_slice() {
             [] => read(&mut []),
             [only] => memory.with_slice_mut(only.address, only.length, read),
+            // No message is longer than such a buffer.
+            [first, ..] if first.length >= GATHER_BYTES_MAX => {
+                memory.with_slice_mut(first.address, first.length, read)
+            }
             several => {
                 let mut aside = vec![0; self.total.min(GATHER_BYTES_MAX) as usize];
                 let result = read(&mut aside)?;
@@ -130,7 +143,7 @@ impl Buffers {
         match (rest.next(), rest.next()) {
             (None, _) => write(&[]),
             (Some(only), None) => memory.with_slice(only.address, only.length, write),
-            // A single long buffer needs no copy aside, and no datagram is that long.
+            // No message is longer than such a buffer, so nothing is torn apart.
             (Some(first), Some(_)) if first.length >= GATHER_BYTES_MAX => {
                 memory.with_slice(first.address, first.length, write)
             }

@@ -2,16 +2,16 @@
 //!
 //! They sit in preview 1's module, so the type of an import chooses between two forms of a name.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use minke_abi::linux::OpenFlags;
 use minke_abi::wasi::{Errno, Rights};
 use minke_abi::wasmedge::{
-    ADDRESS_BYTES, AddressBytes, SO_ERROR, SO_TYPE, STORAGE_BYTES, SocketKind, SocketOption,
-    family_version, parse_address, socket_type_number,
+    ADDRESS_BYTES, Address, AddressBytes, SO_ERROR, SO_TYPE, STORAGE_BYTES, SocketKind,
+    SocketOption, family_version, parse_address, socket_type_number,
 };
-use minke_kernel::net::{Received, SocketAddress};
+use minke_kernel::net::{Received, SocketAddress, UnixAddress};
 use minke_kernel::{Errno as LinuxErrno, Fd};
 use wasmtime::Caller;
 
@@ -219,18 +219,17 @@ impl AddressBuffer {
         self.length as usize == STORAGE_BYTES
     }
 
-    /// Writes an address in the form that the buffer's length means.
-    pub(super) fn write(&self, memory: &mut MemoryView<'_>, address: IpAddr) -> Answer<()> {
+    /// Writes an address in the form that the buffer's length means, and returns its port.
+    pub(super) fn write(&self, memory: &mut MemoryView<'_>, name: &SocketAddress) -> Answer<u16> {
+        let (address, port) = match name {
+            SocketAddress::Inet(address) => (Address::Internet(address.ip()), address.port()),
+            SocketAddress::Unix(UnixAddress::Path(path)) => (Address::Unix(path), 0),
+            SocketAddress::Unix(UnixAddress::Unnamed) => (Address::Unix(b""), 0),
+            SocketAddress::Unix(UnixAddress::Abstract(_)) => return Err(Errno::AFNOSUPPORT),
+        };
         let encoded = AddressBytes::new(address, self.length as usize).ok_or(Errno::INVAL)?;
-        Ok(memory.write(self.address, encoded.as_slice())?)
-    }
-}
-
-/// Returns an Internet address; others have no form here.
-pub(super) fn internet(name: &SocketAddress) -> Answer<SocketAddr> {
-    match name {
-        SocketAddress::Inet(address) => Ok(*address),
-        SocketAddress::Unix(_) => Err(Errno::AFNOSUPPORT),
+        memory.write(self.address, encoded.as_slice())?;
+        Ok(port)
     }
 }
 
@@ -245,16 +244,20 @@ pub(super) fn write_sender(
     };
     let (mut memory, _) = view(caller);
     let buffer = AddressBuffer::decode(&memory, address)?;
-    buffer.write(&mut memory, internet(from)?.ip())
+    buffer.write(&mut memory, from).map(drop)
 }
 
 fn read_address(memory: &MemoryView<'_>, pointer: u32, port: u32) -> Answer<SocketAddress> {
     let buffer = AddressBuffer::decode(memory, pointer)?;
     let length = u64::from(buffer.length);
     let bytes = memory.read_bytes(buffer.address, length, STORAGE_BYTES)?;
-    let address = parse_address(&bytes).ok_or(Errno::AFNOSUPPORT)?;
-    let port = u16::try_from(port).map_err(|_| Errno::INVAL)?;
-    Ok(SocketAddress::Inet(SocketAddr::new(address, port)))
+    match parse_address(&bytes).ok_or(Errno::AFNOSUPPORT)? {
+        Address::Internet(address) => {
+            let port = u16::try_from(port).map_err(|_| Errno::INVAL)?;
+            Ok(SocketAddress::Inet(SocketAddr::new(address, port)))
+        }
+        Address::Unix(path) => Ok(SocketAddress::Unix(UnixAddress::Path(path.to_vec()))),
+    }
 }
 
 fn write_name(
@@ -264,12 +267,14 @@ fn write_name(
     family: u32,
     port: u32,
 ) -> Answer<()> {
-    let name = internet(name)?;
-    let buffer = AddressBuffer::decode(&call.memory, address)?;
+    let SocketAddress::Inet(internet) = name else {
+        return Err(Errno::AFNOSUPPORT);
+    };
     let memory = &mut call.memory;
-    buffer.write(memory, name.ip())?;
-    memory.write_u32(family.into(), family_version(name.ip()))?;
-    Ok(memory.write_u32(port.into(), u32::from(name.port()))?)
+    let buffer = AddressBuffer::decode(memory, address)?;
+    let number = buffer.write(memory, name)?;
+    memory.write_u32(family.into(), family_version(internet.ip()))?;
+    Ok(memory.write_u32(port.into(), u32::from(number))?)
 }
 
 /// Translates an option's value from Linux's numbers.

@@ -7,7 +7,7 @@ use minke_kernel::net::SocketAddress;
 use wasmtime::Caller;
 
 use super::socket::{Message, receive_flags, write_received};
-use super::wasmedge::{AddressBuffer, internet, write_sender};
+use super::wasmedge::{AddressBuffer, write_sender};
 use super::{Answer, Call};
 use crate::runtime::Guest;
 use crate::runtime::guest::view;
@@ -66,11 +66,10 @@ pub(super) async fn sock_recv_from(
 }
 
 fn write_name(call: &mut Call<'_>, name: &SocketAddress, address: u32, port: u32) -> Answer<()> {
-    let name = internet(name)?;
     let buffer = AddressBuffer::decode(&call.memory, address)?;
     if !buffer.is_storage() {
         return Err(Errno::INVAL);
     }
-    buffer.write(&mut call.memory, name.ip())?;
-    Ok(call.memory.write_u32(port.into(), u32::from(name.port()))?)
+    let number = buffer.write(&mut call.memory, name)?;
+    Ok(call.memory.write_u32(port.into(), u32::from(number))?)
 }
