@@ -1,6 +1,6 @@
 //! `epoll`, timers, and host descriptors with remembered readiness.
 //!
-//! Descriptors are registered once, edge-triggered for everything. An event is handed to the descriptor's [`Source`];
+//! Descriptors are registered once, edge-triggered; for output only once somebody has had to wait for it. An event is handed to the descriptor's [`Source`];
 //! [`PolledFd`] is the source for most: it remembers what the events said until an operation answers `EAGAIN`, so that waiting
 //! costs no further system call.
 
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -63,6 +63,12 @@ struct Timers {
     poller_sleeps_until: Option<Nanoseconds>,
 }
 
+/// What is told of every descriptor.
+const INPUT_EVENTS: epoll::EventFlags = epoll::EventFlags::IN
+    .union(epoll::EventFlags::PRI)
+    .union(epoll::EventFlags::RDHUP)
+    .union(epoll::EventFlags::ET);
+
 /// How long a look for events may take.
 #[derive(Clone, Copy)]
 pub(super) enum Wait {
@@ -87,7 +93,10 @@ impl Reactor {
         }))
     }
 
-    /// Tells `source` of the descriptor's events until the registration is dropped.
+    /// Tells `source` of the descriptor's input, errors and ends until the registration is dropped.
+    ///
+    /// Output is left out until [`Registration::watch_output`]: nearly every socket has room when it is
+    /// registered, and would wake the poller to say so.
     ///
     /// # Errors
     /// `EPERM` for what is always ready: regular files and directories.
@@ -103,12 +112,8 @@ impl Reactor {
             sources.by_token.insert(token, source);
             token
         };
-        let flags = epoll::EventFlags::IN
-            | epoll::EventFlags::OUT
-            | epoll::EventFlags::PRI
-            | epoll::EventFlags::RDHUP
-            | epoll::EventFlags::ET;
-        let added = epoll::add(&self.epoll, &fd, epoll::EventData::new_u64(token), flags);
+        let data = epoll::EventData::new_u64(token);
+        let added = epoll::add(&self.epoll, &fd, data, INPUT_EVENTS);
         if let Err(error) = added {
             lock(&self.sources).by_token.remove(&token);
             return Err(error.into());
@@ -216,6 +221,16 @@ impl Reactor {
     }
 }
 
+impl Registration {
+    /// Tells the source of room for output too; if there is some already, at once.
+    pub fn watch_output(&self) -> io::Result<()> {
+        let data = epoll::EventData::new_u64(self.token);
+        let events = INPUT_EVENTS | epoll::EventFlags::OUT;
+        epoll::modify(&self.reactor.epoll, &self.fd, data, events)?;
+        Ok(())
+    }
+}
+
 impl Drop for Registration {
     fn drop(&mut self) {
         // The descriptor is still open, for we hold it; it was registered, so this cannot fail.
@@ -246,7 +261,9 @@ fn poll_events(flags: epoll::EventFlags) -> PollEvents {
 /// A non-blocking host descriptor whose readiness is remembered.
 pub struct PolledFd {
     /// Dropped first: it names the descriptor.
-    _registration: Registration,
+    registration: Registration,
+    /// Somebody has waited for room, so the registration tells of it.
+    watches_output: AtomicBool,
     fd: Arc<OwnedFd>,
     readiness: Arc<Readiness>,
 }
@@ -291,7 +308,8 @@ impl PolledFd {
         });
         let source = Arc::clone(&readiness) as Arc<dyn Source>;
         Ok(Self {
-            _registration: reactor.register(Arc::clone(&fd), source)?,
+            registration: reactor.register(Arc::clone(&fd), source)?,
+            watches_output: AtomicBool::new(false),
             fd,
             readiness,
         })
@@ -324,6 +342,11 @@ impl PolledFd {
             Ordering::SeqCst,
             Ordering::SeqCst,
         );
+        let is_first = || !self.watches_output.swap(true, Ordering::SeqCst);
+        if interest.contains(PollEvents::OUT) && is_first() {
+            // It cannot fail: the descriptor is registered, and a change needs no memory.
+            let _ = self.registration.watch_output();
+        }
     }
 
     /// Returns what of `interest` holds now, plus `ERR` and `HUP`; queues `waker` for changes when given.

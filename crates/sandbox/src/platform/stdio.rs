@@ -136,7 +136,10 @@ impl File for HostStream {
         if let Some(waker) = waker {
             self.register(interest, waker);
         }
-        poll_now(self.fd.as_fd(), interest)
+        match self.polled.get() {
+            Some(Some(polled)) => polled.poll(interest, None),
+            _ => poll_now(self.fd.as_fd(), interest),
+        }
     }
 
     fn register(&self, _interest: PollEvents, waker: &Waker) {
