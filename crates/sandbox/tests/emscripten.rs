@@ -3,10 +3,12 @@
 //! `cargo xtask guests c` makes the programs; their sources in `guests/c` pass when they are
 //! compiled for Linux too.
 
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
 
-use minke_abi::linux::OpenFlags;
+use minke_abi::linux::{OpenFlags, Signal};
 use minke_kernel::calls::At;
 use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::net::{Network, NetworkMode};
@@ -14,14 +16,17 @@ use minke_kernel::process::{FsContext, ProcessImage};
 use minke_kernel::vfs::device::device_file_system;
 use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
 use minke_kernel::vfs::{MountOptions, MountTree, NewInode};
-use minke_kernel::{Credentials, ExitStatus, Fd, FileDescription, Kernel, KernelConfig, Pid, Task};
-use minke_sandbox::executor::{Executor, ExecutorConfig, Reactor};
+use minke_kernel::{
+    Credentials, ExitStatus, Fd, FileDescription, Kernel, KernelConfig, Pid, Process, Task,
+};
+use minke_sandbox::executor::{Executor, ExecutorConfig, JoinHandle, Reactor};
 use minke_sandbox::personality::ProgramContext;
 use minke_sandbox::platform::stdio::LineEnd;
 use minke_sandbox::platform::{
     HostClock, HostEntropy, HostInternet, LogSink, LogStream, PublishedSockets, Resolver,
 };
 use minke_sandbox::runtime::{LoadError, ModuleBytes, Runtime, RuntimeConfig};
+use minke_sandbox::spec::{PublishedPort, TransportSpec};
 
 const MEMORY_BYTES: u64 = 256 << 20;
 
@@ -35,23 +40,34 @@ struct Outcome {
 
 /// Keeps what a guest writes.
 #[derive(Default)]
-struct Lines(Mutex<Vec<String>>);
+struct Lines {
+    lines: Mutex<Vec<String>>,
+    has_grown: Condvar,
+}
 
 impl LogSink for Lines {
     fn write_line(&self, line: &[u8], _end: LineEnd) {
         let line = String::from_utf8_lossy(line).into_owned();
-        self.0.lock().unwrap().push(line);
+        self.lines.lock().unwrap().push(line);
+        self.has_grown.notify_all();
     }
 }
 
 impl Lines {
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.lines.lock().unwrap())
+    }
+
+    /// Waits for the first line.
+    fn first(&self) -> String {
+        let lines = self.lines.lock().unwrap();
+        let lines = self.has_grown.wait_while(lines, |lines| lines.is_empty());
+        lines.unwrap()[0].clone()
     }
 }
 
 /// Makes a kernel over an empty tmpfs with `/dev` and `/tmp`.
-fn kernel(reactor: &Arc<Reactor>) -> Arc<Kernel> {
+fn kernel(reactor: &Arc<Reactor>, published: PublishedSockets) -> Arc<Kernel> {
     let config = KernelConfig {
         hostname: "orca".to_owned(),
         pids_max: 16,
@@ -64,9 +80,8 @@ fn kernel(reactor: &Arc<Reactor>) -> Arc<Kernel> {
     let options = || MemoryOptions::new(Arc::clone(&clock) as _, Arc::clone(&memory));
     let root = MemoryFileSystem::tmpfs(options()).unwrap();
     let devices = device_file_system(options()).unwrap();
-    let published = PublishedSockets::bind(&[]).unwrap();
     let host = HostInternet::new(Arc::clone(reactor), published, Resolver::new());
-    let network = Network::new(NetworkMode::None, Arc::new(host), Arc::clone(&memory));
+    let network = Network::new(NetworkMode::Private, Arc::new(host), Arc::clone(&memory));
     let mounts = MountTree::new(root, MountOptions::default());
     let entropy = Arc::new(HostEntropy);
     let kernel = Kernel::new(config, clock, entropy, network, mounts, memory);
@@ -79,6 +94,9 @@ fn kernel(reactor: &Arc<Reactor>) -> Arc<Kernel> {
         .mounts
         .mount(b"/dev", devices, MountOptions::default())
         .unwrap();
+    let create = OpenFlags::CREAT | OpenFlags::WRONLY;
+    let greeting = init.open_description(At::Cwd, b"/tmp/greeting.txt", create, 0o644);
+    greeting.unwrap().write(b"hello from a file").unwrap();
     init.process.exit(ExitStatus::Exited(0));
     kernel.reap(init.process.pid);
     kernel
@@ -118,11 +136,20 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Takes a program that emcc has made, with the glue beside it.
+    /// Takes a test program that emcc has made, with the glue beside it.
     fn of(name: &str, args: &'a [&'a str]) -> Run<'a> {
-        let path = program(name);
-        let wasm = std::fs::read(&path).unwrap_or_else(|error| {
-            panic!("{}: {error}: run `cargo xtask guests c`", path.display())
+        Run::at(&program(name), args)
+    }
+
+    /// Takes a program of an example.
+    fn of_example(name: &str, args: &'a [&'a str]) -> Run<'a> {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+        Run::at(&examples.join(name), args)
+    }
+
+    fn at(path: &Path, args: &'a [&'a str]) -> Run<'a> {
+        let wasm = std::fs::read(path).unwrap_or_else(|error| {
+            panic!("{}: {error}: run `cargo xtask guests`", path.display())
         });
         let glue = std::fs::read_to_string(path.with_extension("js")).ok();
         Run {
@@ -133,8 +160,22 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Runs the program to its end in a container of its own.
     fn go(self) -> Result<Outcome, LoadError> {
         let executor = Executor::new(ExecutorConfig { workers: 2 }).unwrap();
+        let published = PublishedSockets::bind(&[]).unwrap();
+        let kernel = kernel(executor.reactor(), published);
+        let started = self.start(&executor, &kernel)?;
+        let status = executor.run(started.running).unwrap().unwrap();
+        Ok(Outcome {
+            status,
+            stdout: started.stdout.take(),
+            stderr: started.stderr.take(),
+        })
+    }
+
+    /// Starts the program in a container.
+    fn start(self, executor: &Executor, kernel: &Arc<Kernel>) -> Result<Started, LoadError> {
         let runtime = Runtime::new(&RuntimeConfig {
             cache: None,
             pooled_instances_max: 2,
@@ -145,10 +186,9 @@ impl<'a> Run<'a> {
             ..ProgramContext::default()
         };
         let loaded = runtime.load(&ModuleBytes(&self.wasm), context, &|_| {})?;
-        let kernel = kernel(executor.reactor());
         let mut args = vec!["program"];
         args.extend(self.args);
-        let task = task(&kernel, &args, self.env);
+        let task = task(kernel, &args, self.env);
         let outputs = [Arc::<Lines>::default(), Arc::default()];
         for (number, lines) in outputs.iter().enumerate() {
             let stream = LogStream::new(Arc::clone(lines) as _);
@@ -156,13 +196,24 @@ impl<'a> Run<'a> {
             let fd = Fd(number as u32 + 1);
             task.process.fds.replace(fd, description, false).unwrap();
         }
-        let status = executor.run(async move { loaded.run(task).await }).unwrap();
-        Ok(Outcome {
-            status,
-            stdout: outputs[0].take(),
-            stderr: outputs[1].take(),
+        let process = Arc::clone(&task.process);
+        let running = executor.spawn(async move { loaded.run(task).await });
+        let [stdout, stderr] = outputs;
+        Ok(Started {
+            process,
+            running,
+            stdout,
+            stderr,
         })
     }
+}
+
+/// A program that runs.
+struct Started {
+    process: Arc<Process>,
+    running: JoinHandle<ExitStatus>,
+    stdout: Arc<Lines>,
+    stderr: Arc<Lines>,
 }
 
 /// Runs every build of a program that checks itself.
@@ -195,12 +246,12 @@ fn jumps_land() {
 
 #[test]
 fn exceptions_are_caught() {
-    check_builds("exceptions", &ALL_BUILDS, &[]);
+    check_builds("exceptions", &GLUE_BUILDS, &[]);
 }
 
 #[test]
 fn an_exception_that_nobody_catches_ends_the_program() {
-    for build in ALL_BUILDS {
+    for build in GLUE_BUILDS {
         let run = Run::of(&format!("exceptions.{build}.wasm"), &["uncaught"]);
         let outcome = run.go().unwrap();
         assert_eq!(outcome.status.code(), 134, "{build}");
@@ -265,5 +316,71 @@ fn a_minified_module_without_its_glue_says_what_is_missing() {
         error.contains("there is no `/bin/program.js` beside it")
             && error.contains("hint: ship the `.js`"),
         "{error}"
+    );
+}
+
+/// Runs an example's server, fetches paths from it over the host's loopback, and stops it.
+#[track_caller]
+fn check_server(server: Run<'_>, requests: &[(&str, &str)]) {
+    let executor = Executor::new(ExecutorConfig { workers: 2 }).unwrap();
+    let published = PublishedSockets::bind(&[PublishedPort {
+        host_address: Some(Ipv4Addr::LOCALHOST.into()),
+        host_port: 0,
+        guest_port: 3000,
+        transport: TransportSpec::Tcp,
+    }]);
+    let published = published.unwrap();
+    let address = published.bound[0].1;
+    let kernel = kernel(executor.reactor(), published);
+    let started = server.start(&executor, &kernel).unwrap();
+    assert!(started.stdout.first().starts_with("listening on port 3000"));
+    for (path, expected) in requests {
+        let reply = fetch(address, path);
+        assert!(reply.starts_with("HTTP/1.1 200 OK"), "{path}: {reply}");
+        assert!(reply.contains(expected), "{path}: {reply}");
+    }
+    started.process.kill(Signal::TERM);
+    let status = executor.run(started.running).unwrap().unwrap();
+    assert_eq!(status, ExitStatus::Signaled(Signal::TERM));
+}
+
+fn fetch(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).unwrap();
+    reply
+}
+
+#[test]
+fn the_blocking_server_answers() {
+    let server = Run::of_example("hello-c/dist/server.wasm", &["3000"]);
+    check_server(server, &[("/", "Hello from C"), ("/again", "Hello from C")]);
+}
+
+#[test]
+fn the_selecting_server_answers_by_select_and_by_poll() {
+    let server = || "hello-c/dist/server-select.wasm";
+    check_server(
+        Run::of_example(server(), &["3000"]),
+        &[("/", "Hello from C"); 3],
+    );
+    let by_poll = Run::of_example(server(), &["3000", "poll"]);
+    check_server(by_poll, &[("/", "Hello from C"); 3]);
+}
+
+#[test]
+fn the_cpp_server_lists_and_sends_files() {
+    let server = Run::of_example("hello-cpp/dist/server.wasm", &["3000", "/tmp"]);
+    check_server(
+        server,
+        &[
+            ("/", "greeting.txt"),
+            ("/greeting.txt", "hello from a file"),
+        ],
     );
 }

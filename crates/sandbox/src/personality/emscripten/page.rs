@@ -25,7 +25,8 @@ the forms of newer versions, up to 6.0.5, are read from their glue.
 - What `printf` still holds when `main` returns is written if the program kept the means: all output of a standalone
   program, and all of a glue program linked with `-sEXIT_RUNTIME`. Others lose an unfinished last line, as under node.
 - Some calls never leave a module: Emscripten 3.1.6 answers `link`, `umask`, `getpid`, `uname` and `getrlimit` inside
-  it, newer standalone modules also `select`, `poll`, `stat` and `open`. No host can change that.
+  it, newer standalone modules also `select`, `poll`, `stat` and `open`; a standalone module of 3.1.6 exits with 1
+  where it throws a C++ exception. No host can change that.
 - `sleep` and `usleep` of 3.1.6 spin inside the module until the time has come; `poll`, `select` and blocking reads wait.
 - `EM_ASM`, `EM_JS` and `emscripten_run_script` are JavaScript: such a program is refused when it is loaded.
 - Threads (`-pthread`) are refused: they would need the browser's workers.
