@@ -384,3 +384,89 @@ fn the_cpp_server_lists_and_sends_files() {
         ],
     );
 }
+
+/// The glue of a newer version: names of exports and imports, and the `struct stat` without holes.
+const NEW_GLUE: &str = "var wasmImports;function assignWasmExports(wasmExports){_main=Module[\"_main\"]=wasmExports[\"x\"];\
+    __emscripten_stack_alloc=wasmExports[\"y\"];memory=wasmMemory=wasmExports[\"v\"]}\
+    writeStat(buf,stat){HEAP64[buf+88>>3]=BigInt(stat.ino)}wasmImports={f:___syscall_fstat64,z:_exit,g:__gmtime_js,q:_nobody_knows,\
+    m:_emscripten_asm_const_int}";
+
+impl Run<'_> {
+    /// Takes a module given as text, minified as newer versions do.
+    fn minified(imports: &str, main: &str) -> Run<'static> {
+        let text = format!(
+            "(module {imports} (memory (export \"v\") 1)
+               (global $top (mut i32) (i32.const 65536))
+               (func (export \"y\") (param i32) (result i32)
+                 (global.set $top (i32.sub (global.get $top) (local.get 0))) (global.get $top))
+               (func (export \"x\") (param $argc i32) (param $argv i32) (result i32) {main}))"
+        );
+        Run {
+            wasm: wat::parse_str(text).unwrap(),
+            glue: Some(NEW_GLUE.to_owned()),
+            args: &["A"],
+            env: &[],
+        }
+    }
+}
+
+#[test]
+fn minified_names_of_newer_versions_are_restored() {
+    let run = Run::minified(
+        "(import \"a\" \"z\" (func $exit (param i32)))",
+        "(call $exit (i32.load8_u (i32.load offset=4 (local.get $argv)))) unreachable",
+    );
+    assert_eq!(run.go().unwrap().status, ExitStatus::Exited(b'A'));
+}
+
+#[test]
+fn newer_layouts_of_stat_are_filled() {
+    let run = Run::minified(
+        "(import \"a\" \"f\" (func $fstat (param i32 i32) (result i32)))",
+        "(drop (call $fstat (i32.const 1) (i32.const 1024)))
+         (i32.shr_u (i32.load offset=4 (i32.const 1024)) (i32.const 12))",
+    );
+    // `S_IFIFO` or `S_IFCHR`, whichever the standard stream says it is.
+    let ExitStatus::Exited(kind) = run.go().unwrap().status else {
+        panic!("the program did not exit");
+    };
+    assert!([1, 2].contains(&kind), "{kind}");
+}
+
+#[test]
+fn numbers_of_64_bits_come_whole_or_split() {
+    let year = "(i32.load offset=20 (i32.const 1024))";
+    let whole = Run::minified(
+        "(import \"a\" \"g\" (func $gmtime (param i64 i32)))",
+        &format!("(call $gmtime (i64.const 4294967296) (i32.const 1024)) {year}"),
+    );
+    let split = Run::minified(
+        "(import \"a\" \"g\" (func $gmtime (param i32 i32 i32)))",
+        &format!("(call $gmtime (i32.const 0) (i32.const 1) (i32.const 1024)) {year}"),
+    );
+    for run in [whole, split] {
+        // 2106: 206 years after 1900.
+        assert_eq!(run.go().unwrap().status, ExitStatus::Exited(206));
+    }
+}
+
+#[test]
+fn a_missing_import_is_told_by_its_real_name() {
+    let run = Run::minified("(import \"a\" \"q\" (func (param i64)))", "i32.const 0");
+    assert_eq!(
+        run.go().unwrap_err().to_string(),
+        "`/bin/program.wasm` imports `a` `nobody_knows` (i64), which minke does not provide"
+    );
+}
+
+#[test]
+fn javascript_in_the_source_is_refused_by_name() {
+    let import = "(import \"a\" \"m\" (func (param i32 i32 i32) (result i32)))";
+    let error = Run::minified(import, "i32.const 0").go().unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .contains("`emscripten_asm_const_int` runs JavaScript"),
+        "{error}"
+    );
+}
