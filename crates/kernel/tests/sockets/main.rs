@@ -12,6 +12,7 @@ mod machine;
 mod blocking;
 mod internet;
 mod oracle;
+mod outside;
 mod pair;
 mod poll;
 mod support_page;

@@ -92,6 +92,14 @@ impl Machine {
     }
 
     pub(crate) fn with_root(root: Arc<dyn FileSystem>) -> Machine {
+        Machine::with(root, NetworkMode::None, Arc::new(NoNetwork))
+    }
+
+    pub(crate) fn with(
+        root: Arc<dyn FileSystem>,
+        mode: NetworkMode,
+        host: Arc<dyn HostNetwork>,
+    ) -> Machine {
         let config = KernelConfig {
             hostname: "orca".to_owned(),
             pids_max: 64,
@@ -101,8 +109,7 @@ impl Machine {
         };
         let mounts = MountTree::new(root, MountOptions::default());
         let memory = MemoryBudget::new(MEMORY_BYTES);
-        let host = Arc::new(NoNetwork);
-        let network = Network::new(NetworkMode::None, host, Arc::clone(&memory));
+        let network = Network::new(mode, host, Arc::clone(&memory));
         let kernel = Kernel::new(
             config,
             Arc::new(TickingClock::default()),
