@@ -12,7 +12,7 @@
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -77,7 +77,7 @@ fn guest(task: &Task) -> Costs {
     ]
 }
 
-fn native(top: PathBuf) -> Costs {
+fn native(top: &Path) -> Costs {
     let top = top.join(format!("minke-bench-{}", std::process::id()));
     let path = top.join(PATH);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -178,7 +178,7 @@ fn main() {
     let print = |name: &str, [stat, open, read, write]: Costs| {
         println!("{name:<16}{stat:>8}{open:>12}{read:>8}{write:>8}");
     };
-    print("native", native(directory));
+    print("native", native(&directory));
     print("tmpfs", guest(&tmpfs().root()));
     let machine = overlay();
     print("overlay", guest(&machine.root()));

@@ -6,6 +6,7 @@
 pub mod attributes;
 pub mod descriptors;
 pub mod directories;
+pub mod extended;
 pub mod files;
 pub mod names;
 pub mod open;

@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says so by a panic"
 )]
 
+mod extended;
 mod files;
 mod machine;
 mod overlay;

@@ -9,8 +9,9 @@ use super::Shared;
 use super::node::Node;
 use crate::vfs::{DirectoryEntry, Inode, Name};
 
-/// Cookies below are the lower directory's own; names made in memory follow.
-const FIRST_OWN_COOKIE: u64 = 1 << 40;
+/// Cookies below are the lower directory's own, which counts its entries; names made in memory
+/// follow. Small, because a guest's `telldir` may give 32 bits only.
+const FIRST_OWN_COOKIE: u64 = 1 << 24;
 /// What a name costs beside its bytes, as charged to the container.
 const ENTRY_BYTES: u64 = 192;
 
