@@ -32,7 +32,7 @@ struct Lines(Mutex<Vec<String>>);
 impl LogSink for Lines {
     fn write_line(&self, line: &[u8], _end: LineEnd) {
         let line = String::from_utf8_lossy(line).into_owned();
-        self.0.lock().unwrap().push(line);
+        lock(&self.0).push(line);
     }
 }
 
@@ -49,8 +49,8 @@ impl Machine {
         let clock = Arc::new(HostClock::new(Arc::clone(reactor)));
         let memory = MemoryBudget::new(memory_bytes_max);
         let options = MemoryOptions::new(Arc::clone(&clock) as _, Arc::clone(&memory));
-        let root = MemoryFileSystem::tmpfs(options).unwrap();
-        let published = PublishedSockets::bind(&[]).unwrap();
+        let root = MemoryFileSystem::tmpfs(options).expect("the budget holds a directory");
+        let published = PublishedSockets::bind(&[]).expect("no port is bound");
         let host = HostInternet::new(Arc::clone(reactor), published, Resolver::new());
         let network = Network::new(NetworkMode::None, Arc::new(host), Arc::clone(&memory));
         let memory_used_by_files = memory.used();
@@ -79,16 +79,22 @@ impl Machine {
         };
         let image = ProcessImage::default();
         let spawned = self.kernel.spawn(Pid(0), image, Credentials::root(), fs);
-        let process = spawned.unwrap();
+        let process = spawned.expect("the container may have more processes");
         let stream = LogStream::new(Arc::clone(&self.stderr) as _);
         let description = FileDescription::new(stream, None, OpenFlags::WRONLY);
-        process.fds.replace(Fd(2), description, false).unwrap();
+        let replaced = process.fds.replace(Fd(2), description, false);
+        replaced.expect("2 is below the limit");
         Arc::new(Task::main_of(process))
+    }
+
+    /// Forgets a process that has ended.
+    pub(crate) fn reap(&self, task: &Task) {
+        self.kernel.reap(task.process.pid);
     }
 
     /// Returns the lines that guests have written to their standard errors.
     pub(crate) fn stderr(&self) -> Vec<String> {
-        self.stderr.0.lock().unwrap().clone()
+        lock(&self.stderr.0).clone()
     }
 
     /// Bytes that guests hold now.
@@ -97,9 +103,13 @@ impl Machine {
     }
 }
 
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().expect("no test panics with the lock held")
+}
+
 /// Loads a module given as text.
 pub(crate) fn load(runtime: &Runtime, wat: &str) -> Result<Arc<Program>, LoadError> {
-    let wasm = wat::parse_str(wat).unwrap();
+    let wasm = wat::parse_str(wat).expect("the text is a module");
     let context = ProgramContext {
         path: "/bin/test.wasm".to_owned(),
         ..ProgramContext::default()
