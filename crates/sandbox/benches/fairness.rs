@@ -35,7 +35,8 @@ struct Measured {
 
 fn main() {
     let executor = Executor::new(ExecutorConfig::for_this_machine()).expect("descriptors");
-    let machine = Machine::new(executor.reactor(), 4 << 30);
+    let machine = Arc::new(Machine::new(executor.reactor(), 4 << 30));
+    let container = Arc::clone(&machine);
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
         pooled_instances_max: 16,
@@ -65,6 +66,7 @@ fn main() {
         let before = Instant::now();
         first.process.kill(Signal::TERM);
         handle.await.expect("no panic");
+        container.reap(&first);
         let kill = milliseconds(before.elapsed());
         let before = Instant::now();
         let rest: Vec<_> = guests.collect();
@@ -83,6 +85,8 @@ fn main() {
         }
     };
     let measured = executor.run(measure).expect("no panic");
+    assert_eq!(machine.stderr(), [""; 0], "no guest traps");
+    assert_eq!(machine.memory_used(), 0, "no guest is left");
     report::print(
         "fairness",
         &[

@@ -56,7 +56,7 @@ fn module() -> String {
 }
 
 /// Microseconds per instance: the median of the batches' means.
-fn per_instance(batches: Vec<Duration>) -> f64 {
+fn per_instance(batches: &[Duration]) -> f64 {
     let means = batches
         .iter()
         .map(|batch| batch.as_secs_f64() * 1e6 / f64::from(BATCH));
@@ -92,7 +92,8 @@ fn plain(wat: &str) -> f64 {
         }
     };
     batch();
-    per_instance((0..BATCHES).map(|_| time(batch)).collect())
+    let batches: Vec<_> = (0..BATCHES).map(|_| time(batch)).collect();
+    per_instance(&batches)
 }
 
 /// The whole life of a process.
@@ -104,6 +105,7 @@ fn process(wat: &str) -> f64 {
         pooled_instances_max: POOL,
     });
     let program = load(&runtime, wat).expect("it loads");
+    let container = Arc::clone(&machine);
     let batches = executor.run(async move {
         let mut batches = Vec::new();
         for _ in 0..=BATCHES {
@@ -118,5 +120,7 @@ fn process(wat: &str) -> f64 {
         }
         batches.split_off(1)
     });
-    per_instance(batches.expect("no panic"))
+    assert_eq!(container.stderr(), [""; 0], "no guest traps");
+    assert_eq!(container.memory_used(), 0, "no guest is left");
+    per_instance(&batches.expect("no panic"))
 }

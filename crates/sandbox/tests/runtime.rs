@@ -1,4 +1,5 @@
 //! Programs run, end, are stopped, and are cached.
+#![expect(clippy::unwrap_used, reason = "a test's `unwrap` is an assertion")]
 
 use std::cell::Cell;
 use std::os::unix::fs::FileExt;
@@ -36,9 +37,9 @@ fn run(wat: &str) -> (ExitStatus, Vec<String>) {
     let machine = Machine::new(executor.reactor(), MEMORY_BYTES);
     let program = load(&runtime(2), wat).unwrap();
     let task = machine.task();
-    let status = executor
-        .run(async move { program.run(task).await })
-        .unwrap();
+    let own = Arc::clone(&task);
+    let status = executor.run(async move { program.run(own).await }).unwrap();
+    machine.reap(&task);
     assert_eq!(machine.memory_used(), 0, "an ended guest holds nothing");
     (status, machine.stderr())
 }

@@ -16,6 +16,7 @@
 //! | `task` | a future's states, and the handle to its result |
 //! | `worker` | the queue, and the life of a worker |
 //! | `monitor` | finds stuck workers |
+//! | `turns` | asks the host's scheduler for short turns |
 //! | [`reactor`] | `epoll`, timers, and descriptors with remembered readiness |
 //!
 //! # Lock order
@@ -26,6 +27,7 @@ pub mod reactor;
 mod task;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod worker;
 
 use std::future::Future;

@@ -6,6 +6,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use super::task::lock;
+use super::turns::ThreadTurns;
 use super::worker::{Queue, Shared, Worker};
 
 /// How often the monitor looks while guests run.
@@ -18,6 +19,10 @@ const STUCK_NS: u64 = 9_000_000;
 /// How many looks in a row must find nobody at work before the monitor goes to sleep: waking it
 /// costs a server more than a few looks do.
 const IDLE_TICKS_MAX: u32 = 2;
+
+/// With more threads than this on a CPU, compute-bound guests keep the short turns that workers have: else
+/// each of them would wait for its own turn, to be killed for example, as long as all others' long ones take.
+const CROWD_THREADS_PER_CPU: usize = 8;
 
 /// Stack of the monitor's thread; it calls nothing deep.
 const MONITOR_STACK_BYTES: usize = 128 << 10;
@@ -60,6 +65,7 @@ impl Monitor {
 
 /// The monitor's thread.
 fn watch(shared: &Arc<Shared>) {
+    ThreadTurns::default().begin();
     let mut idle_ticks = 0;
     let mut burst = 0;
     while !shared.is_shut_down() {
@@ -93,22 +99,13 @@ fn wait_for_work(shared: &Shared) {
 
 /// Detaches stuck workers, wakes sleepers, and returns workers to start in their place.
 ///
-/// When all active workers are stuck and tasks wait, `burst` doubles from look to look, beyond the
+/// When most active workers are stuck and tasks wait, `burst` doubles from look to look, beyond the
 /// number of CPUs: so a thousand compute-bound guests each have their thread after some ten looks.
 fn look(shared: &Shared, queue: &mut Queue, burst: &mut usize) -> Vec<Arc<Worker>> {
     let parallelism = shared.parallelism();
-    let now = shared.now();
-    let all = queue.active.len();
-    queue.active.retain(|worker| {
-        let since = worker.busy_since.load(Ordering::Relaxed);
-        let is_stuck = since != 0 && now.saturating_sub(since) >= STUCK_NS;
-        if is_stuck {
-            worker.is_detached.store(true, Ordering::Relaxed);
-        }
-        !is_stuck
-    });
-    let are_all_stuck = all > 0 && queue.active.is_empty() && !queue.runnable.is_empty();
-    *burst = if are_all_stuck {
+    let stuck = detach_stuck(shared, queue);
+    let is_starving = stuck > 0 && stuck >= queue.active.len() && !queue.runnable.is_empty();
+    *burst = if is_starving {
         parallelism.max(*burst * 2)
     } else {
         0
@@ -122,6 +119,33 @@ fn look(shared: &Shared, queue: &mut Queue, burst: &mut usize) -> Vec<Arc<Worker
     }
     let woken = shared.wake_sleepers(queue, wanted);
     (woken..wanted).map(|_| shared.admit(queue)).collect()
+}
+
+/// Takes the places of stuck workers away; returns how many there were.
+fn detach_stuck(shared: &Shared, queue: &mut Queue) -> usize {
+    let now = shared.now();
+    let is_stuck = |worker: &mut Arc<Worker>| {
+        let since = worker.busy_since.load(Ordering::Relaxed);
+        since != 0 && now.saturating_sub(since) >= STUCK_NS
+    };
+    let stuck: Vec<_> = queue.active.extract_if(.., is_stuck).collect();
+    let threads = queue.active.len() + queue.detached.len() + stuck.len();
+    let is_crowd = threads > shared.parallelism() * CROWD_THREADS_PER_CPU;
+    for worker in &stuck {
+        worker.is_detached.store(true, Ordering::Relaxed);
+        if !is_crowd {
+            worker.turns.lengthen();
+        }
+    }
+    if is_crowd {
+        queue
+            .detached
+            .iter()
+            .for_each(|worker| worker.turns.shorten());
+    }
+    let count = stuck.len();
+    queue.detached.extend(stuck);
+    count
 }
 
 impl Queue {

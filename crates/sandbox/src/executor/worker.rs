@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::monitor::Monitor;
 use super::reactor::{Reactor, Wait};
 use super::task::{Task, Tasks, lock};
+use super::turns::ThreadTurns;
 
 /// Stack of a worker thread. Guests run on fibers' stacks; what runs here is the executor
 /// and wasmtime's entry code. Only touched pages count.
@@ -47,6 +48,8 @@ pub(super) struct Queue {
     pub(super) has_poller: bool,
     /// The poller was told to come back.
     is_poller_kicked: bool,
+    /// Workers that lost their places for computing.
+    pub(super) detached: Vec<Arc<Worker>>,
     /// The monitor sleeps until a poll begins.
     pub(super) is_monitor_dormant: bool,
 }
@@ -57,6 +60,8 @@ pub(super) struct Worker {
     /// A thread that is starting counts from its creation.
     pub(super) busy_since: AtomicU64,
     pub(super) is_detached: AtomicBool,
+    /// How the host's scheduler treats the thread.
+    pub(super) turns: ThreadTurns,
     /// The thread that called `run`: it never exits for want of work.
     is_caller: bool,
 }
@@ -88,6 +93,7 @@ impl Worker {
         Arc::new(Self {
             busy_since: AtomicU64::new(0),
             is_detached: AtomicBool::new(false),
+            turns: ThreadTurns::default(),
             is_caller: true,
         })
     }
@@ -96,6 +102,7 @@ impl Worker {
         Arc::new(Self {
             busy_since: AtomicU64::new(now),
             is_detached: AtomicBool::new(false),
+            turns: ThreadTurns::default(),
             is_caller: false,
         })
     }
@@ -111,6 +118,7 @@ impl Shared {
                 wakeups: 0,
                 has_poller: false,
                 is_poller_kicked: false,
+                detached: Vec::new(),
                 is_monitor_dormant: true,
             }),
             sleepers: Condvar::new(),
@@ -232,6 +240,7 @@ impl Shared {
 
     /// Runs tasks until `is_done`, or until the worker is not needed any more.
     pub(super) fn work_until(self: &Arc<Self>, worker: &Arc<Worker>, is_done: &AtomicBool) {
+        worker.turns.begin();
         let me = Some((Arc::as_ptr(self), Arc::clone(worker)));
         let before = CURRENT.replace(me);
         if worker.is_caller {
@@ -304,6 +313,8 @@ impl Shared {
         let has_place = worker.is_caller || queue.active.len() < self.parallelism;
         if has_place {
             worker.is_detached.store(false, Ordering::Relaxed);
+            worker.turns.shorten();
+            queue.forget(worker);
             queue.active.push(Arc::clone(worker));
         }
         has_place
@@ -369,5 +380,7 @@ impl Shared {
 impl Queue {
     fn forget(&mut self, worker: &Arc<Worker>) {
         self.active.retain(|active| !Arc::ptr_eq(active, worker));
+        self.detached
+            .retain(|detached| !Arc::ptr_eq(detached, worker));
     }
 }

@@ -69,7 +69,9 @@ impl Program {
         if store.data().memory.is_none() {
             store.data_mut().memory = own_memory(store, instance);
         }
-        if let Ok(start) = instance.get_typed_func::<(), ()>(&mut *store, START_EXPORT) {
+        // Not `get_typed_func` at once: most modules have no start function, and its error is dear.
+        if let Some(start) = instance.get_func(&mut *store, START_EXPORT) {
+            let start = start.typed::<(), ()>(&*store)?;
             start.call_async(&mut *store, ()).await?;
         }
         personality::enter(store, instance, &self.context).await
