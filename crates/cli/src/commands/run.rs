@@ -78,17 +78,15 @@ pub(crate) struct Run {
     #[arg(long, value_enum, default_value_t = NetworkMode::Private)]
     network: NetworkMode,
 
-    /// Image, module or directory
-    #[arg(value_name = "IMAGE")]
-    image: String,
-
-    /// Command and arguments instead of the image's
+    /// Image, module or directory; then command and arguments instead of the image's
+    // One list, because what follows its first value is the program's, also where it looks like an option of ours.
     #[arg(
-        value_name = "ARG",
-        trailing_var_arg = true,
-        allow_hyphen_values = true
+        value_names = ["IMAGE", "ARG"],
+        required = true,
+        num_args = 1..,
+        trailing_var_arg = true
     )]
-    args: Vec<String>,
+    image_and_args: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,6 +100,10 @@ enum NetworkMode {
 }
 
 impl Run {
+    fn image(&self) -> &str {
+        &self.image_and_args[0]
+    }
+
     pub(crate) fn run(&self) -> Result<u8, Report> {
         self.run_container().map_err(Report::of_run)
     }
@@ -128,8 +130,8 @@ impl Run {
         let volumes = self.volume.iter().map(|volume| parse_volume(volume, &here));
         let tmpfs = self.tmpfs.iter().map(|tmpfs| parse_tmpfs(tmpfs));
         Ok(NewContainer {
-            program: Program::Image(self.image.clone()),
-            args: self.args.clone(),
+            program: Program::Image(self.image().to_owned()),
+            args: self.image_and_args[1..].to_vec(),
             name: self.name.clone(),
             entrypoint: self.entrypoint.clone(),
             env: self
@@ -174,13 +176,13 @@ impl Run {
     /// Decides what the first argument names. What begins like a path is one; a name that ends with `.wasm` is one when
     /// there is such a file; all others are images, so that no file in the working directory hides one.
     fn program(&self, engine: &Engine) -> Result<Program, Report> {
-        let path = Path::new(&self.image);
-        let is_path = self.image.starts_with(['/', '.']);
+        let path = Path::new(self.image());
+        let is_path = self.image().starts_with(['/', '.']);
         let is_module = path
             .extension()
             .is_some_and(|extension| extension == "wasm");
         if !is_path && !(is_module && path.is_file()) {
-            return Ok(Program::Image(self.image.clone()));
+            return Ok(Program::Image(self.image().to_owned()));
         }
         if path.is_dir() {
             let built = build_directory(engine, path)?;
@@ -190,7 +192,7 @@ impl Run {
             return Err(Report {
                 kind: Kind::NotFound,
                 ..Report::new(
-                    format!("`{}`: no such file or directory", self.image),
+                    format!("`{}`: no such file or directory", self.image()),
                     "give the path of a module, a directory with a Balenafile, or an image's name",
                 )
             });
