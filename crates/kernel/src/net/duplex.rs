@@ -30,12 +30,24 @@ pub(crate) enum Manners {
     Tcp,
 }
 
+/// What a connection costs before a byte is sent, and what its socket does. Charged, because connections that
+/// nobody accepts outlive the descriptors that made them: a guest could queue any number.
+pub(crate) const CONNECTION_BYTES: u64 = 1024;
+
 /// What both ends of a connection share.
 struct Link {
+    /// Is charged [`CONNECTION_BYTES`].
+    memory: Arc<MemoryBudget>,
     manners: Manners,
     /// `streams[n]` is what side `n` reads.
     streams: [Stream; 2],
     sides: [Side; 2],
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.memory.release(CONNECTION_BYTES);
+    }
 }
 
 #[derive(Default)]
@@ -57,10 +69,12 @@ pub(crate) struct Duplex {
 }
 
 impl Duplex {
-    /// Makes the two ends of a connection.
-    pub(crate) fn pair(manners: Manners, memory: &Arc<MemoryBudget>) -> (Duplex, Duplex) {
+    /// Makes the two ends of a connection; `ENOMEM` when the container has no memory left.
+    pub(crate) fn pair(manners: Manners, memory: &Arc<MemoryBudget>) -> Result<(Duplex, Duplex)> {
+        memory.charge(CONNECTION_BYTES)?;
         let stream = || Stream::open(STREAM_LIMITS, Arc::clone(memory));
         let link = Arc::new(Link {
+            memory: Arc::clone(memory),
             manners,
             streams: [stream(), stream()],
             sides: Default::default(),
@@ -69,7 +83,7 @@ impl Duplex {
             link: Arc::clone(&link),
             side: 0,
         };
-        (first, Duplex { link, side: 1 })
+        Ok((first, Duplex { link, side: 1 }))
     }
 
     /// Receives bytes; 0 at the end. Bytes come before a pending error.

@@ -37,16 +37,16 @@ impl<T> AcceptQueue<T> {
             .store(backlog.min(BACKLOG_MAX), Ordering::Relaxed);
     }
 
-    /// Queues what `connect` makes, or answers `EAGAIN` without calling it when the queue is full.
+    /// Queues what `connect` makes, or answers `EAGAIN` without calling it when the queue is full. An error of `connect` is passed on.
     ///
     /// As on Linux one more fits than the backlog says (sk_acceptq_is_full). The caller wakes
     /// the other side with [`AcceptQueue::announce`] once it holds no lock.
-    pub(crate) fn push<R>(&self, connect: impl FnOnce() -> (T, R)) -> Result<R> {
+    pub(crate) fn push<R>(&self, connect: impl FnOnce() -> Result<(T, R)>) -> Result<R> {
         let mut arrived = self.lock();
         if arrived.len() > self.backlog.load(Ordering::Relaxed) as usize {
             return Err(Errno::EAGAIN);
         }
-        let (arrival, result) = connect();
+        let (arrival, result) = connect()?;
         arrived.push_back(arrival);
         Ok(result)
     }

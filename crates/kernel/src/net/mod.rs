@@ -145,6 +145,11 @@ pub trait Socket: File {
 
     /// Sets an option by its Linux level and name; the value is as Linux lays it out.
     fn set_option(&self, level: i32, name: i32, value: &[u8]) -> Result<()> {
+        let is_bound =
+            || matches!(self.local_address(), Ok(SocketAddress::Inet(a)) if a.port() != 0);
+        if (level, name) == (options::SOL_IPV6, options::IPV6_V6ONLY) && is_bound() {
+            return Err(Errno::EINVAL);
+        }
         match self.options().set(level, name, value)? {
             Some(option) => self.apply_to_host(option),
             None => Ok(()),
@@ -249,7 +254,7 @@ impl Network {
         inode: AnonymousInode,
     ) -> Result<(Arc<dyn File>, Arc<dyn File>)> {
         match domain {
-            AF_UNIX => Ok(unix::socket_pair(&self.unix, unix_kind(kind, 0)?, inode)),
+            AF_UNIX => unix::socket_pair(&self.unix, unix_kind(kind, 0)?, inode),
             AF_INET | AF_INET6 => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::EAFNOSUPPORT),
         }

@@ -208,14 +208,14 @@ impl TcpSocket {
         };
         let local = SocketAddr::new(ip, bound.port());
         let connected = listener.queue.push(|| {
-            let (near, far) = Duplex::pair(Manners::Tcp, &self.internet.memory);
+            let (near, far) = Duplex::pair(Manners::Tcp, &self.internet.memory)?;
             let far = LocalConnection {
                 duplex: far,
                 local: peer,
                 peer: local,
                 _lease: None,
             };
-            (far, near)
+            Ok((far, near))
         });
         match connected {
             Ok(duplex) => {
@@ -227,13 +227,17 @@ impl TcpSocket {
                 });
                 Ok(())
             }
-            Err(_) => {
+            Err(Errno::EAGAIN) => {
                 *role = Role::Connecting {
                     lease,
                     peer,
                     listener,
                 };
                 Err(Errno::EINPROGRESS)
+            }
+            Err(error) => {
+                *role = Role::Idle(Some(lease));
+                Err(error)
             }
         }
     }

@@ -145,6 +145,10 @@ fn a_wildcard_of_ipv6_alone_leaves_ipv4_free() {
     guest.task.listen(only, 1).unwrap();
     assert_eq!(guest.connected("127.0.0.1:80"), Err(Errno::ECONNREFUSED));
     assert!(guest.bound("0.0.0.0:80", SOCK_STREAM).is_ok());
+    let late = guest
+        .task
+        .set_socket_option(only, SOL_IPV6, IPV6_V6ONLY, &on);
+    assert_eq!(late, Err(Errno::EINVAL));
 }
 
 #[test]
@@ -347,4 +351,23 @@ fn descriptors_run_out_before_connections_are_taken() {
     assert_eq!(guest.task.pipe(flags).map(drop), Err(Errno::EMFILE));
     guest.task.close(Fd(200)).unwrap();
     assert!(guest.accept(listener).is_ok());
+}
+
+#[test]
+fn connections_that_nobody_accepts_are_paid_for() {
+    let guest = Guest::new();
+    let memory = &guest.task.process.kernel.memory;
+    let before = memory.used();
+    let listener = guest.listening("127.0.0.1:80", 4096);
+    for _ in 0..1000 {
+        let fd = guest.connected("127.0.0.1:80").unwrap();
+        guest.task.close(fd).unwrap();
+    }
+    assert!(memory.used() >= before + 1000 * 1024);
+    let left = memory.bytes_max() - memory.used();
+    memory.charge(left).unwrap();
+    assert_eq!(guest.connected("127.0.0.1:80"), Err(Errno::ENOMEM));
+    memory.release(left);
+    guest.task.close(listener).unwrap();
+    assert_eq!(memory.used(), before);
 }

@@ -10,6 +10,7 @@
 mod machine;
 
 mod blocking;
+mod fifo;
 mod internet;
 mod oracle;
 mod outside;

@@ -253,8 +253,7 @@ fn poll_wakes_for_the_one_descriptor_that_becomes_ready() {
             let (fd, _) = task.accept(listener, OpenFlags::empty()).await.unwrap();
             fds.push(fd);
         }
-        for round in 0..connections.len() {
-            let mut stream = &connections[round];
+        for mut stream in &connections {
             let peer = stream.local_addr().unwrap().port();
             let writer =
                 std::thread::scope(|scope| scope.spawn(|| stream.write_all(b"x").unwrap()).join());

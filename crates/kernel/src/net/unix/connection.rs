@@ -81,13 +81,13 @@ impl Acceptor {
 }
 
 impl Channel {
-    fn pair(kind: u32, memory: &Arc<MemoryBudget>) -> (Channel, Channel) {
+    fn pair(kind: u32, memory: &Arc<MemoryBudget>) -> Result<(Channel, Channel)> {
         if kind == SOCK_SEQPACKET {
-            let (near, far) = Packets::pair(memory);
-            return (Channel::Packets(near), Channel::Packets(far));
+            let (near, far) = Packets::pair(memory)?;
+            return Ok((Channel::Packets(near), Channel::Packets(far)));
         }
-        let (near, far) = Duplex::pair(Manners::Unix, memory);
-        (Channel::Bytes(near), Channel::Bytes(far))
+        let (near, far) = Duplex::pair(Manners::Unix, memory)?;
+        Ok((Channel::Bytes(near), Channel::Bytes(far)))
     }
 
     fn send(&self, bytes: &[u8]) -> Result<usize> {
@@ -125,15 +125,15 @@ impl ConnectionSocket {
         network: &UnixNetwork,
         inode: AnonymousInode,
         kind: SocketKind,
-    ) -> (Arc<dyn File>, Arc<dyn File>) {
-        let (near, far) = Channel::pair(kind.kind, &network.memory);
+    ) -> Result<(Arc<dyn File>, Arc<dyn File>)> {
+        let (near, far) = Channel::pair(kind.kind, &network.memory)?;
         let end = |inode, channel| {
             let peer = UnixAddress::Unnamed;
             let role = Role::Connected { channel, peer };
             let options = SocketOptions::new(kind);
             Arc::new(ConnectionSocket::with_role(network, inode, options, role))
         };
-        (end(inode, near), end(inode.sibling(), far))
+        Ok((end(inode, near), end(inode.sibling(), far)))
     }
 
     fn with_role(
@@ -209,12 +209,12 @@ impl UnixSocket for ConnectionSocket {
             let queue = acceptor.lock().queue.clone();
             let queue = queue.ok_or(Errno::ECONNREFUSED)?;
             let channel = queue.push(|| {
-                let (near, far) = Channel::pair(self.acceptor.kind, &self.network.memory);
+                let (near, far) = Channel::pair(self.acceptor.kind, &self.network.memory)?;
                 let arrival = Arrival {
                     channel: far,
                     peer: self.acceptor.address(),
                 };
-                (arrival, near)
+                Ok((arrival, near))
             })?;
             let peer = acceptor.address();
             *role = Role::Connected { channel, peer };

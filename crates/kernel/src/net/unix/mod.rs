@@ -99,9 +99,9 @@ pub(crate) fn socket_pair(
     network: &UnixNetwork,
     kind: SocketKind,
     inode: AnonymousInode,
-) -> (Arc<dyn File>, Arc<dyn File>) {
+) -> Result<(Arc<dyn File>, Arc<dyn File>)> {
     match kind.kind {
-        SOCK_DGRAM => DatagramSocket::pair(network, inode, kind),
+        SOCK_DGRAM => Ok(DatagramSocket::pair(network, inode, kind)),
         _ => ConnectionSocket::pair(network, inode, kind),
     }
 }

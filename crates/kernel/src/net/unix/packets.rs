@@ -9,15 +9,24 @@ use minke_abi::{Errno, Result};
 
 use crate::kernel::MemoryBudget;
 use crate::net::datagrams::DatagramQueue;
+use crate::net::duplex::CONNECTION_BYTES;
 use crate::net::{Received, Shutdown};
 use crate::stream::Consume;
 
 /// What both ends share.
 struct Link {
+    /// Is charged [`CONNECTION_BYTES`].
+    memory: Arc<MemoryBudget>,
     /// `queues[n]` is what side `n` reads.
     queues: [DatagramQueue<()>; 2],
     /// `SO_ERROR` of each side; 0 when nothing is pending.
     errors: [AtomicU16; 2],
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.memory.release(CONNECTION_BYTES);
+    }
 }
 
 /// One end of a connection; dropped, it is closed.
@@ -27,10 +36,12 @@ pub(super) struct Packets {
 }
 
 impl Packets {
-    /// Makes the two ends of a connection.
-    pub(super) fn pair(memory: &Arc<MemoryBudget>) -> (Packets, Packets) {
+    /// Makes the two ends of a connection; `ENOMEM` when the container has no memory left.
+    pub(super) fn pair(memory: &Arc<MemoryBudget>) -> Result<(Packets, Packets)> {
+        memory.charge(CONNECTION_BYTES)?;
         let queue = || DatagramQueue::new(Arc::clone(memory), usize::MAX);
         let link = Arc::new(Link {
+            memory: Arc::clone(memory),
             queues: [queue(), queue()],
             errors: Default::default(),
         });
@@ -38,7 +49,7 @@ impl Packets {
             link: Arc::clone(&link),
             side: 0,
         };
-        (first, Packets { link, side: 1 })
+        Ok((first, Packets { link, side: 1 }))
     }
 
     /// Receives a message, cut to the buffer; an empty one at the end. A pending error comes first.
