@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -174,8 +175,10 @@ fn bound_port((port, address): &(PublishedPort, std::net::SocketAddr)) -> Publis
     }
 }
 
+/// Sends the one report, and its end: the socket may have other descriptors.
 fn send(mut stream: UnixStream, report: &StartReport) -> io::Result<()> {
-    stream.write_all(&serde_json::to_vec(report)?)
+    stream.write_all(&serde_json::to_vec(report)?)?;
+    stream.shutdown(Shutdown::Write)
 }
 
 /// Starts a sandbox in a process of its own and waits until its guest runs.
