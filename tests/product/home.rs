@@ -1,0 +1,204 @@
+//! A home for one test, and the ways to run `minke` in it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// How long a peer on this machine may take for anything; only a hang is longer.
+const PEER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A `MINKE_HOME` of its own, with a directory for the test's files. Its containers end with it.
+pub struct Home {
+    directory: TempDir,
+}
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ended {
+    pub code: i32,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Home {
+    pub fn new() -> Home {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        std::fs::create_dir(directory.path().join("files")).expect("a directory for files");
+        Home { directory }
+    }
+
+    /// The value of `MINKE_HOME`.
+    pub fn path(&self) -> PathBuf {
+        self.directory.path().join("home")
+    }
+
+    /// Where commands run; for the test's own files.
+    pub fn files(&self) -> PathBuf {
+        self.directory.path().join("files")
+    }
+
+    /// Writes a file of the test, making its directories.
+    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.files().join(name);
+        std::fs::create_dir_all(path.parent().expect("a file has a directory")).expect("made");
+        std::fs::write(&path, contents).expect("written");
+        path
+    }
+
+    /// A command in this home that has not started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_minke"));
+        command
+            .args(arguments)
+            .env("MINKE_HOME", self.path())
+            .current_dir(self.files())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Ended {
+        Ended::of(&self.command(arguments).output().expect("minke starts"))
+    }
+
+    /// Runs a command that must succeed; returns what it printed, without the last newline.
+    pub fn ok(&self, arguments: &[&str]) -> String {
+        let ended = self.run(arguments);
+        assert_eq!(ended.code, 0, "`minke {}`: {ended:?}", arguments.join(" "));
+        ended.stdout.trim_end().to_owned()
+    }
+
+    /// Runs a command with these bytes as its input.
+    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ended {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("minke starts");
+        let mut stdin = child.stdin.take().expect("it was asked for");
+        // A program that ends early closes its input: no fault of the test's.
+        let _ = stdin.write_all(input);
+        drop(stdin);
+        Ended::of(&child.wait_with_output().expect("it ends"))
+    }
+
+    /// What `inspect` says of a container or image.
+    pub fn inspect(&self, name: &str) -> Value {
+        let text = self.ok(&["inspect", name]);
+        let list: Value = serde_json::from_str(&text).expect("inspect prints JSON");
+        list[0].clone()
+    }
+
+    /// The host address that a container's published port got.
+    pub fn published(&self, name: &str, guest_port: &str) -> SocketAddr {
+        let inspected = self.inspect(name);
+        let binding = &inspected["NetworkSettings"]["Ports"][guest_port][0];
+        let text = |field: &str| binding[field].as_str().unwrap_or_default().to_owned();
+        let address = format!("{}:{}", text("HostIp"), text("HostPort"));
+        address
+            .parse()
+            .unwrap_or_else(|_| panic!("no published port {guest_port} in {inspected}"))
+    }
+
+    /// Names below the home's directories that only living containers may have.
+    pub fn left_behind(&self) -> Vec<PathBuf> {
+        let parts = ["containers", "names", "run", "images/tmp"];
+        parts
+            .iter()
+            .flat_map(|part| entries(&self.path().join(part)))
+            .collect()
+    }
+
+    /// Checks that no container, name, socket or half-written file is there.
+    pub fn assert_nothing_left(&self) {
+        assert_eq!(self.left_behind(), Vec::<PathBuf>::new());
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        let listed = self.run(&["ps", "-a", "-q"]).stdout;
+        for id in listed.split_whitespace() {
+            self.run(&["rm", "-f", id]);
+        }
+    }
+}
+
+impl Ended {
+    fn of(output: &Output) -> Ended {
+        Ended {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// Checks the exit code and that standard error has each of these texts.
+    #[track_caller]
+    pub fn assert_fails(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, code, "{self:?}");
+        for text in texts {
+            assert!(self.stderr.contains(text), "no {text:?} in {self:?}");
+        }
+    }
+}
+
+/// The path of a guest program that `cargo xtask guests` builds.
+pub fn guest(name: &str) -> String {
+    let path = target().join("guests").join(name);
+    assert!(
+        path.exists(),
+        "`{}` is missing: run `cargo xtask guests`",
+        path.display()
+    );
+    path.to_str().expect("the path is text").to_owned()
+}
+
+/// The directory of an example whose programs are built.
+pub fn example(name: &str) -> String {
+    let path = root().join("examples").join(name);
+    assert!(
+        path.join("dist").exists(),
+        "`{name}` is not built: run `cargo xtask guests`"
+    );
+    path.to_str().expect("the path is text").to_owned()
+}
+
+/// Sends one request and returns the whole answer, status line first.
+pub fn fetch(address: SocketAddr, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("the port answers");
+    stream
+        .set_read_timeout(Some(PEER_TIMEOUT))
+        .expect("a time-out can be set");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    stream
+        .write_all(request.as_bytes())
+        .expect("the request is sent");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("an answer comes");
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+fn entries(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .collect()
+}
