@@ -10,3 +10,4 @@ mod files;
 mod machine;
 mod overlay;
 mod proc;
+mod together;

@@ -277,3 +277,48 @@ fn remove_deep(path: &Path) {
         .unwrap();
     assert!(status.success());
 }
+
+/// Runs something as a user who is not root: on Linux, credentials belong to a thread.
+fn as_user(uid: u32, work: impl FnOnce() + Send) {
+    use rustix::fs::{Gid, Uid};
+    let change = || {
+        rustix::thread::set_thread_groups(&[]).unwrap();
+        rustix::thread::set_thread_gid(Gid::from_raw(uid)).unwrap();
+        rustix::thread::set_thread_uid(Uid::from_raw(uid)).unwrap();
+        work();
+    };
+    std::thread::scope(|scope| scope.spawn(change).join().unwrap());
+}
+
+#[test]
+fn without_root_the_user_appears_as_root_and_owns_all_that_is_made() {
+    const USER: u32 = 1000;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    fs::write(path("of-root"), "").unwrap();
+    std::os::unix::fs::chown(directory.path(), Some(USER), Some(USER)).unwrap();
+    as_user(USER, || {
+        let machine = bound(directory.path());
+        let task = machine.root();
+        let owner = |name: &str| {
+            let path = format!("/bind/{name}");
+            let metadata = task.stat(At::Cwd, path.as_bytes(), Follow::No).unwrap();
+            (metadata.uid, metadata.gid)
+        };
+        task.put("/bind/made", b"text").unwrap();
+        assert_eq!(owner("made"), (0, 0));
+        assert_eq!(owner("of-root"), (65_534, 65_534));
+        assert_eq!(task.put("/bind/of-root", b""), Err(Errno::EACCES));
+        let chown = |uid| task.change_owner(At::Cwd, b"/bind/made", Some(uid), None, Follow::Yes);
+        assert_eq!(chown(0), Ok(()));
+        assert_eq!(chown(5), Err(Errno::EPERM));
+        let flags = OpenFlags::CREAT | OpenFlags::WRONLY;
+        let object = task.open_description(At::Cwd, b"/bind/object", flags, 0o400);
+        assert_eq!(object.unwrap().write(b"once"), Ok(4));
+    });
+    assert_eq!(fs::metadata(path("made")).unwrap().uid(), USER);
+    assert_eq!(fs::read(path("object")).unwrap(), b"once");
+}

@@ -5,7 +5,6 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on says so by a panic"
 )]
-#![expect(unsafe_code, reason = "`truncate` and `unshare` have no safe form")]
 
 mod bind;
 #[path = "../../../kernel/tests/vfs/machine.rs"]
