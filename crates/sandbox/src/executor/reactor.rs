@@ -322,12 +322,29 @@ impl PolledFd {
         interest: PollEvents,
         operation: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
     ) -> rustix::io::Result<T> {
+        self.attempt_to_drain(interest, operation, |_| false)
+    }
+
+    /// Does what [`PolledFd::attempt`] does, and takes a result that `is_drained` accepts for an `EAGAIN` to come.
+    ///
+    /// A stream that gave less than it was asked for is empty, and tells of more by another event
+    /// (`epoll(7)`, question 9): the try that would only say so is saved.
+    pub fn attempt_to_drain<T>(
+        &self,
+        interest: PollEvents,
+        operation: impl FnOnce(BorrowedFd<'_>) -> rustix::io::Result<T>,
+        is_drained: impl FnOnce(&T) -> bool,
+    ) -> rustix::io::Result<T> {
         let before = self.readiness.state.load(Ordering::SeqCst);
         if !may_be_ready(before, interest) {
             return Err(rustix::io::Errno::AGAIN);
         }
         let result = operation(self.fd.as_fd());
-        if matches!(result, Err(rustix::io::Errno::AGAIN)) {
+        let is_exhausted = match &result {
+            Ok(value) => is_drained(value),
+            Err(error) => *error == rustix::io::Errno::AGAIN,
+        };
+        if is_exhausted {
             self.forget(before, interest);
         }
         result

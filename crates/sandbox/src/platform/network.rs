@@ -128,8 +128,15 @@ impl Socket {
     }
 
     fn receive_stream(&self, buffer: &mut [u8], flags: RecvFlags) -> Result<HostReceived> {
-        let receive = |fd: BorrowedFd<'_>| rustix::net::recv(fd, &mut *buffer, flags);
-        let (count, _) = self.attempt(PollEvents::IN, receive)?;
+        let asked = buffer.len();
+        let is_taken = !flags.contains(RecvFlags::PEEK);
+        let is_drained = |got: &(usize, usize)| is_taken && (1..asked).contains(&got.0);
+        let mut receive = |fd: BorrowedFd<'_>| rustix::net::recv(fd, &mut *buffer, flags);
+        let result = match self.polled.get() {
+            Some(polled) => polled.attempt_to_drain(PollEvents::IN, receive, is_drained),
+            None => receive(self.fd.as_fd()),
+        };
+        let (count, _) = result.map_err(errno)?;
         Ok(HostReceived {
             count,
             datagram_bytes: count,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use minke_abi::linux::{OpenFlags, PollEvents, SOCK_DGRAM, SOCK_STREAM, Signal};
 use minke_kernel::calls::poll::PollEntry;
-use minke_kernel::net::options::{SO_RCVTIMEO, SOL_SOCKET};
+use minke_kernel::net::options::{SO_RCVTIMEO, SOL_SOCKET, SOL_TCP, TCP_NODELAY};
 use minke_kernel::net::{MessageFlags, NetworkMode};
 use minke_kernel::task::Deadline;
 use minke_kernel::{Errno, Fd, Task};
@@ -277,4 +277,36 @@ fn poll_wakes_for_the_one_descriptor_that_becomes_ready() {
             assert_eq!(receive(&task, ready.fd).await, Ok(b"x".to_vec()));
         }
     });
+}
+
+/// Rounds of question and answer; each one is lost for ever if a wake-up is.
+const ROUNDS: usize = 2_000;
+
+#[test]
+fn a_kept_connection_answers_every_question_and_sees_the_end() {
+    let container = Container::publishing("127.0.0.1", Tcp);
+    let task = container.task();
+    let listener = listen(&task, "0.0.0.0:3000");
+    let address = container.bound[0];
+    let client = std::thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        for round in 0..ROUNDS {
+            // Longer than a buffer now and then, so that full reads are followed by empty tries.
+            let question = vec![round as u8; [1, 100, 4096, 9000][round % 4]];
+            let mut answer = vec![0; question.len()];
+            stream.write_all(&question).unwrap();
+            stream.read_exact(&mut answer).unwrap();
+            assert_eq!(answer, question);
+        }
+    });
+    container.run(async move {
+        // Answers of several pieces would wait for delayed acknowledgements; the connection inherits this.
+        let on = 1_i32.to_le_bytes();
+        task.set_socket_option(listener, SOL_TCP, TCP_NODELAY, &on)
+            .unwrap();
+        let (fd, _) = task.accept(listener, OpenFlags::empty()).await.unwrap();
+        echo(&task, fd).await.unwrap();
+    });
+    client.join().unwrap();
 }
