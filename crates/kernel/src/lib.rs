@@ -21,6 +21,10 @@
 //!     FdTable
 //!       FileDescription::offset
 //!         file system locks (directory before file)
+//!         a socket's role or state
+//!           port table, names of Unix sockets
+//!             a listener's queue
+//!               an end's name, streams and datagram queues
 //!           WaitQueue
 //! ```
 //! A lock is never held across an await, and none while a waker runs.

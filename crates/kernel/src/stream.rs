@@ -245,3 +245,90 @@ fn copy_front(bytes: &VecDeque<u8>, buffer: &mut [u8]) -> usize {
     buffer[split..count].copy_from_slice(&back[..count - split]);
     count
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: StreamLimits = StreamLimits {
+        capacity_bytes: 2000,
+        atomic_bytes_max: 100,
+        room_bytes_min: 100,
+    };
+
+    /// What is done with a stream, with a length.
+    #[derive(Clone, Copy, Debug)]
+    enum Action {
+        Write(usize),
+        Read(usize),
+        Peek(usize),
+    }
+
+    fn action() -> impl Strategy<Value = Action> {
+        prop_oneof![
+            (0..1500_usize).prop_map(Action::Write),
+            (0..1500_usize).prop_map(Action::Read),
+            (0..1500_usize).prop_map(Action::Peek),
+        ]
+    }
+
+    /// Does an action on the stream and on a queue without limits of its own, and compares.
+    fn compare(stream: &Stream, model: &mut VecDeque<u8>, next: &mut u8, action: Action) {
+        match action {
+            Action::Write(length) => {
+                let bytes: Vec<u8> = (0..length).map(|i| next.wrapping_add(i as u8)).collect();
+                let room = LIMITS.capacity_bytes - model.len();
+                let expected = match length {
+                    0 => Ok(0),
+                    1..=100 if length > room => Err(Errno::EAGAIN),
+                    _ if room == 0 => Err(Errno::EAGAIN),
+                    _ => Ok(length.min(room)),
+                };
+                assert_eq!(stream.write(&bytes), expected);
+                let taken = expected.unwrap_or(0);
+                model.extend(&bytes[..taken]);
+                *next = next.wrapping_add(taken as u8);
+            }
+            Action::Read(length) | Action::Peek(length) => {
+                let consume = match action {
+                    Action::Peek(_) => Consume::Peek,
+                    _ => Consume::Take,
+                };
+                let mut buffer = vec![0; length];
+                let count = stream.read(&mut buffer, consume).unwrap_or(0);
+                assert_eq!(count, length.min(model.len()));
+                assert!(model.iter().zip(&buffer[..count]).all(|(m, b)| m == b));
+                if consume == Consume::Take {
+                    model.drain(..count);
+                }
+            }
+        }
+        assert_eq!(stream.status().readable_bytes, model.len());
+    }
+
+    proptest! {
+        #[test]
+        fn a_stream_is_a_queue_with_limits(actions in prop::collection::vec(action(), 0..60)) {
+            let memory = MemoryBudget::new(1 << 20);
+            let stream = Stream::open(LIMITS, Arc::clone(&memory));
+            let (mut model, mut next) = (VecDeque::new(), 0);
+            for action in actions {
+                compare(&stream, &mut model, &mut next, action);
+                assert!(memory.used() <= LIMITS.capacity_bytes as u64);
+            }
+            drop(stream);
+            assert_eq!(memory.used(), 0);
+        }
+    }
+
+    #[test]
+    fn a_container_without_memory_says_so_and_keeps_what_was_sent() {
+        let memory = MemoryBudget::new(600);
+        let stream = Stream::open(LIMITS, memory);
+        assert_eq!(stream.write(&[1; 500]), Ok(500));
+        assert_eq!(stream.write(&[2; 500]), Err(Errno::ENOMEM));
+        assert_eq!(stream.read(&mut [0; 1000], Consume::Take), Ok(500));
+    }
+}

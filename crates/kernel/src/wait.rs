@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 /// A waiter that gives up (a poll that ended elsewhere, a task that was killed) leaves its waker
 /// behind. Wake-ups may be spurious, so waking everybody is a correct way to forget those; the
 /// number is above the tasks that a container may sensibly have, so live waiters rarely pay.
-const WAKERS_MAX: usize = 16_384;
+const WAKERS_MAX: usize = 8_192;
 
 /// Wakers of the tasks that wait for one object. Linux: `wait_queue_head_t`.
 ///
@@ -52,5 +52,57 @@ impl WaitQueue {
             std::mem::take(&mut *queued)
         };
         wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_waiter_is_queued_once_and_woken_once() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let queue = WaitQueue::default();
+        for _ in 0..3 {
+            queue.register(&waker);
+        }
+        queue.wake_all();
+        queue.wake_all();
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
+    fn waiters_that_gave_up_are_forgotten_in_the_end() {
+        let count = Arc::new(Count::default());
+        let queue = WaitQueue::default();
+        for _ in 0..=WAKERS_MAX {
+            // Each waker has an identity of its own, as of another task.
+            let relay = Arc::clone(&count);
+            queue.register(&Waker::from(Arc::new(Relay(relay))));
+        }
+        assert_eq!(count.0.load(Ordering::SeqCst), WAKERS_MAX);
+    }
+
+    struct Relay(Arc<Count>);
+
+    impl Wake for Relay {
+        fn wake(self: Arc<Self>) {
+            Arc::clone(&self.0).wake();
+        }
     }
 }
