@@ -7,6 +7,9 @@ use crate::descriptor::{Fd, SeekTarget};
 use crate::task::Task;
 use crate::vfs::{FileSystemStatistics, Metadata};
 
+/// What `fstatfs` shows of a pipe, as of everything that has no file system. Linux: `PIPEFS_MAGIC`.
+const PIPEFS_MAGIC: u64 = 0x5049_5045;
+
 impl Task {
     /// Reads from a descriptor, waiting while a stream has nothing.
     ///
@@ -79,7 +82,13 @@ impl Task {
     /// Returns the statistics of the file system that holds an open file.
     pub fn fstatfs(&self, fd: Fd) -> Result<FileSystemStatistics> {
         let description = self.process.fds.get(fd)?;
-        let location = description.location.as_ref().ok_or(Errno::ENOSYS)?;
-        location.mount.file_system.statistics()
+        match &description.location {
+            Some(location) => location.mount.file_system.statistics(),
+            None => Ok(FileSystemStatistics {
+                magic: PIPEFS_MAGIC,
+                block_size: 4096,
+                ..FileSystemStatistics::default()
+            }),
+        }
     }
 }

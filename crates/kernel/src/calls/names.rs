@@ -138,7 +138,8 @@ impl Task {
         new_path: &[u8],
         flags: RenameFlags,
     ) -> Result<()> {
-        if flags.contains(RenameFlags::NOREPLACE | RenameFlags::EXCHANGE) {
+        let both = RenameFlags::NOREPLACE | RenameFlags::EXCHANGE;
+        if flags.contains(both) || !both.contains(flags) {
             return Err(Errno::EINVAL);
         }
         let credentials = self.process.credentials();

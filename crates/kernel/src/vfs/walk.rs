@@ -90,13 +90,15 @@ pub(crate) struct Walk<'a> {
     /// Where the rest of `text` begins.
     position: usize,
     links_left: usize,
-    /// A link of `/proc` led straight to an object.
-    has_jumped: bool,
+    /// Where the last component, a link of `/proc`, has led straight to.
+    jumped: Option<Arc<Location>>,
 }
 
 /// Where a symbolic link leads.
 enum Target {
     Text(Vec<u8>),
+    Location(Arc<Location>),
+    /// Something open that has no place in the tree.
     Place(Place),
 }
 
@@ -129,7 +131,7 @@ impl<'a> Walk<'a> {
             text: Cow::Borrowed(path),
             position: 0,
             links_left: SYMLINKS_MAX,
-            has_jumped: false,
+            jumped: None,
         })
     }
 
@@ -222,7 +224,10 @@ impl<'a> Walk<'a> {
 
     /// Makes the location of what [`Walk::finish`] has found.
     pub(crate) fn location_of(&self, found: Place, last: &Last) -> Arc<Location> {
-        let is_named = last.kind == LastKind::Normal && !found.is_directory() && !self.has_jumped;
+        if let Some(location) = &self.jumped {
+            return Arc::clone(location);
+        }
+        let is_named = last.kind == LastKind::Normal && !found.is_directory();
         let (parent, name) = if is_named && !found.is_mount_root() {
             let name = Name::from_slice(self.name(last));
             (Some(Arc::clone(&self.place.inode)), name)
@@ -249,6 +254,7 @@ impl<'a> Walk<'a> {
             let mut rest = vec![b'/'];
             rest.extend_from_slice(&self.text[self.position..]);
             if let Some(place) = self.follow(&child, &rest)? {
+                self.jumped = None;
                 self.enter(place)?;
             }
             return Ok(());
@@ -303,16 +309,19 @@ impl<'a> Walk<'a> {
     /// Puts a link's target in front of `rest`, or returns the object that a link of `/proc` leads to.
     fn follow(&mut self, link: &Place, rest: &[u8]) -> Result<Option<Place>> {
         self.links_left = self.links_left.checked_sub(1).ok_or(Errno::ELOOP)?;
-        let mut text = match self.target(link)? {
-            Target::Place(place) => {
-                if !rest.is_empty() && !place.is_directory() {
-                    return Err(Errno::ENOTDIR);
-                }
-                self.has_jumped = true;
-                return Ok(Some(place));
-            }
-            Target::Text(text) => text,
+        let (place, location) = match self.target(link)? {
+            Target::Text(text) => return self.follow_text(text, rest).map(|()| None),
+            Target::Place(place) => (place, None),
+            Target::Location(location) => (Place::of(&location), Some(location)),
         };
+        if !rest.is_empty() && !place.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        self.jumped = location;
+        Ok(Some(place))
+    }
+
+    fn follow_text(&mut self, mut text: Vec<u8>, rest: &[u8]) -> Result<()> {
         match text.first() {
             None => return Err(Errno::ENOENT),
             Some(b'/') => self.place = self.root.clone(),
@@ -321,7 +330,7 @@ impl<'a> Walk<'a> {
         text.extend_from_slice(rest);
         self.text = Cow::Owned(text);
         self.position = 0;
-        Ok(None)
+        Ok(())
     }
 
     fn target(&self, link: &Place) -> Result<Target> {
@@ -331,7 +340,7 @@ impl<'a> Walk<'a> {
         };
         Ok(match magic? {
             MagicLink::Text(text) => Target::Text(text),
-            MagicLink::Location(location) => Target::Place(Place::of(&location)),
+            MagicLink::Location(location) => Target::Location(location),
             MagicLink::Description(description) => Target::Place(Place {
                 mount: Arc::clone(&link.mount),
                 inode: Arc::new(DescriptionInode(description)),

@@ -144,6 +144,38 @@ fn descriptors_can_be_opened_again_by_their_link() {
 }
 
 #[test]
+fn what_was_opened_through_a_link_of_proc_knows_its_path() {
+    let machine = machine();
+    let task = machine.root();
+    task.mkdir("/home").unwrap();
+    task.put("/home/file", b"text").unwrap();
+    task.change_directory(At::Cwd, b"/home").unwrap();
+    let open = |path: &str| {
+        let fd = task.open(At::Cwd, path.as_bytes(), OpenFlags::RDONLY, 0);
+        format!("/proc/self/fd/{}", fd.unwrap().0)
+    };
+    let first = open("/proc/self/cwd/file");
+    let second = open(&first);
+    for link in [first, second] {
+        let path = task.read_link(At::Cwd, link.as_bytes()).unwrap();
+        assert_eq!(path, b"/home/file");
+    }
+}
+
+#[test]
+fn a_shell_can_redirect_to_standard_output() {
+    let machine = machine();
+    let task = machine.root();
+    let (reader, writer) = task.pipe(OpenFlags::empty()).unwrap();
+    task.duplicate_to(writer, Fd(1), false).unwrap();
+    task.put("/dev/stdout", b"said").unwrap();
+    let mut buffer = [0; 8];
+    let read = task.process.fds.get(reader).unwrap().read(&mut buffer);
+    assert_eq!(read, Ok(4));
+    assert_eq!(task.fstatfs(reader).unwrap().magic, 0x5049_5045);
+}
+
+#[test]
 fn others_cannot_look_through_a_process() {
     let machine = machine();
     let root = machine.root();

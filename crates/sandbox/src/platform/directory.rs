@@ -14,8 +14,8 @@
 //!
 //! # What the host's inodes cannot do
 //!
-//! As on a mount with `nodev` and `nosuid`: device nodes, fifos and sockets are seen, but cannot be
-//! opened or made, and set-id bits of files are neither shown nor set.
+//! As on a mount with `nodev` and `nosuid`: device nodes, fifos and sockets are seen, but none can be
+//! made, the host's are never opened, and set-id bits of files are neither shown nor set.
 
 use std::collections::BTreeMap;
 use std::path::Path;

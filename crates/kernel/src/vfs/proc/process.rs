@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::task::Waker;
 
-use minke_abi::Result;
+use minke_abi::{Errno, Result};
 
 use crate::process::Process;
 use crate::vfs::{Location, MagicLink, Mount};
@@ -95,6 +95,9 @@ fn root(process: &Process) -> Result<MagicLink> {
 }
 
 fn exe(process: &Process) -> Result<MagicLink> {
+    if process.image.path.is_empty() {
+        return Err(Errno::ENOENT);
+    }
     Ok(MagicLink::Text(process.image.path.clone()))
 }
 
