@@ -67,10 +67,21 @@ impl Home {
     }
 
     /// Runs a command that must succeed; returns what it printed, without the last newline.
+    #[track_caller]
     pub fn ok(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
         assert_eq!(ended.code, 0, "`minke {}`: {ended:?}", arguments.join(" "));
         ended.stdout.trim_end().to_owned()
+    }
+
+    /// Runs a command that must fail, print no data, and say exactly this; the directory of the test's files is `FILES`.
+    #[track_caller]
+    pub fn fails(&self, arguments: &[&str], code: i32, message: &str) {
+        let ended = self.run(arguments);
+        let files = self.files();
+        let said = ended.stderr.replace(&*files.to_string_lossy(), "FILES");
+        assert_eq!(said.trim_end(), message, "`minke {}`", arguments.join(" "));
+        assert_eq!((ended.code, ended.stdout.as_str()), (code, ""), "{said}");
     }
 
     /// Runs a command with these bytes as its input.
@@ -132,7 +143,7 @@ impl Drop for Home {
 }
 
 impl Ended {
-    fn of(output: &Output) -> Ended {
+    pub fn of(output: &Output) -> Ended {
         Ended {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -1,9 +1,23 @@
 //! The whole product, through the real binary: each test has a home of its own and real guests.
 //!
+//! Hosts choose the ports, so that all tests run at the same time. Guests come from `cargo xtask guests`.
+//!
 //! | module | is |
 //! |---|---|
 //! | `home` | runs `minke` with a home of its own, finds guests and examples |
+//! | `run` | what a container is given, and how it ends, in the foreground |
+//! | `lifecycle` | containers in the background, from `run -d` to `rm` |
+//! | `logs` | what was printed, kept, bounded and followed |
+//! | `build` | images from Balenafiles |
+//! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
+//! | `deaths` | what is killed, or changed behind our back |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
 
+mod arguments;
+mod build;
+mod deaths;
 mod faults;
 mod home;
+mod lifecycle;
+mod logs;
+mod run;

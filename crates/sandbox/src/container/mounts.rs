@@ -1,5 +1,6 @@
 //! The container's file systems: the root, `/dev`, `/proc`, binds and tmpfs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
@@ -13,6 +14,7 @@ use minke_kernel::vfs::proc::ProcFileSystem;
 use minke_kernel::vfs::{FileSystem, Location, MountOptions, MountTree};
 
 use super::error::{StartError, StartErrorKind};
+use crate::platform::directory::HostDirectory;
 use crate::platform::root::lower_tree;
 use crate::spec::{MountSpec, SandboxSpec};
 
@@ -106,8 +108,18 @@ impl Maker<'_> {
         mount: &MountSpec,
     ) -> std::result::Result<(), StartError> {
         let (target, file_system, options): (_, Arc<dyn FileSystem>, _) = match mount {
-            MountSpec::Bind { .. } => {
-                return Err(bind_error(mount, &std::io::ErrorKind::Unsupported.into()));
+            MountSpec::Bind {
+                source,
+                target,
+                is_read_only,
+            } => {
+                let bind =
+                    HostDirectory::open(source).map_err(|errno| bind_error(source, errno))?;
+                let options = MountOptions {
+                    is_read_only: *is_read_only,
+                    source: source.display().to_string(),
+                };
+                (target, bind, options)
             }
             MountSpec::Tmpfs { target, size_bytes } => {
                 let tmpfs = MemoryFileSystem::tmpfs(MemoryOptions {
@@ -130,16 +142,14 @@ impl Maker<'_> {
     }
 }
 
-fn bind_error(mount: &MountSpec, error: &std::io::Error) -> StartError {
-    let source = match mount {
-        MountSpec::Bind { source, .. } => source.display().to_string(),
-        MountSpec::Tmpfs { target, .. } => target.clone(),
-    };
-    let hint = match error.kind() {
-        std::io::ErrorKind::NotFound => format!("make it first: `mkdir -p {source}`"),
+fn bind_error(source: &Path, errno: Errno) -> StartError {
+    let source = source.display();
+    let hint = match errno {
+        // Docker makes a missing directory; a typing mistake should not.
+        Errno::ENOENT => format!("make it first: `mkdir -p {source}`"),
         _ => "check the path and its permissions".to_owned(),
     };
-    let message = format!("cannot mount `{source}`: {error}");
+    let message = format!("cannot mount `{source}`: {errno}");
     StartError::new(StartErrorKind::Failed, message, hint)
 }
 

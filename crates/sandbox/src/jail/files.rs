@@ -56,11 +56,8 @@ pub(super) fn confine(policy: &JailPolicy) -> Result<FilesConfined, RulesetError
     let mut rules = ruleset.create()?;
     rules = allow(rules, &policy.writable, all)?;
     rules = allow(rules, &policy.readable, read)?;
-    rules = allow(
-        rules,
-        &policy.removable,
-        AccessFs::RemoveFile | AccessFs::RemoveDir | AccessFs::ReadDir,
-    )?;
+    // Other containers' directories have files in them, which this does not let go.
+    rules = allow(rules, &policy.removable, AccessFs::RemoveDir.into())?;
     rules = allow(rules, &paths(PROCESS_PATHS), read)?;
     if policy.has_network {
         // Execute lets the C library map its resolver modules.

@@ -27,7 +27,7 @@ pub struct JailPolicy {
     pub readable: Vec<PathBuf>,
     /// Trees (or files) that stay readable and writable: binds, the container's own state.
     pub writable: Vec<PathBuf>,
-    /// Directories whose entries may be removed, and nothing else: what ends with the container.
+    /// Directories below which empty directories may be removed, and nothing else: what ends with the container.
     pub removable: Vec<PathBuf>,
     /// Whether Internet sockets may be made.
     pub has_network: bool,

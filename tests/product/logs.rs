@@ -1,0 +1,96 @@
+//! `minke logs`: what was printed, kept, bounded and followed.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+use crate::home::{Home, guest};
+
+#[test]
+fn a_log_keeps_both_streams_apart_with_times() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    home.ok(&["run", "-d", "--name", "out", &probe, "print", "good"]);
+    home.ok(&["run", "-d", "--name", "err", &probe, "stderr", "wrong"]);
+    home.ok(&["wait", "out", "err"]);
+    let out = home.run(&["logs", "out"]);
+    assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("good\n", ""));
+    let err = home.run(&["logs", "err"]);
+    assert_eq!((err.stdout.as_str(), err.stderr.as_str()), ("", "wrong\n"));
+    let timed = home.ok(&["logs", "-t", "out"]);
+    assert!(
+        timed.contains("Z good") && timed.starts_with("20"),
+        "{timed}"
+    );
+}
+
+#[test]
+fn a_foreground_container_is_logged_too_unless_it_is_removed() {
+    let home = Home::new();
+    assert_eq!(
+        home.ok(&["run", "--name", "seen", &guest("hello.wasm")]),
+        "hello"
+    );
+    assert_eq!(home.ok(&["logs", "seen"]), "hello");
+}
+
+#[test]
+fn following_ends_with_the_container() {
+    let home = Home::new();
+    home.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "ticks",
+        &guest("probe.wasm"),
+        "ticks",
+        "3",
+        "50",
+    ]);
+    let followed = home.ok(&["logs", "-f", "ticks"]);
+    assert_eq!(followed.lines().count(), 3, "{followed}");
+}
+
+#[test]
+fn following_ends_when_the_container_is_removed() {
+    let home = Home::new();
+    home.ok(&[
+        "run",
+        "-d",
+        "--name",
+        "endless",
+        &guest("probe.wasm"),
+        "ticks",
+        "1000000",
+        "10",
+    ]);
+    let mut child = home
+        .command(&["logs", "-f", "endless"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("minke starts");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+    assert!(lines.next().is_some(), "it follows");
+    home.ok(&["rm", "-f", "endless"]);
+    assert!(lines.last().is_some());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_log_without_end_takes_bounded_disk() {
+    let home = Home::new();
+    let id = home.ok(&["run", "-d", "--name", "talks", &guest("probe.wasm"), "logs"]);
+    let directory = home.path().join("containers").join(&id);
+    // Rotated for the second time: the oldest file is there.
+    while !directory.join("log.2").exists() {
+        std::thread::yield_now();
+    }
+    home.ok(&["stop", "talks"]);
+    let entries = fs::read_dir(&directory).expect("readable").flatten();
+    let bytes: u64 = entries
+        .map(|entry| entry.metadata().expect("readable").len())
+        .sum();
+    assert!(bytes <= 31 << 20, "{bytes}");
+    let printed = home.run(&["logs", "talks"]);
+    assert!(printed.stdout.len() > 1 << 20 || printed.stderr.len() > 1 << 20);
+}
