@@ -80,7 +80,7 @@ fn a_program_that_is_not_there_is_not_found() {
         &["run", "-d", "empty", "/nobody"],
         127,
         "error: `/nobody`: no such file in the container\n\
-         hint: check the path in the Balenafile's `COPY`, `FILESDIR` and `CMD`",
+         hint: check the path in the Balenafile's `COPY`, `WORKDIR` and `CMD`",
     );
     home.fails(
         &["run", "--rm", "empty", "/text"],
@@ -231,7 +231,7 @@ fn what_the_container_cannot_have_is_refused_and_leaves_nothing() {
 fn a_balenafile_that_is_none_is_refused() {
     let home = Home::new();
     for (content, part) in [
-        (&b""[..], "empty"),
+        (&b""[..], "the file has no instructions"),
         (b"\x00\x01\x02binary\xff", "Balenafile"),
         (b"FROM scratch\nRUNN x\n", "RUNN"),
         (b"FROM scratch\nCOPY missing /\n", "missing"),

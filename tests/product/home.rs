@@ -13,37 +13,37 @@ use tempfile::TempDir;
 const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A `MINKE_HOME` of its own, with a directory for the test's files. Its containers end with it.
-pub struct Home {
+pub(crate) struct Home {
     directory: TempDir,
 }
 
 /// How a command ended.
 #[derive(Debug)]
-pub struct Ended {
-    pub code: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ended {
+    pub(crate) code: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Home {
-    pub fn new() -> Home {
+    pub(crate) fn new() -> Home {
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::create_dir(directory.path().join("files")).expect("a directory for files");
         Home { directory }
     }
 
     /// The value of `MINKE_HOME`.
-    pub fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("home")
     }
 
     /// Where commands run; for the test's own files.
-    pub fn files(&self) -> PathBuf {
+    pub(crate) fn files(&self) -> PathBuf {
         self.directory.path().join("files")
     }
 
     /// Writes a file of the test, making its directories.
-    pub fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> PathBuf {
         let path = self.files().join(name);
         std::fs::create_dir_all(path.parent().expect("a file has a directory")).expect("made");
         std::fs::write(&path, contents).expect("written");
@@ -51,7 +51,7 @@ impl Home {
     }
 
     /// A command in this home that has not started.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_minke"));
         command
             .args(arguments)
@@ -62,13 +62,13 @@ impl Home {
     }
 
     /// Runs a command to its end.
-    pub fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         Ended::of(&self.command(arguments).output().expect("minke starts"))
     }
 
     /// Runs a command that must succeed; returns what it printed, without the last newline.
     #[track_caller]
-    pub fn ok(&self, arguments: &[&str]) -> String {
+    pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
         assert_eq!(ended.code, 0, "`minke {}`: {ended:?}", arguments.join(" "));
         ended.stdout.trim_end().to_owned()
@@ -76,7 +76,7 @@ impl Home {
 
     /// Runs a command that must fail, print no data, and say exactly this; the directory of the test's files is `FILES`.
     #[track_caller]
-    pub fn fails(&self, arguments: &[&str], code: i32, message: &str) {
+    pub(crate) fn fails(&self, arguments: &[&str], code: i32, message: &str) {
         let ended = self.run(arguments);
         let files = self.files();
         let said = ended.stderr.replace(&*files.to_string_lossy(), "FILES");
@@ -85,7 +85,7 @@ impl Home {
     }
 
     /// Runs a command with these bytes as its input.
-    pub fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ended {
+    pub(crate) fn run_with_input(&self, arguments: &[&str], input: &[u8]) -> Ended {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
@@ -101,14 +101,14 @@ impl Home {
     }
 
     /// What `inspect` says of a container or image.
-    pub fn inspect(&self, name: &str) -> Value {
+    pub(crate) fn inspect(&self, name: &str) -> Value {
         let text = self.ok(&["inspect", name]);
         let list: Value = serde_json::from_str(&text).expect("inspect prints JSON");
         list[0].clone()
     }
 
     /// The host address that a container's published port got.
-    pub fn published(&self, name: &str, guest_port: &str) -> SocketAddr {
+    pub(crate) fn published(&self, name: &str, guest_port: &str) -> SocketAddr {
         let inspected = self.inspect(name);
         let binding = &inspected["NetworkSettings"]["Ports"][guest_port][0];
         let text = |field: &str| binding[field].as_str().unwrap_or_default().to_owned();
@@ -119,7 +119,7 @@ impl Home {
     }
 
     /// Names below the home's directories that only living containers may have.
-    pub fn left_behind(&self) -> Vec<PathBuf> {
+    pub(crate) fn left_behind(&self) -> Vec<PathBuf> {
         let parts = ["containers", "names", "run", "images/tmp"];
         parts
             .iter()
@@ -128,7 +128,7 @@ impl Home {
     }
 
     /// Checks that no container, name, socket or half-written file is there.
-    pub fn assert_nothing_left(&self) {
+    pub(crate) fn assert_nothing_left(&self) {
         assert_eq!(self.left_behind(), Vec::<PathBuf>::new());
     }
 }
@@ -143,7 +143,7 @@ impl Drop for Home {
 }
 
 impl Ended {
-    pub fn of(output: &Output) -> Ended {
+    pub(crate) fn of(output: &Output) -> Ended {
         Ended {
             code: output.status.code().unwrap_or(-1),
             stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
@@ -153,7 +153,7 @@ impl Ended {
 
     /// Checks the exit code and that standard error has each of these texts.
     #[track_caller]
-    pub fn assert_fails(&self, code: i32, texts: &[&str]) {
+    pub(crate) fn assert_fails(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, code, "{self:?}");
         for text in texts {
             assert!(self.stderr.contains(text), "no {text:?} in {self:?}");
@@ -162,7 +162,7 @@ impl Ended {
 }
 
 /// The path of a guest program that `cargo xtask guests` builds.
-pub fn guest(name: &str) -> String {
+pub(crate) fn guest(name: &str) -> String {
     let path = target().join("guests").join(name);
     assert!(
         path.exists(),
@@ -173,7 +173,7 @@ pub fn guest(name: &str) -> String {
 }
 
 /// The directory of an example whose programs are built.
-pub fn example(name: &str) -> String {
+pub(crate) fn example(name: &str) -> String {
     let path = root().join("examples").join(name);
     assert!(
         path.join("dist").exists(),
@@ -183,7 +183,7 @@ pub fn example(name: &str) -> String {
 }
 
 /// Sends one request and returns the whole answer, status line first.
-pub fn fetch(address: SocketAddr, path: &str) -> String {
+pub(crate) fn fetch(address: SocketAddr, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("the port answers");
     stream
         .set_read_timeout(Some(PEER_TIMEOUT))

@@ -63,7 +63,7 @@ fn variables_come_from_the_command_line_and_the_environment() {
         "run", "--rm", "-e", "A=1", "-e", "B", "-e", "MISSING", &probe, "env",
     ]);
     let finished = Ended::of(
-        command
+        &command
             .env("B", "2")
             .env("C", "3")
             .output()
