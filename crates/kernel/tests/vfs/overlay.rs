@@ -100,6 +100,23 @@ fn a_big_file_is_copied_page_by_page() {
 }
 
 #[test]
+fn allocated_blocks_count_each_page_once() {
+    let task = root();
+    let blocks = || task.stat(At::Cwd, b"/bin/tool", Follow::No).unwrap().blocks;
+    let file = task.opened("/bin/tool", OpenFlags::WRONLY).unwrap();
+    assert_eq!(blocks(), 2048);
+    file.write_at(b"over", 4096).unwrap();
+    assert_eq!(blocks(), 2048);
+    file.write_at(b"beyond", 8 << 20).unwrap();
+    assert_eq!(blocks(), 2056);
+    task.truncate(At::Cwd, b"/bin/tool", 4097).unwrap();
+    assert_eq!(blocks(), 16);
+    task.truncate(At::Cwd, b"/bin/tool", 0).unwrap();
+    file.write_at(b"new", 1 << 20).unwrap();
+    assert_eq!(blocks(), 8);
+}
+
+#[test]
 fn what_was_removed_stays_removed_and_can_be_made_anew() {
     let task = root();
     task.unlink(At::Cwd, b"/etc/conf").unwrap();

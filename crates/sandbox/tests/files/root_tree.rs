@@ -1,12 +1,14 @@
 //! Roots from layer tars, well-meant and hostile.
 
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_kernel::vfs::memory::MemoryFileSystem;
 use minke_kernel::vfs::tree::{Tree, TreeError};
-use minke_kernel::vfs::{FileSystem, Location, MountOptions, MountTree};
+use minke_kernel::vfs::{FileSystem, Inode, Location, MountOptions, MountTree};
 use minke_sandbox::platform::root::{ArchiveError, RootError, lower_tree};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use tar::{EntryType, Header};
@@ -262,6 +264,84 @@ fn a_cut_or_damaged_tar_names_the_place() {
         panic!("a damaged tar was taken");
     };
     assert!(matches!(source, ArchiveError::Corrupt("checksum")));
+}
+
+/// Makes a tree that needs what the formats differ in: long names and targets, links, big ids.
+fn fill(top: &Path) {
+    let deep = top.join("d".repeat(200)).join("e".repeat(90));
+    std::fs::create_dir_all(&deep).unwrap();
+    std::fs::write(deep.join("file"), [7; 5000]).unwrap();
+    std::fs::write(top.join("ünïcode"), b"").unwrap();
+    std::fs::hard_link(deep.join("file"), top.join("hard")).unwrap();
+    std::os::unix::fs::symlink("t".repeat(150), top.join("long-link")).unwrap();
+    std::os::unix::fs::symlink("hard", top.join("link")).unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o4711);
+    std::fs::set_permissions(top.join("ünïcode"), mode).unwrap();
+}
+
+/// Compares a directory of the host with one of a tree.
+fn compare(host: &Path, guest: &Arc<dyn Inode>) {
+    let mut names = Vec::new();
+    guest
+        .read_directory(0, &mut |entry| {
+            names.push(entry.name.to_vec());
+            true
+        })
+        .unwrap();
+    assert_eq!(names.len(), std::fs::read_dir(host).unwrap().count());
+    for name in names {
+        let host = host.join(std::ffi::OsStr::from_bytes(&name));
+        let inode = guest.lookup(&name).unwrap();
+        let found = inode.metadata().unwrap();
+        let expected = std::fs::symlink_metadata(&host).unwrap();
+        assert_eq!(
+            (
+                found.mode | found.file_type.mode_bits(),
+                found.uid,
+                found.gid
+            ),
+            (expected.mode(), expected.uid(), expected.gid()),
+            "{host:?}"
+        );
+        assert_eq!(found.modified.seconds, expected.mtime(), "{host:?}");
+        match found.file_type {
+            FileType::Directory => compare(&host, &inode),
+            FileType::Symlink => {
+                let target = std::fs::read_link(&host).unwrap();
+                assert_eq!(inode.read_link().unwrap(), target.as_os_str().as_bytes());
+            }
+            _ => {
+                assert_eq!(u64::from(found.links), expected.nlink());
+                let mut content = vec![0; found.size as usize];
+                let file = inode.open(OpenFlags::RDONLY).unwrap();
+                file.read_at(&mut content, 0).unwrap();
+                assert_eq!(content, std::fs::read(&host).unwrap());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_tar_packs_is_what_is_seen() {
+    let directory = TempDir::new().unwrap();
+    let top = directory.path().join("top");
+    std::fs::create_dir(&top).unwrap();
+    fill(&top);
+    for format in ["gnu", "pax"] {
+        let packed = directory.path().join(format);
+        let status = std::process::Command::new("tar")
+            .arg(format!("--format={format}"))
+            .arg("-cf")
+            .arg(&packed)
+            .arg("-C")
+            .arg(&top)
+            .arg(".")
+            .status()
+            .unwrap();
+        assert!(status.success());
+        let tree = lower_tree(&[packed], None).unwrap();
+        compare(&top, &tree.root());
+    }
 }
 
 /// Names that get in each other's way.

@@ -21,6 +21,8 @@ pub(super) struct Pages {
     size: u64,
     /// By page number; what is missing comes from the base, or is zeros.
     pages: BTreeMap<u64, Box<Page>>,
+    /// How many of the pages lie over the base, so that `stat` need not count them.
+    pages_over_base: u64,
     base: Option<Base>,
 }
 
@@ -37,6 +39,7 @@ impl Pages {
         Pages {
             size: length,
             pages: BTreeMap::new(),
+            pages_over_base: 0,
             base: Some(Base { file, length }),
         }
     }
@@ -47,9 +50,12 @@ impl Pages {
 
     /// Allocated blocks of 512 bytes.
     pub(super) fn blocks(&self) -> u64 {
-        let below = self.base_length().div_ceil(PAGE_BYTES as u64);
-        let above = self.pages.range(below..).count() as u64;
-        (below + above) * (PAGE_BYTES as u64 / 512)
+        let elsewhere = self.pages.len() as u64 - self.pages_over_base;
+        (self.base_pages() + elsewhere) * (PAGE_BYTES as u64 / 512)
+    }
+
+    fn base_pages(&self) -> u64 {
+        self.base_length().div_ceil(PAGE_BYTES as u64)
     }
 
     fn base_length(&self) -> u64 {
@@ -150,6 +156,7 @@ impl Pages {
             page
         };
         self.pages.insert(number, page);
+        self.pages_over_base += u64::from(number < self.base_pages());
         Ok(())
     }
 
@@ -179,6 +186,7 @@ impl Pages {
             base.length = base.length.min(size);
         }
         self.base = self.base.take().filter(|base| base.length > 0);
+        self.pages_over_base = self.pages.range(..self.base_pages()).count() as u64;
     }
 
     /// Makes every page of a range exist, all or none. Linux: `shmem_fallocate()`.
@@ -187,7 +195,7 @@ impl Pages {
             .checked_add(length)
             .filter(|end| *end <= FILE_BYTES_MAX)
             .ok_or(Errno::EFBIG)?;
-        let below = self.base_length().div_ceil(PAGE_BYTES as u64);
+        let below = self.base_pages();
         let first = (offset / PAGE_BYTES as u64).max(below);
         let last = end.div_ceil(PAGE_BYTES as u64).max(first);
         let present = self.pages.range(first..last).count() as u64;
@@ -224,8 +232,7 @@ impl Pages {
         }
         let mut position = offset;
         if position < self.base_length() {
-            let below = self.base_length().div_ceil(PAGE_BYTES as u64);
-            position = below * PAGE_BYTES as u64;
+            position = self.base_pages() * PAGE_BYTES as u64;
         }
         let (first, _) = split(position);
         let dense = self
