@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask guests c` makes the programs; their sources in `guests/c` pass when they are
 //! compiled for Linux too.
+#![expect(clippy::unwrap_used, reason = "a test's `unwrap` is an assertion")]
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
