@@ -178,7 +178,10 @@ pub static PREVIEW1: &[HostCall] = &[
     now!(path::path_unlink_file(fd: u32, path: u32, length: u32)),
     waits!(poll::poll_oneoff(subscriptions: u32, events: u32, count: u32, result: u32)),
     PROC_EXIT,
-    now!(process::proc_raise(signal: u32)),
+    now!(
+        process::proc_raise(signal: u32),
+        Support::Partial("signals that stop a process do nothing")
+    ),
     now!(clock::random_get(buffer: u32, length: u32)),
     waits!(process::sched_yield()),
     waits!(socket::sock_accept(fd: u32, flags: u32, result: u32)),
