@@ -92,9 +92,8 @@ pub fn restored_name(
         Some(_) => format!("`{script}` does not tell the name"),
     };
     Err(wasmtime::format_err!(
-        "`{}` imports `{}` from `{}`, which looks like a name minified by emcc, and {found}\n\
+        "its import `{}` of `{}` looks like a name minified by emcc, and {found}\n\
          hint: ship the `.js` that emcc wrote together with the `.wasm`, or link with `-O1` or `--profiling-funcs`",
-        program.path,
         import.name(),
         import.module(),
     ))
