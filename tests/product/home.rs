@@ -15,6 +15,7 @@ const PEER_TIMEOUT: Duration = Duration::from_secs(60);
 /// A `MINKE_HOME` of its own, with a directory for the test's files. Its containers end with it.
 pub(crate) struct Home {
     directory: TempDir,
+    shared: Option<PathBuf>,
 }
 
 /// How a command ended.
@@ -27,14 +28,25 @@ pub(crate) struct Ended {
 
 impl Home {
     pub(crate) fn new() -> Home {
+        Home::of(None)
+    }
+
+    /// A home that stays, with its compiled modules, for tests of large programs: each is compiled once, and only after
+    /// it or minke changed. The containers of such tests remove themselves.
+    pub(crate) fn shared() -> Home {
+        Home::of(Some(target().join("product")))
+    }
+
+    fn of(shared: Option<PathBuf>) -> Home {
         let directory = tempfile::tempdir().expect("a temporary directory");
         std::fs::create_dir(directory.path().join("files")).expect("a directory for files");
-        Home { directory }
+        Home { directory, shared }
     }
 
     /// The value of `MINKE_HOME`.
     pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().join("home")
+        let own = || self.directory.path().join("home");
+        self.shared.clone().unwrap_or_else(own)
     }
 
     /// Where commands run; for the test's own files.
@@ -135,6 +147,9 @@ impl Home {
 
 impl Drop for Home {
     fn drop(&mut self) {
+        if self.shared.is_some() {
+            return;
+        }
         let listed = self.run(&["ps", "-a", "-q"]).stdout;
         for id in listed.split_whitespace() {
             self.run(&["rm", "-f", id]);

@@ -12,12 +12,18 @@
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `deaths` | what is killed, or changed behind our back |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
+//! | `examples` | each example, used as its README says |
+//! | `http` | an HTTP client that keeps its connection |
+//! | `published` | programs that nobody here wrote |
 
 mod arguments;
 mod build;
 mod deaths;
+mod examples;
 mod faults;
 mod home;
+mod http;
 mod lifecycle;
 mod logs;
+mod published;
 mod run;

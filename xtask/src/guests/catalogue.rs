@@ -230,7 +230,6 @@ fn published_programs() -> Vec<Unit> {
             ("package/dist/langs/php-cgi-8.2.0.wasm", at("php-cgi.wasm")),
             ("package/dist/langs/ruby-3.2.0.wasm", at("ruby.wasm")),
             ("package/dist/langs/sqlite.wasm", at("sqlite.wasm")),
-            ("package/dist/langs/clang.wasm", at("clang.wasm")),
             (
                 "package/dist/langs/wasmedge_quickjs.wasm",
                 at("quickjs.wasm"),
