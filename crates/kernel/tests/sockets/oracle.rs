@@ -113,17 +113,26 @@ fn sequences(steps: &[Step]) -> Vec<Vec<Step>> {
 fn check(kind: Kind, steps: &[Step]) {
     let mut differences = Vec::new();
     for sequence in sequences(steps) {
-        let linux = play(&mut Linux::new(kind), kind, &sequence);
-        let ours = play(&mut Ours::new(kind), kind, &sequence);
-        if linux != ours {
-            differences.push(format!("{sequence:?}\n{}", beside(&linux, &ours)));
-        }
+        let replay = || {
+            let linux = play(&mut Linux::new(kind), kind, &sequence);
+            let ours = play(&mut Ours::new(kind), kind, &sequence);
+            (linux != ours).then(|| format!("{sequence:?}\n{}", beside(&linux, &ours)))
+        };
+        differences.extend(
+            (0..REPLAYS_MAX)
+                .map_while(|_| replay())
+                .nth(REPLAYS_MAX - 1),
+        );
     }
     let count = differences.len();
     differences.truncate(DIFFERENCES_SHOWN);
     let shown = differences.join("\n");
     assert!(count == 0, "{count} sequences differ:\n{shown}");
 }
+
+/// A difference counts when it shows each time: on a busy machine Linux hands a packet over its
+/// loopback to a thread now and then, and then a poll may come before it.
+const REPLAYS_MAX: usize = 4;
 
 /// Differing sequences that a failure prints.
 const DIFFERENCES_SHOWN: usize = 12;
