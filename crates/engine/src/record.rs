@@ -137,9 +137,12 @@ impl Record {
         write(&self.directory, CONFIG, config)
     }
 
-    /// Reads how the container is.
+    /// Reads how the container is. Until its sandbox first says something, it is only created.
     pub fn state(&self) -> io::Result<ContainerState> {
-        read(&self.directory.join(STATE))
+        match read(&self.directory.join(STATE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ContainerState::created()),
+            result => result,
+        }
     }
 
     /// Replaces how the container is.

@@ -11,7 +11,9 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use minke_sandbox::container::{self, Observer, Started, Surroundings};
-pub use minke_sandbox::container::{Attachment, Outcome, StartError, StartErrorKind, Stdin};
+pub use minke_sandbox::container::{
+    Attachment, Outcome, Progress, StartError, StartErrorKind, Stdin,
+};
 use minke_sandbox::logs;
 use minke_sandbox::spec::PublishedPort;
 use rustix::io::fcntl_dupfd_cloexec;
@@ -44,9 +46,10 @@ pub(crate) fn run(
     lock: Lock,
     attachment: Attachment,
     report: Option<UnixStream>,
+    progress: &dyn Fn(Progress),
 ) -> Result<Outcome, StartError> {
     let mut keeper = Keeper::new(home, config, report);
-    let result = keeper.run(config, attachment);
+    let result = keeper.run(config, attachment, progress);
     if result.is_err() {
         keeper.remove();
     }
@@ -86,6 +89,7 @@ impl Keeper {
         &mut self,
         config: &ContainerConfig,
         attachment: Attachment,
+        progress: &dyn Fn(Progress),
     ) -> Result<Outcome, StartError> {
         let name_directory = self.names.join(&self.name);
         let surroundings = Surroundings {
@@ -108,7 +112,7 @@ impl Keeper {
             // Nobody can read the log of what is gone.
             has_log: attachment == Attachment::Detached || !config.is_auto_removed,
         };
-        container::run(&config.spec, surroundings, self)
+        container::run(&config.spec, surroundings, self, progress)
     }
 
     /// Removes everything of the container. What does not go now is found by the next command.
@@ -258,7 +262,16 @@ pub fn sandbox_main(home: &Home, id: &str) -> u8 {
     let result = Record::new(home.containers().join(id))
         .config()
         .map_err(|error| StartError::failed("cannot read the container's record", &error))
-        .and_then(|config| run(home, &config, lock, Attachment::Detached, Some(report)));
+        .and_then(|config| {
+            run(
+                home,
+                &config,
+                lock,
+                Attachment::Detached,
+                Some(report),
+                &|_| {},
+            )
+        });
     match (result, told) {
         (Ok(outcome), _) => outcome.exit_code,
         (Err(error), Ok(report)) => {

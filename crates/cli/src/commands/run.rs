@@ -1,15 +1,22 @@
+use std::cell::OnceCell;
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use indicatif::{ProgressBar, ProgressFinish};
 use minke_engine::spec::NetworkModeSpec;
-use minke_engine::supervise::Stdin;
+use minke_engine::supervise::{Progress, Stdin};
 use minke_engine::syntax::{parse_bytes, parse_publish, parse_tmpfs, parse_volume};
 use minke_engine::{Attachment, Engine, NewContainer, Program};
 
 use super::build::build_directory;
 use crate::commands::engine;
-use crate::output::print_line;
+use crate::output::{print_line, size};
 use crate::report::{Kind, Report};
+
+/// How often the sign of a compilation under way moves.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Run a container
 ///
@@ -122,7 +129,10 @@ impl Run {
             true => Stdin::Open,
             false => Stdin::Closed,
         };
-        Ok(created.run(Attachment::Attached { stdin })?.exit_code)
+        let compiling = Compiling::default();
+        let attachment = Attachment::Attached { stdin };
+        let outcome = created.run(attachment, &|progress| compiling.show(progress))?;
+        Ok(outcome.exit_code)
     }
 
     fn request(&self) -> Result<NewContainer, Report> {
@@ -181,7 +191,7 @@ impl Run {
         let is_module = path
             .extension()
             .is_some_and(|extension| extension == "wasm");
-        if !is_path && !(is_module && path.is_file()) {
+        if !(is_path || is_module && path.is_file()) {
             return Ok(Program::Image(self.image().to_owned()));
         }
         if path.is_dir() {
@@ -199,6 +209,32 @@ impl Run {
         }
         let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
         Ok(Program::Module(absolute))
+    }
+}
+
+/// Shows on a terminal that a program is compiled, which happens once.
+#[derive(Default)]
+struct Compiling {
+    bar: OnceCell<ProgressBar>,
+}
+
+impl Compiling {
+    fn show(&self, progress: Progress) {
+        match progress {
+            Progress::Compiling { bytes } if std::io::stderr().is_terminal() => {
+                let bar = self.bar.get_or_init(|| {
+                    ProgressBar::new_spinner().with_finish(ProgressFinish::AndClear)
+                });
+                bar.set_message(format!("compiling {}, the first time only", size(bytes)));
+                bar.enable_steady_tick(TICK);
+            }
+            Progress::Compiling { .. } => {}
+            Progress::Compiled => {
+                if let Some(bar) = self.bar.get() {
+                    bar.finish_and_clear();
+                }
+            }
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use minke_sandbox::logs;
 use crate::home::{Home, make_private};
 use crate::names::{self, NameError};
 use crate::plan::{self, NewContainer, PlanError, Program};
-use crate::record::{ContainerConfig, ContainerState, Lock, Record};
-use crate::supervise::{self, Attachment, Outcome};
+use crate::record::{ContainerConfig, Lock, Record};
+use crate::supervise::{self, Attachment, Outcome, Progress};
 
 mod find;
 mod images;
@@ -190,11 +190,7 @@ impl Engine {
             "write the record of a container in",
             &draft.record.directory,
         );
-        draft
-            .record
-            .write_state(&ContainerState::created())
-            .and_then(|()| draft.record.write_config(&config))
-            .map_err(writing)?;
+        draft.record.write_config(&config).map_err(writing)?;
         Ok(Created { draft, config })
     }
 
@@ -283,11 +279,22 @@ impl Created<'_> {
         &self.config
     }
 
-    /// Runs it in this process, to its end.
-    pub fn run(mut self, attachment: Attachment) -> Result<Outcome, EngineError> {
+    /// Runs it in this process, to its end; `progress` is told of a first compilation.
+    pub fn run(
+        mut self,
+        attachment: Attachment,
+        progress: &dyn Fn(Progress),
+    ) -> Result<Outcome, EngineError> {
         let home = self.draft.home;
         let lock = self.draft.keep();
-        Ok(supervise::run(home, &self.config, lock, attachment, None)?)
+        Ok(supervise::run(
+            home,
+            &self.config,
+            lock,
+            attachment,
+            None,
+            progress,
+        )?)
     }
 
     /// Runs it in a process of its own; returns its id once its guest is about to run.

@@ -28,6 +28,7 @@ use crate::control::{ControlThread, Controlled, Listener, Statistics};
 use crate::executor::{Executor, ExecutorConfig};
 use crate::jail::{self, JailPolicy};
 use crate::platform::{HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver};
+pub use crate::runtime::Progress;
 use crate::runtime::{Program, Runtime, RuntimeConfig};
 use crate::signals;
 use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
@@ -40,8 +41,9 @@ mod users;
 
 pub use error::{StartError, StartErrorKind};
 
-/// Instances that come from the pool; each costs address space only. Further ones are slower to start.
-const POOLED_INSTANCES_MAX: u32 = 1000;
+/// Instances that come from the pool; further ones are slower to start. A container has one process until guests can
+/// spawn others, and each place in the pool costs every start a system call that guards its stack.
+const POOLED_INSTANCES_MAX: u32 = 16;
 
 /// Permission bits that new files of the first process lack. Docker: 0022.
 const UMASK: u32 = 0o022;
@@ -105,14 +107,15 @@ pub struct Outcome {
     pub reason: Option<String>,
 }
 
-/// Runs a container to its end. An error means that its guest never ran.
+/// Runs a container to its end. An error means that its guest never ran. `progress` is told of a first compilation.
 pub fn run(
     spec: &SandboxSpec,
     surroundings: Surroundings,
     observer: &mut dyn Observer,
+    progress: &dyn Fn(Progress),
 ) -> Result<Outcome, StartError> {
     raise_descriptor_limit();
-    let prepared = Prepared::new(spec, &surroundings)?;
+    let prepared = Prepared::new(spec, &surroundings, progress)?;
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
     jail::enter(&policy(spec, surroundings))
@@ -172,7 +175,11 @@ struct Prepared {
 }
 
 impl Prepared {
-    fn new(spec: &SandboxSpec, surroundings: &Surroundings) -> Result<Prepared, StartError> {
+    fn new(
+        spec: &SandboxSpec,
+        surroundings: &Surroundings,
+        progress: &dyn Fn(Progress),
+    ) -> Result<Prepared, StartError> {
         // First what fails most often and costs least.
         let published = PublishedSockets::bind(&spec.network.published)?;
         let started = Started {
@@ -186,7 +193,7 @@ impl Prepared {
             cache: Some(&spec.module_cache),
             pooled_instances_max: POOLED_INSTANCES_MAX,
         });
-        let loaded = program::load(&runtime, &kernel.mounts, spec)?;
+        let loaded = program::load(&runtime, &kernel.mounts, spec, progress)?;
         let process = make_process(&kernel, spec, user, loaded.path)?;
         let task = Arc::new(Task::main_of(process));
         streams::open(&task, &executor, surroundings)
@@ -221,6 +228,8 @@ impl Prepared {
             ..
         } = self;
         let pid = task.process.pid;
+        // The process ends next: to unmap the pool's reserved address space piece by piece would only delay it.
+        std::mem::forget(Arc::clone(&program));
         let status = executor.run(async move { program.run(task).await });
         let outcome = match status {
             Ok(status) => outcome(&status),
@@ -293,8 +302,14 @@ fn make_process(
 ) -> Result<Arc<Process>, StartError> {
     let bytes = |texts: &[String]| texts.iter().map(|text| text.clone().into_bytes()).collect();
     let mut env: Vec<Vec<u8>> = bytes(&spec.process.env);
-    if !env.iter().any(|variable| variable.starts_with(b"HOME=")) {
-        env.push([b"HOME=", &user.home[..]].concat());
+    // Docker: `daemon/oci_linux.go` and `runc` set both unless somebody else did.
+    for (name, value) in [
+        (&b"HOSTNAME="[..], spec.hostname.as_bytes()),
+        (b"HOME=", &user.home),
+    ] {
+        if !env.iter().any(|variable| variable.starts_with(name)) {
+            env.push([name, value].concat());
+        }
     }
     let image = ProcessImage {
         path: path.into_bytes(),

@@ -28,14 +28,19 @@ pub(super) fn load(
     runtime: &Runtime,
     mounts: &Arc<MountTree>,
     spec: &SandboxSpec,
+    progress: &dyn Fn(Progress),
 ) -> Result<Loaded, StartError> {
     match &spec.root.program {
-        Some(module) => load_bare(runtime, module),
-        None => load_from_root(runtime, mounts, spec),
+        Some(module) => load_bare(runtime, module, progress),
+        None => load_from_root(runtime, mounts, spec, progress),
     }
 }
 
-fn load_bare(runtime: &Runtime, module: &Path) -> Result<Loaded, StartError> {
+fn load_bare(
+    runtime: &Runtime,
+    module: &Path,
+    progress: &dyn Fn(Progress),
+) -> Result<Loaded, StartError> {
     let name = module.file_name().unwrap_or(module.as_os_str());
     let path = format!("/{}", name.to_string_lossy());
     let unreadable = |error: std::io::Error| {
@@ -58,7 +63,7 @@ fn load_bare(runtime: &Runtime, module: &Path) -> Result<Loaded, StartError> {
         glue,
         ..ProgramContext::default()
     };
-    let program = runtime.load(&source, context, &report)?;
+    let program = runtime.load(&source, context, progress)?;
     Ok(Loaded { program, path })
 }
 
@@ -66,6 +71,7 @@ fn load_from_root(
     runtime: &Runtime,
     mounts: &Arc<MountTree>,
     spec: &SandboxSpec,
+    progress: &dyn Fn(Progress),
 ) -> Result<Loaded, StartError> {
     let path = find(mounts, spec)?;
     let bytes = read_file(mounts, &path, MODULE_BYTES_MAX as usize + 1).map_err(|errno| {
@@ -84,7 +90,7 @@ fn load_from_root(
         glue,
         ..ProgramContext::default()
     };
-    let program = runtime.load(&ModuleBytes(&bytes), context, &report)?;
+    let program = runtime.load(&ModuleBytes(&bytes), context, progress)?;
     Ok(Loaded { program, path })
 }
 
@@ -119,12 +125,4 @@ fn find(mounts: &Arc<MountTree>, spec: &SandboxSpec) -> Result<String, StartErro
             "give its path, or set `ENV PATH` in the Balenafile",
         ),
     })
-}
-
-/// Tells whoever reads our messages that a first start takes longer.
-fn report(progress: Progress) {
-    match progress {
-        Progress::Compiling { bytes } => tracing::info!(bytes, "compiling the program"),
-        Progress::Compiled => tracing::info!("compiled"),
-    }
 }
