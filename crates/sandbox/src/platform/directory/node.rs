@@ -38,6 +38,8 @@ pub(super) struct Node {
     /// The host's device and inode number.
     identity: (u64, u64),
     this: Weak<Node>,
+    /// The bind begins here.
+    is_top: bool,
     place: Mutex<Place>,
     /// The descriptor that made a file: its maker may write to it, whatever its mode says.
     made_with: Mutex<Option<OwnedFd>>,
@@ -53,7 +55,7 @@ struct Place {
 impl Node {
     /// Makes the node of the bind's own directory or file.
     pub(super) fn top(shared: &Arc<Shared>, descriptor: OwnedFd) -> Result<Arc<Node>> {
-        Node::of_descriptor(shared, descriptor)
+        Node::make_or_find(shared, descriptor, true)
     }
 
     pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
@@ -62,6 +64,10 @@ impl Node {
 
     /// Makes the node of an `O_PATH` descriptor, or finds the live one of a directory.
     fn of_descriptor(shared: &Arc<Shared>, descriptor: OwnedFd) -> Result<Arc<Node>> {
+        Node::make_or_find(shared, descriptor, false)
+    }
+
+    fn make_or_find(shared: &Arc<Shared>, descriptor: OwnedFd, is_top: bool) -> Result<Arc<Node>> {
         let status = rustix::fs::fstat(&descriptor).map_err(errno)?;
         let identity = (status.st_dev, status.st_ino);
         let kind = FileType::from_mode(status.st_mode).ok_or(Errno::EIO)?;
@@ -72,6 +78,7 @@ impl Node {
             kind,
             identity,
             this: Weak::clone(this),
+            is_top,
             place: Mutex::default(),
             made_with: Mutex::new(None),
         };
@@ -126,14 +133,30 @@ impl Node {
         };
         let mut passed = Vec::new();
         let directories = self.shared.lock_directories();
-        let unused = if child.is_above(self, &mut passed) {
-            place
-        } else {
+        let unused = if child.may_move_below(self, name, &mut passed) {
             std::mem::replace(&mut *child.place(), place)
+        } else {
+            place
         };
         drop(directories);
         // The last reference to a directory is dropped without the lock, which its drop takes.
         drop((unused, passed));
+    }
+
+    /// Whether this directory's place is to become a name of another one.
+    fn may_move_below(&self, parent: &Node, name: &[u8], passed: &mut Vec<Arc<Node>>) -> bool {
+        let known = {
+            let place = self.place();
+            place
+                .parent
+                .as_ref()
+                .map(|above| above.identity == parent.identity && place.name[..] == *name)
+        };
+        match known {
+            // Nothing can be below a directory that was not seen before, but for the top.
+            None => !self.is_top,
+            Some(is_there) => !is_there && !self.is_above(parent, passed),
+        }
     }
 
     /// Whether this directory is another one or holds it; keeps the nodes that it has passed.
