@@ -25,6 +25,12 @@ const GLUE_BYTES_MAX: usize = 16 << 20;
 const NAMES_MAX: usize = 65_536;
 /// Longest name that is kept, in bytes.
 const NAME_BYTES_MAX: usize = 1024;
+/// Most places of a text that are tried as the object of imports: keeps a text of nothing but beginnings cheap.
+const OBJECTS_MAX: usize = 64;
+/// Longest comment that is skipped, in bytes; emcc writes `/** @export */`.
+const COMMENT_BYTES_MAX: usize = 4096;
+/// Most comments that are skipped in a row.
+const COMMENTS_MAX: usize = 16;
 /// How far after the name of the function that fills `struct stat` its offsets are looked for, in bytes.
 const STAT_FUNCTION_BYTES: usize = 4096;
 
@@ -117,6 +123,7 @@ fn parse_imports(text: &str) -> BTreeMap<String, String> {
         .iter()
         .flat_map(|name| {
             text.match_indices(name)
+                .take(OBJECTS_MAX)
                 .map(|(at, name)| &text[at + name.len()..])
         })
         .filter_map(|rest| {
@@ -215,6 +222,11 @@ fn bounded(text: &str) -> &str {
     &text[..text.floor_char_boundary(NAME_BYTES_MAX)]
 }
 
+/// Cuts a text where no comment can be longer, at a character's border.
+fn comment(text: &str) -> &str {
+    &text[..text.floor_char_boundary(COMMENT_BYTES_MAX)]
+}
+
 /// The inside of an object literal whose values are identifiers.
 struct Tokens<'a> {
     rest: &'a str,
@@ -275,11 +287,11 @@ impl<'a> Tokens<'a> {
 
     /// Skips white space and comments.
     fn skip_blanks(&mut self) {
-        loop {
+        for _ in 0..COMMENTS_MAX {
             self.rest = self.rest.trim_start();
             let end = match self.rest.get(..2) {
-                Some("/*") => self.rest.find("*/").map(|at| at + 2),
-                Some("//") => self.rest.find('\n'),
+                Some("/*") => comment(self.rest).find("*/").map(|at| at + 2),
+                Some("//") => comment(self.rest).find('\n'),
                 _ => return,
             };
             self.rest = end.map_or("", |at| &self.rest[at..]);
@@ -340,6 +352,29 @@ mod tests {
         let names = GlueNames::parse(text);
         assert_eq!(names.import("fd_write"), Some("fd_write"));
         assert_eq!(names.export("main"), "main");
+    }
+
+    #[test]
+    fn texts_that_end_or_break_anywhere_are_read_without_a_fault() {
+        for text in [OLD, NEW] {
+            for end in 0..text.len() {
+                GlueNames::parse(&text[..end]);
+                GlueNames::parse(&format!("{}é{}", &text[..end], &text[end..]));
+            }
+        }
+    }
+
+    #[test]
+    fn endless_beginnings_cost_no_more_than_their_length() {
+        for beginning in [
+            "wasmImports={/*",
+            "/*wasmImports={/**/",
+            "x=asm[",
+            "wasmImports= ",
+        ] {
+            let text = beginning.repeat(1 << 18);
+            assert!(GlueNames::parse(&text).imports.is_empty());
+        }
     }
 
     #[test]
