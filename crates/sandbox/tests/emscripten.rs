@@ -471,3 +471,21 @@ fn javascript_in_the_source_is_refused_by_name() {
         "{error}"
     );
 }
+
+#[test]
+fn callbacks_that_never_end_overflow_a_stack() {
+    let text = "(module (import \"env\" \"invoke_v\" (func $invoke (param i32)))
+        (memory (export \"memory\") 1) (table (export \"__indirect_function_table\") 2 funcref)
+        (func (export \"stackSave\") (result i32) i32.const 4096)
+        (func (export \"stackRestore\") (param i32)) (func (export \"setThrew\") (param i32 i32))
+        (func $again (call $invoke (i32.const 1))) (elem (i32.const 1) $again)
+        (func (export \"_start\") (call $again)))";
+    let run = Run {
+        wasm: wat::parse_str(text).unwrap(),
+        glue: None,
+        args: &[],
+        env: &[],
+    };
+    let status = run.go().unwrap().status;
+    assert_eq!(status, ExitStatus::Trapped("stack overflow".to_owned()));
+}
