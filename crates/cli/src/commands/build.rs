@@ -1,3 +1,5 @@
+//! `minke build`: a Balenafile and its context to an image.
+
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 

@@ -1,3 +1,5 @@
+//! `minke images`: what the content store has, as a table, ids or JSON.
+
 use clap::Args;
 use jiff::Timestamp;
 use minke_engine::image::ImageSummary;

@@ -1,3 +1,5 @@
+//! `minke inspect`: all that is known of containers and images, in Docker's field names.
+
 use std::collections::BTreeMap;
 
 use clap::Args;

@@ -1,3 +1,5 @@
+//! `minke kill`: a signal to containers, `SIGKILL` unless another is asked for.
+
 use clap::Args;
 
 use crate::commands::{engine, for_each};

@@ -1,3 +1,5 @@
+//! `minke logs`: what a container printed, on the streams it used; `-f` follows.
+
 use std::io::{self, Write};
 
 use clap::Args;

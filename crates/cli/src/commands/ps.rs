@@ -1,3 +1,5 @@
+//! `minke ps`: containers as a table, ids or JSON.
+
 use clap::{Args, ValueEnum};
 use minke_engine::spec::{PublishedPort, TransportSpec};
 use minke_engine::{Container, Status};

@@ -1,3 +1,5 @@
+//! `minke rm`: containers that have ended, or any with `-f`.
+
 use clap::Args;
 use minke_engine::EngineError;
 

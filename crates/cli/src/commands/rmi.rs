@@ -1,3 +1,5 @@
+//! `minke rmi`: images, by name or id.
+
 use clap::Args;
 use minke_engine::image::Force;
 

@@ -1,3 +1,5 @@
+//! `minke run`: a container from an image, a module or a directory.
+
 use std::cell::OnceCell;
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! `minke stop`: the stop signal, and `SIGKILL` when the time is up.
+
 use std::time::Duration;
 
 use clap::Args;

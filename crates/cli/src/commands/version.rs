@@ -1,3 +1,5 @@
+//! `minke version`.
+
 use clap::Args;
 
 use crate::output::print_line;

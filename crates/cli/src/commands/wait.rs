@@ -1,3 +1,5 @@
+//! `minke wait`: blocks until containers have ended, then prints their exit codes.
+
 use clap::Args;
 
 use crate::commands::{engine, for_each};

@@ -1,3 +1,5 @@
+//! The control socket against clients that behave and clients that do not.
+
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex};
