@@ -9,6 +9,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use minke_sandbox::jail::FilesConfined;
 use minke_sandbox::spec::{PublishedPort, SandboxSpec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -75,6 +76,9 @@ pub struct ContainerState {
     pub finished_at: Option<String>,
     /// Published ports as they were bound: none is 0.
     pub published: Vec<PublishedPort>,
+    /// How far the host's kernel confines the sandbox's files; `None` before the start.
+    #[serde(default)]
+    pub files_confined: Option<FilesConfined>,
 }
 
 impl ContainerState {
@@ -88,6 +92,7 @@ impl ContainerState {
             started_at: None,
             finished_at: None,
             published: Vec::new(),
+            files_confined: None,
         }
     }
 }

@@ -145,6 +145,7 @@ impl Observer for Keeper {
             pid: std::process::id(),
             started_at: Some(logs::now()),
             published: started.published.iter().map(bound_port).collect(),
+            files_confined: Some(started.files_confined),
             ..ContainerState::created()
         };
         self.record.write_state(&self.state)?;

@@ -77,6 +77,8 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
             "FinishedAt": state.finished_at.as_deref().unwrap_or(NEVER),
         },
         "Image": config.image_id,
+        // Ours alone: `fully`, `partly` or `no`, by what Landlock this host's kernel has.
+        "FilesConfined": state.files_confined,
         "LogPath": directory.join("log"),
         "HostConfig": host_config(container),
         "Mounts": config.spec.mounts.iter().map(mount_json).collect::<Vec<_>>(),

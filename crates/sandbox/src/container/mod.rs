@@ -26,7 +26,7 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::control::{ControlThread, Controlled, Listener, Statistics};
 use crate::executor::{Executor, ExecutorConfig};
-use crate::jail::{self, JailPolicy};
+use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver};
 pub use crate::runtime::Progress;
 use crate::runtime::{Program, Runtime, RuntimeConfig};
@@ -96,6 +96,8 @@ pub trait Observer {
 pub struct Started {
     /// Published ports, with the addresses that were bound.
     pub published: Vec<(PublishedPort, SocketAddr)>,
+    /// How far the host's kernel confines the sandbox's files.
+    pub files_confined: FilesConfined,
 }
 
 /// How a container ended.
@@ -118,13 +120,17 @@ pub fn run(
     let prepared = Prepared::new(spec, &surroundings, progress)?;
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
-    jail::enter(&policy(spec, surroundings))
+    let jailed = jail::enter(&policy(spec, surroundings))
         .map_err(|error| StartError::failed("cannot close the jail", &error))?;
     let control = prepared
         .serve(listener)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
+    let started = Started {
+        published: prepared.published.clone(),
+        files_confined: jailed.files,
+    };
     observer
-        .started(&prepared.started)
+        .started(&started)
         .map_err(|error| StartError::failed("cannot record the start", &error))?;
     let outcome = prepared.run();
     observer.ended(&outcome);
@@ -171,7 +177,7 @@ struct Prepared {
     kernel: Arc<Kernel>,
     task: Arc<Task>,
     program: Arc<Program>,
-    started: Started,
+    published: Vec<(PublishedPort, SocketAddr)>,
 }
 
 impl Prepared {
@@ -182,9 +188,7 @@ impl Prepared {
     ) -> Result<Prepared, StartError> {
         // First what fails most often and costs least.
         let published = PublishedSockets::bind(&spec.network.published)?;
-        let started = Started {
-            published: published.bound.clone(),
-        };
+        let bound = published.bound.clone();
         let executor = Executor::new(ExecutorConfig::for_this_machine())
             .map_err(|error| StartError::failed("cannot start the executor", &error))?;
         let kernel = make_kernel(spec, &executor, published)?;
@@ -203,7 +207,7 @@ impl Prepared {
             executor,
             kernel,
             program: loaded.program,
-            started,
+            published: bound,
         })
     }
 

@@ -7,6 +7,8 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::jail::JailPolicy;
 
 /// The newest interface that we know; older kernels get what they have of it.
@@ -32,7 +34,8 @@ const PROCESS_PATHS: &[&str] = &[
 ];
 
 /// How far Landlock confines files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum FilesConfined {
     /// By every rule that we asked for.
     Fully,
