@@ -3,14 +3,14 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::guests;
 use crate::layout::{root, target_dir};
-use crate::process::{cargo, run, run_quietly, shown};
+use crate::process::{cargo, run};
 use crate::setup::{self, Purpose};
 
 /// The container that we leave running, and take away before we start it again.
@@ -34,13 +34,16 @@ pub fn command(args: &[String]) -> Result<()> {
             .with_context(|| format!("expected a port, found `{port}`"))?,
         [other, ..] => bail!("unknown argument `{other}`, expected `--port N`"),
     };
+    let minke = Minke {
+        program: target_dir().join("release").join("minke"),
+    };
+    // Said now rather than after the minutes that a first build takes.
+    minke.free_port(port)?;
     setup::ensure(Purpose::Demo)?;
     println!("demo: compiling {EXAMPLE} for wasm32-wasip1");
     guests::ensure(&["hello-rust"])?;
-    let minke = build_minke()?;
-    let minke = Minke { program: minke };
+    build_minke()?;
     minke.remove_earlier();
-    require_free(port)?;
     minke.step(&["build", "-t", IMAGE, EXAMPLE])?;
     let publish = format!("127.0.0.1:{port}:{GUEST_PORT}");
     minke.step(&["run", "-d", "--name", CONTAINER, "-p", &publish, IMAGE])?;
@@ -58,12 +61,11 @@ pub fn command(args: &[String]) -> Result<()> {
     Ok(())
 }
 
-fn build_minke() -> Result<PathBuf> {
+fn build_minke() -> Result<()> {
     println!("demo: cargo build --release -p minke (the first time takes some minutes)");
-    run(cargo()
-        .args(["build", "--release", "--locked", "-p", "minke"])
-        .current_dir(root()))?;
-    Ok(target_dir().join("release").join("minke"))
+    let mut command = cargo();
+    command.args(["build", "--release", "--locked", "-p", "minke"]);
+    run(command.current_dir(root()))
 }
 
 struct Minke {
@@ -83,15 +85,22 @@ impl Minke {
         run(&mut self.command(args))
     }
 
-    /// Removes the container of an earlier run; there need not be one.
+    /// Removes the container of an earlier run; there need not be one, nor the program.
     fn remove_earlier(&self) {
         let mut command = self.command(&["rm", "-f", CONTAINER]);
-        if run_quietly(&mut command).is_ok() {
-            println!(
-                "demo: {} (an earlier one)",
-                shown(&command).trim_matches('`')
-            );
+        let removed = command.stderr(Stdio::null()).output();
+        if removed.is_ok_and(|it| !it.stdout.is_empty()) {
+            println!("demo: minke rm -f {CONTAINER} (an earlier one)");
         }
+    }
+
+    /// Makes sure that nobody has the port, or only a container of an earlier run.
+    fn free_port(&self, port: u16) -> Result<()> {
+        if require_free(port).is_ok() {
+            return Ok(());
+        }
+        self.remove_earlier();
+        require_free(port)
     }
 }
 
