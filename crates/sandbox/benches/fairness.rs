@@ -39,7 +39,7 @@ fn main() {
     let container = Arc::clone(&machine);
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
-        pooled_instances_max: 16,
+        pooled_instances_max: GUESTS as u32,
     });
     let program = load(&runtime, SPIN).expect("it loads");
     let start = Instant::now();

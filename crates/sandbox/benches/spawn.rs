@@ -26,9 +26,19 @@ const POOL: u32 = 16;
 
 fn main() {
     let wat = module();
+    // For a profiler, one of the two alone.
+    match std::env::args().nth(1).as_deref() {
+        Some("plain") => return report::print("spawn", &[("plain_us", plain(&wat))]),
+        Some("process") => return report::print("spawn", &[("process_us", process(&wat))]),
+        _ => {}
+    }
+    let engine = time(|| drop(Engines::new(POOL).get(Allocation::Pooled)));
     let plain = plain(&wat);
     let process = process(&wat);
+    let large = time(|| drop(Engines::new(64 * POOL).get(Allocation::Pooled)));
     let figures = [
+        ("large_engine_us", large.as_secs_f64() * 1e6),
+        ("engine_us", engine.as_secs_f64() * 1e6),
         ("plain_us", plain),
         ("process_us", process),
         ("ratio", process / plain),

@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use minke_abi::linux::PollEvents;
 use minke_kernel::{ExitStatus, Fd, Task};
-use wasmtime::{Instance, PoolConcurrencyLimitError, Store};
+use wasmtime::{Extern, Instance, Memory, ModuleExport, PoolConcurrencyLimitError, Store};
 
 use super::guest::Guest;
-use super::instrument::{MEMORY_EXPORT, START_EXPORT};
 use super::interrupt::Armed;
-use super::memory::GuestMemory;
+use super::link::KnownExports;
 use super::program::Program;
 use super::trap::{self, Ending};
 use crate::personality;
@@ -30,24 +29,29 @@ impl Program {
     /// Runs the program; its store is gone on return.
     async fn run_to_end(&self, task: &Arc<Task>) -> Ending {
         let path = &self.context.path;
-        let (mut store, instance) = match self.instantiate(task).await {
+        let (mut store, instance, exports) = match self.instantiate(task).await {
             Ok(instance) => instance,
             Err(ending) => return ending,
         };
+        let hidden = exports.hidden_memory.as_ref();
+        let hidden = hidden.and_then(|export| memory_of(&mut store, &instance, export));
         // Declared after the store, hence dropped before it.
-        let armed = Armed::new(&mut store, &instance, &task.process);
-        let result = self.enter(&mut store, &instance).await;
+        let armed = Armed::new(&store, hidden, &task.process);
+        let result = self.enter(&mut store, &instance, exports).await;
         trap::ending(result, &store, armed.is_raised(), path)
     }
 
     /// Makes an instance, in the pool if there is room.
-    async fn instantiate(&self, task: &Arc<Task>) -> Result<(Store<Guest>, Instance), Ending> {
+    async fn instantiate(
+        &self,
+        task: &Arc<Task>,
+    ) -> Result<(Store<Guest>, Instance, &KnownExports), Ending> {
         let mut linked = &self.linked;
         loop {
             let mut store = Store::new(linked.module().engine(), Guest::new(Arc::clone(task)));
             store.limiter(|guest| &mut guest.limits);
             let error = match linked.instantiate(&mut store).await {
-                Ok(instance) => return Ok((store, instance)),
+                Ok(instance) => return Ok((store, instance, &linked.exports)),
                 Err(error) => error,
             };
             let is_exhausted = error.is::<PoolConcurrencyLimitError>();
@@ -65,12 +69,20 @@ impl Program {
         }
     }
 
-    async fn enter(&self, store: &mut Store<Guest>, instance: &Instance) -> wasmtime::Result<()> {
-        if store.data().memory.is_none() {
-            store.data_mut().memory = own_memory(store, instance);
+    async fn enter(
+        &self,
+        store: &mut Store<Guest>,
+        instance: &Instance,
+        exports: &KnownExports,
+    ) -> wasmtime::Result<()> {
+        if let Some(export) = &exports.own_memory
+            && let Some(memory) = memory_of(store, instance, export)
+        {
+            store.data_mut().memory = Some(memory.into());
         }
-        // Not `get_typed_func` at once: most modules have no start function, and its error is dear.
-        if let Some(start) = instance.get_func(&mut *store, START_EXPORT) {
+        if let Some(export) = &exports.start
+            && let Some(Extern::Func(start)) = instance.get_module_export(&mut *store, export)
+        {
             let start = start.typed::<(), ()>(&*store)?;
             start.call_async(&mut *store, ()).await?;
         }
@@ -78,17 +90,12 @@ impl Program {
     }
 }
 
-/// Returns the memory that the guest's pointers mean: the one it exports, under whatever name.
-fn own_memory(store: &mut Store<Guest>, instance: &Instance) -> Option<GuestMemory> {
-    if let Some(memory) = instance.get_memory(&mut *store, "memory") {
-        return Some(memory.into());
-    }
-    let mut exports = instance.exports(&mut *store);
-    exports.find_map(|export| {
-        let is_hidden = export.name() == MEMORY_EXPORT;
-        let memory = export.into_memory().filter(|_| !is_hidden)?;
-        Some(memory.into())
-    })
+fn memory_of(
+    store: &mut Store<Guest>,
+    instance: &Instance,
+    export: &ModuleExport,
+) -> Option<Memory> {
+    instance.get_module_export(store, export)?.into_memory()
 }
 
 /// Tells the process's standard error, waiting as a write of its own would. It may be closed.

@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use minke_kernel::Process;
 use rustix::mm::{MprotectFlags, mprotect};
-use wasmtime::{Instance, Store};
+use wasmtime::{Memory, Store};
 
 use super::guest::Guest;
-use super::instrument::{MEMORY_BYTES, MEMORY_EXPORT};
+use super::instrument::MEMORY_BYTES;
 
 /// The switch of one instance. Thrown from any thread, at most once; it outlives the instance.
 pub(super) struct Interrupt {
@@ -32,10 +32,9 @@ pub(super) struct Armed<'a> {
 }
 
 impl<'a> Armed<'a> {
-    /// Arms the switch of an instance, for signals to the process.
-    pub(super) fn new(store: &mut Store<Guest>, instance: &Instance, process: &'a Process) -> Self {
-        let memory = instance.get_memory(&mut *store, MEMORY_EXPORT);
-        let page = memory.map(|memory| memory.data_ptr(&*store).addr());
+    /// Arms the switch of an instance whose hidden memory is `memory`, for signals to the process.
+    pub(super) fn new(store: &Store<Guest>, memory: Option<Memory>, process: &'a Process) -> Self {
+        let page = memory.map(|memory| memory.data_ptr(store).expose_provenance());
         let interrupt = Arc::new(Interrupt {
             state: Mutex::new(State {
                 page,

@@ -1,18 +1,30 @@
 //! Links a module: every import is found before anything runs.
 
 use wasmtime::{
-    ExternType, ImportType, Instance, InstancePre, Linker, Memory, MemoryType, Module, Ref,
-    RefType, Store, Table, TableType,
+    ExportType, ExternType, ImportType, Instance, InstancePre, Linker, Memory, MemoryType, Module,
+    ModuleExport, Ref, RefType, Store, Table, TableType,
 };
 
 use super::error::LoadError;
 use super::guest::Guest;
+use super::instrument::{MEMORY_EXPORT, START_EXPORT};
 use crate::personality::{self, ProgramContext, signature_of};
 
 /// A module with its imports found.
 pub(super) struct Linked {
     module: Module,
     kind: Kind,
+    pub(super) exports: KnownExports,
+}
+
+/// Where a module's exports are that the runtime uses: looking names up for each instance takes longer.
+pub(super) struct KnownExports {
+    /// The memory that the checks load from.
+    pub(super) hidden_memory: Option<ModuleExport>,
+    /// The memory that the guest's pointers mean: the one it exports, under whatever name.
+    pub(super) own_memory: Option<ModuleExport>,
+    /// The start function.
+    pub(super) start: Option<ModuleExport>,
 }
 
 enum Kind {
@@ -54,7 +66,12 @@ impl Linked {
         } else {
             Kind::PerInstance(linker, own)
         };
-        Ok(Self { module, kind })
+        let exports = KnownExports::of(&module);
+        Ok(Self {
+            module,
+            kind,
+            exports,
+        })
     }
 
     pub(super) fn module(&self) -> &Module {
@@ -74,6 +91,22 @@ impl Linked {
                 }
                 linker.instantiate_async(store, &self.module).await
             }
+        }
+    }
+}
+
+impl KnownExports {
+    fn of(module: &Module) -> Self {
+        let is_own_memory = |export: &ExportType<'_>| {
+            matches!(export.ty(), ExternType::Memory(_)) && export.name() != MEMORY_EXPORT
+        };
+        let mut memories = module.exports().filter(is_own_memory);
+        let first = memories.next().map(|export| export.name().to_owned());
+        let named = module.get_export_index("memory");
+        Self {
+            hidden_memory: module.get_export_index(MEMORY_EXPORT),
+            own_memory: named.or_else(|| module.get_export_index(&first?)),
+            start: module.get_export_index(START_EXPORT),
         }
     }
 }

@@ -19,7 +19,7 @@ use crate::personality::ProgramContext;
 
 /// Loads programs, each compiled and linked once.
 pub struct Runtime {
-    engines: Engines,
+    engines: Arc<Engines>,
     cache: Option<ModuleCache>,
     /// Programs by digest and path: the path's directory may hold glue that changes the linking.
     programs: Mutex<HashMap<(Digest, String), Arc<Program>>>,
@@ -30,7 +30,8 @@ pub struct Runtime {
 pub struct RuntimeConfig<'a> {
     /// Where compiled modules are kept; without it they are compiled each time.
     pub cache: Option<&'a Path>,
-    /// How many instances come from the pool; further ones are slower to start.
+    /// How many instances come from the pool; further ones are slower to start. Each costs a guard page to
+    /// protect when the engine is made, so a container of one process wants few.
     pub pooled_instances_max: u32,
 }
 
@@ -43,7 +44,7 @@ pub struct Program {
     pub(super) linked: Linked,
     /// The same for when the pool is exhausted, made when it is needed first.
     overflow: OnceLock<Linked>,
-    on_demand: Engine,
+    engines: Arc<Engines>,
 }
 
 /// Where a program's bytes come from.
@@ -136,7 +137,7 @@ impl Runtime {
                 .ok()
         };
         Self {
-            engines: Engines::new(config.pooled_instances_max),
+            engines: Arc::new(Engines::new(config.pooled_instances_max)),
             cache: config.cache.and_then(open),
             programs: Mutex::default(),
         }
@@ -159,11 +160,10 @@ impl Runtime {
         if let Some(program) = self.programs().get(&key) {
             return Ok(Arc::clone(program));
         }
-        let engine = |error: wasmtime::Error| LoadError::Engine(error.to_string());
         let program = Arc::new(Program {
             linked: Linked::new(module, &context)?,
             overflow: OnceLock::new(),
-            on_demand: self.engines.get(Allocation::OnDemand).map_err(engine)?,
+            engines: Arc::clone(&self.engines),
             context,
         });
         let mut programs = self.programs();
@@ -185,8 +185,9 @@ impl Program {
         if let Some(linked) = self.overflow.get() {
             return Ok(linked);
         }
+        let engine = self.engines.get(Allocation::OnDemand)?;
         let artefact = self.linked.module().serialize()?;
-        let module = native::from_memory(&self.on_demand, &artefact)?;
+        let module = native::from_memory(&engine, &artefact)?;
         let linked =
             Linked::new(module, &self.context).map_err(|error| wasmtime::format_err!("{error}"))?;
         Ok(self.overflow.get_or_init(|| linked))
