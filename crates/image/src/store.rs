@@ -123,6 +123,13 @@ fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {
 }
 
 fn database_hint(path: &Path, source: &rusqlite::Error) -> Option<String> {
+    // The index of the log is in shared memory, a file beside the database, and this is how a full disk is said of it.
+    // Spec: sqlite.org/rescode.html, "SQLITE_IOERR_SHMSIZE".
+    if source.sqlite_error().map(|error| error.extended_code)
+        == Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE)
+    {
+        return io_hint(path, io::ErrorKind::StorageFull);
+    }
     match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::DiskFull) => io_hint(path, io::ErrorKind::StorageFull),
         Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {

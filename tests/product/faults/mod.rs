@@ -1,3 +1,19 @@
 //! Bad input and bad luck: a clear message, the right exit code, nothing left behind.
+//!
+//! | module | is |
+//! |---|---|
+//! | `modules` | files that are no programs |
+//! | `balenafiles` | Balenafiles that cannot be built |
+//! | `disks` | disks that are full, files that were changed behind our back |
+//! | `kills` | commands and sandboxes that are killed |
+//! | `guests` | guests that take without end, or ask for what is not theirs |
+//! | `peers` | guests that do not answer whoever talks to them |
+//! | `swaps` | volumes whose files are swapped for links meanwhile |
 
+mod balenafiles;
+mod disks;
+mod guests;
+mod kills;
 mod modules;
+mod peers;
+mod swaps;

@@ -45,3 +45,62 @@ fn a_missing_import_is_named_before_anything_runs() {
     ended.assert_fails(126, &["env", "frobnicate", "i64", "wants.wasm"]);
     home.assert_nothing_left();
 }
+
+#[test]
+fn an_invalid_module_says_what_is_wrong() {
+    let home = Home::new();
+    // A function of type `() -> i32` that leaves nothing on the stack.
+    home.write(
+        "invalid.wasm",
+        b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b",
+    );
+    let ended = home.run(&["run", "--rm", "./invalid.wasm"]);
+    ended.assert_fails(126, &["invalid.wasm", "is not a valid", "type mismatch"]);
+    home.assert_nothing_left();
+}
+
+/// Names the size of a section in the way of the binary format. Spec: WebAssembly core, 5.2.2 Integers.
+fn leb128(mut number: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    loop {
+        let low = (number & 0x7f) as u8;
+        number >>= 7;
+        if number == 0 {
+            bytes.push(low);
+            return bytes;
+        }
+        bytes.push(low | 0x80);
+    }
+}
+
+/// Adds a custom section of `size` bytes to a module.
+fn with_custom_section(module: &[u8], size: usize) -> Vec<u8> {
+    let name = b"\x07padding";
+    let section = [&[0], leb128(name.len() + size).as_slice(), name].concat();
+    let mut padded = [module, &section].concat();
+    padded.resize(padded.len() + size, 0);
+    padded
+}
+
+/// Bounds what a module of 200 MB may cost in memory, in KiB: itself, and as much again.
+const BIG_MODULE_KIB_MAX: u64 = 400 << 10;
+
+#[test]
+fn a_module_of_two_hundred_megabytes_runs_in_bounded_memory() {
+    let home = Home::new();
+    let probe = std::fs::read(guest("probe.wasm")).expect("the guest is readable");
+    home.write("big.wasm", with_custom_section(&probe, 200_000_000));
+    home.ok(&["run", "-d", "--name", "big", "./big.wasm", "wait"]);
+    let pid = home.inspect("big")["State"]["Pid"].to_string();
+    assert!(memory_peak_kib(&pid) < BIG_MODULE_KIB_MAX);
+    home.ok(&["rm", "-f", "big"]);
+    home.assert_nothing_left();
+}
+
+/// The most memory that a process ever had. Linux: `fs/proc/task_mmu.c` `task_mem()`.
+fn memory_peak_kib(pid: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    number.and_then(|kib| kib.parse().ok()).expect("a size")
+}

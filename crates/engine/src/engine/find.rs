@@ -111,7 +111,10 @@ impl Engine {
             return Ok(None);
         }
         let state = killed(state);
-        record.write_state(&state).map_err(failed())?;
+        if let Err(error) = record.write_state(&state) {
+            // A full disk must not keep anybody from seeing and removing the container.
+            tracing::warn!(%error, id = container.id(), "the container's end is not recorded");
+        }
         ignore_missing(fs::remove_dir_all(self.home.run.join(container.id()))).map_err(failed())?;
         drop(lock);
         Ok(Some(Container { state, ..container }))

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,7 @@ impl StartError {
         StartError {
             kind: StartErrorKind::Failed,
             message,
-            hint: None,
+            hint: error.downcast_ref().and_then(io_hint),
         }
     }
 
@@ -70,6 +71,15 @@ impl StartError {
             hint: Some(hint.into()),
         }
     }
+}
+
+/// What the sandbox writes outside of mounts lies in the container's directories.
+fn io_hint(error: &io::Error) -> Option<String> {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded).then(|| {
+        "free space on the file system of `MINKE_HOME`, or set it to a directory on another"
+            .to_owned()
+    })
 }
 
 impl From<PublishError> for StartError {

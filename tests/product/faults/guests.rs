@@ -1,0 +1,143 @@
+//! Guests that take without end, or ask for what is not theirs.
+
+use std::fs;
+
+use crate::home::{Home, guest};
+
+/// Runs `probe` with these arguments in a container called `web`.
+fn start(home: &Home, arguments: &[&str]) {
+    let probe = guest("probe.wasm");
+    let command = ["run", "-d", "--name", "web", &probe];
+    home.ok(&[&command, arguments].concat());
+}
+
+/// Waits until the container's log has this text.
+fn wait_for_log(home: &Home, text: &str) {
+    while !home.ok(&["logs", "web"]).contains(text) {
+        let is_running = &home.inspect("web")["State"]["Running"];
+        assert_eq!(is_running, true, "it ended before it said {text:?}");
+    }
+}
+
+/// Runs a `probe` that must trap for this reason, and checks that `inspect` tells it too.
+#[track_caller]
+fn check_trap(action: &str, reason: &str) {
+    let home = Home::new();
+    let ended = home.run(&[
+        "run",
+        "--name",
+        "web",
+        "-m",
+        "64m",
+        &guest("probe.wasm"),
+        action,
+    ]);
+    ended.assert_fails(134, &["probe.wasm` trapped: ", reason, "probe::endless"]);
+    let state = &home.inspect("web")["State"];
+    assert_eq!(state["ExitCode"], 134);
+    let told = state["Reason"].as_str().expect("a text");
+    assert!(told.contains(reason), "{told}");
+    home.ok(&["rm", "web"]);
+    home.assert_nothing_left();
+}
+
+#[test]
+fn allocating_without_end_ends_at_the_limit_with_the_reason() {
+    check_trap("alloc", "out of memory");
+}
+
+#[test]
+fn recursing_without_end_overflows_the_stack() {
+    check_trap("recurse", "stack overflow");
+}
+
+#[test]
+fn recursing_without_end_in_memory_leaves_memory() {
+    check_trap("recurse-memory", "out of bounds memory access");
+}
+
+#[test]
+fn a_guest_that_heeds_a_refused_allocation_goes_on() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    let said = home.ok(&["run", "--rm", "-m", "64m", &probe, "alloc-try"]);
+    assert!(said.starts_with("refused after "), "{said}");
+}
+
+#[test]
+fn descriptors_are_refused_beyond_the_limit() {
+    let home = Home::new();
+    let said = home.ok(&[
+        "run",
+        "--rm",
+        &guest("probe.wasm"),
+        "open-many",
+        "/dev/null",
+    ]);
+    assert!(said.ends_with("with EMFILE"), "{said}");
+    home.assert_nothing_left();
+}
+
+const WAYS_TO_SPIN: [&str; 6] = [
+    "registers",
+    "arithmetic",
+    "memory",
+    "recursion",
+    "indirect",
+    "bulk",
+];
+
+/// Starts a guest that spins in each way, ends it with this command, and checks its exit code.
+#[track_caller]
+fn check_spin(command: &[&str], code: &str) {
+    let home = Home::new();
+    for way in WAYS_TO_SPIN {
+        start(&home, &["spin", way]);
+        wait_for_log(&home, "spinning");
+        home.ok(&[command, &["web"]].concat());
+        assert_eq!(home.ok(&["wait", "web"]), code, "{way}");
+        home.ok(&["rm", "web"]);
+    }
+    home.assert_nothing_left();
+}
+
+#[test]
+fn stop_ends_a_guest_however_it_spins() {
+    check_spin(&["stop"], "143");
+}
+
+#[test]
+fn kill_ends_a_guest_however_it_spins() {
+    check_spin(&["kill"], "137");
+}
+
+/// What the log of one container may take: three files of 10 MiB.
+const LOG_BYTES_MAX: u64 = 31 << 20;
+
+#[test]
+fn a_log_without_end_takes_bounded_disk() {
+    let home = Home::new();
+    start(&home, &["logs"]);
+    let id = home.ok(&["ps", "-q", "--no-trunc"]);
+    let directory = home.path().join("containers").join(id);
+    // The second rotation makes the oldest file.
+    while !directory.join("log.2").exists() {
+        std::thread::yield_now();
+    }
+    home.ok(&["kill", "web"]);
+    let sizes = fs::read_dir(&directory).expect("readable").map(|entry| {
+        let metadata = entry.and_then(|entry| entry.metadata());
+        metadata.expect("readable").len()
+    });
+    assert!(sizes.sum::<u64>() <= LOG_BYTES_MAX);
+    home.ok(&["rm", "-f", "web"]);
+    home.assert_nothing_left();
+}
+
+#[test]
+fn wild_pointers_and_lengths_get_errors_from_every_host_call() {
+    let home = Home::new();
+    let said = home.ok(&["run", "--rm", &guest("wild.wasm")]);
+    assert!(said.contains(" functions, "), "{said}");
+    home.assert_nothing_left();
+}

@@ -1,0 +1,104 @@
+//! Commands and sandboxes that are killed, without a chance to put anything in order.
+
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use crate::home::{Home, guest};
+
+fn kill(child: &mut Child) {
+    child.kill().expect("it can be killed");
+    child.wait().expect("it ends");
+}
+
+/// Kills the sandbox of a container, and returns once `wait` has seen it.
+fn kill_sandbox(home: &Home, name: &str) {
+    let pid = home.inspect(name)["State"]["Pid"].to_string();
+    let status = Command::new("kill").args(["-KILL", &pid]).status();
+    assert!(status.expect("`kill` starts").success());
+    home.run(&["wait", name]);
+}
+
+#[test]
+fn a_killed_sandbox_shows_as_exited_137_and_its_name_and_port_are_free_after_rm() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    let run = |port: &str| home.ok(&["run", "-d", "--name", "web", "-p", port, &probe, "wait"]);
+    run("127.0.0.1::80");
+    let address = home.published("web", "80/tcp");
+    kill_sandbox(&home, "web");
+    assert!(home.ok(&["ps", "-a"]).contains("Exited (137)"));
+    assert_eq!(home.inspect("web")["State"]["ExitCode"], 137);
+    home.ok(&["rm", "web"]);
+    home.assert_nothing_left();
+    drop(TcpListener::bind(address).expect("the port is free"));
+    run("127.0.0.1::80");
+}
+
+#[test]
+fn a_killed_sandbox_that_was_to_be_removed_is_swept() {
+    let home = Home::new();
+    home.ok(&[
+        "run",
+        "-d",
+        "--rm",
+        "--name",
+        "web",
+        &guest("probe.wasm"),
+        "wait",
+    ]);
+    kill_sandbox(&home, "web");
+    assert_eq!(home.ok(&["ps", "-a", "-q"]), "");
+    home.assert_nothing_left();
+}
+
+#[test]
+fn a_killed_run_is_swept_by_the_next_command() {
+    let home = Home::new();
+    let mut run = home
+        .command(&[
+            "run",
+            "--rm",
+            "--name",
+            "web",
+            &guest("probe.wasm"),
+            "ticks",
+            "1000000",
+            "10",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("minke starts");
+    let output = run.stdout.as_mut().expect("it was asked for");
+    output.read_exact(&mut [0]).expect("the guest runs");
+    kill(&mut run);
+    assert_eq!(home.ok(&["ps", "-a", "-q"]), "");
+    home.assert_nothing_left();
+}
+
+/// Enough that a build is still copying when its first file is seen.
+const CONTEXT_FILES: usize = 2000;
+
+#[test]
+fn a_killed_build_leaves_no_image_and_is_swept_by_the_next() {
+    let home = Home::new();
+    home.write("Balenafile", "FROM scratch\nCOPY files /files\n");
+    for number in 0..CONTEXT_FILES {
+        home.write(&format!("files/{number}"), [b'x'; 4096]);
+    }
+    let mut build = home
+        .command(&["build", "-t", "x", "."])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("minke starts");
+    while home.left_behind().is_empty() {
+        let ended = build.try_wait().expect("it is ours");
+        assert!(ended.is_none(), "the build ended before it could be killed");
+        std::thread::yield_now();
+    }
+    kill(&mut build);
+    assert_eq!(home.ok(&["images", "-q"]), "");
+    home.assert_nothing_left();
+    home.ok(&["build", "-q", "-t", "x", "."]);
+    home.assert_nothing_left();
+}
