@@ -72,6 +72,8 @@ fn start_logging() {
         .with_max_level(level.unwrap_or(tracing::Level::WARN))
         .with_writer(std::io::stderr)
         .with_target(false)
+        // They would be told on standard error too, with a panic when that cannot be written: a sandbox's lies on a disk.
+        .log_internal_errors(false)
         .without_time()
         .init();
 }

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt::Write;
+use std::io::Write as _;
 
 use minke_build::BuildError;
 use minke_engine::EngineError;
@@ -79,12 +80,14 @@ impl Report {
     }
 
     /// Prints the report on standard error.
-    #[expect(clippy::print_stderr, reason = "reports go to standard error")]
     pub(crate) fn print(&self) {
-        eprintln!("error: {}", self.message);
+        let mut text = format!("error: {}\n", self.message);
         if let Some(hint) = &self.hint {
-            eprintln!("hint: {hint}");
+            // A string takes everything.
+            let _ = writeln!(text, "hint: {hint}");
         }
+        // Where nothing can be said, the exit code still tells.
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }
 

@@ -1,5 +1,6 @@
 //! Commands and sandboxes that are killed, without a chance to put anything in order.
 
+use std::fs::File;
 use std::io::Read;
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -76,16 +77,15 @@ fn a_killed_run_is_swept_by_the_next_command() {
     home.assert_nothing_left();
 }
 
-/// Enough that a build is still copying when its first file is seen.
-const CONTEXT_FILES: usize = 2000;
+/// So much that a build is still at it when its first file is seen. All of it is a hole.
+const ENDLESS_BYTES: u64 = 8 << 30;
 
 #[test]
 fn a_killed_build_leaves_no_image_and_is_swept_by_the_next() {
     let home = Home::new();
-    home.write("Balenafile", "FROM scratch\nCOPY files /files\n");
-    for number in 0..CONTEXT_FILES {
-        home.write(&format!("files/{number}"), [b'x'; 4096]);
-    }
+    home.write("Balenafile", "FROM scratch\nCOPY file /\n");
+    let file = File::create(home.write("file", "")).expect("writable");
+    file.set_len(ENDLESS_BYTES).expect("files have holes");
     let mut build = home
         .command(&["build", "-t", "x", "."])
         .stderr(Stdio::null())
@@ -99,6 +99,7 @@ fn a_killed_build_leaves_no_image_and_is_swept_by_the_next() {
     kill(&mut build);
     assert_eq!(home.ok(&["images", "-q"]), "");
     home.assert_nothing_left();
+    home.write("file", "short");
     home.ok(&["build", "-q", "-t", "x", "."]);
     home.assert_nothing_left();
 }

@@ -1,106 +1,70 @@
-//! Volumes whose files are swapped for links while a guest walks them: what is outside stays outside.
+//! Volumes whose files are swapped for links while a guest reads them: what is outside stays outside.
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::home::{Home, guest};
 
 const INSIDE: &str = "what is inside";
 const OUTSIDE: &str = "what is outside";
 
-/// Replaces a name by a file, by a link to what is outside, and so on, until it is told to stop.
-struct Swapper {
-    /// What the guest looks at.
-    name: PathBuf,
-    /// Makes what is inside, at a path.
-    inside: fn(&Path),
-    /// Where the link leads.
-    outside: PathBuf,
-}
-
-impl Swapper {
-    fn run(&self, is_over: &AtomicBool) {
-        let next = self.name.with_extension("next");
-        let last = self.name.with_extension("last");
-        while !is_over.load(Ordering::Relaxed) {
-            (self.inside)(&next);
-            self.swap(&next, &last);
-            symlink(&self.outside, &next).expect("a link");
-            self.swap(&next, &last);
-        }
-    }
-
-    /// A directory cannot be replaced by a link in one step, so the name is away for a moment.
-    fn swap(&self, next: &Path, last: &Path) {
-        if fs::rename(&self.name, last).is_ok() {
-            let is_directory = fs::symlink_metadata(last).expect("it was moved").is_dir();
-            match is_directory {
-                true => fs::remove_dir_all(last).expect("removed"),
-                false => fs::remove_file(last).expect("removed"),
-            }
-        }
-        fs::rename(next, &self.name).expect("renamed");
-    }
-}
-
 /// How often a guest looks.
-const LOOKS: &str = "3000";
+const LOOKS: &str = "5000";
 
-/// Runs a guest that reads `looked_at` again and again meanwhile; returns what it saw.
-fn look_while_swapping(home: &Home, swapper: &Swapper, looked_at: &str) -> String {
-    let is_over = AtomicBool::new(false);
-    let volume = format!("{}:/v", home.files().join("volume").display());
-    let probe = guest("probe.wasm");
-    std::thread::scope(|scope| {
-        scope.spawn(|| swapper.run(&is_over));
-        let ended = home.run(&[
-            "run", "--rm", "-v", &volume, &probe, "cat-loop", looked_at, LOOKS,
-        ]);
-        is_over.store(true, Ordering::Relaxed);
-        assert_eq!(ended.code, 0, "{ended:?}");
-        ended.stdout
-    })
-}
-
+/// A home with a volume, which has room for what is swapped, and a directory that the volume does not show.
 fn home_with_a_secret() -> Home {
     let home = Home::new();
     home.write("outside/file", OUTSIDE);
-    home.write("volume/kept", INSIDE);
+    fs::create_dir(home.files().join("volume")).expect("made");
     home
 }
 
-fn check(swapper: impl FnOnce(&Path) -> Swapper, looked_at: &str) {
-    let home = home_with_a_secret();
-    let seen = look_while_swapping(&home, &swapper(&home.files()), looked_at);
-    assert!(!seen.contains(OUTSIDE), "{seen}");
+/// Exchanges two names, in one step each time, until it is told to stop. Linux: `rename(2)`, `RENAME_EXCHANGE`.
+fn exchange(one: &Path, other: &Path, is_over: &AtomicBool) {
+    while !is_over.load(Ordering::Relaxed) {
+        renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).expect("both are there");
+    }
+}
+
+/// Exchanges `swapped` in the volume with `link` while a guest reads a file again and again; checks what it saw.
+#[track_caller]
+fn check(home: &Home, looked_at: &str) {
+    let volume = home.files().join("volume");
+    let is_over = AtomicBool::new(false);
+    let typed = format!("{}:/v", volume.display());
+    let probe = guest("probe.wasm");
+    let command = [
+        "run", "--rm", "-v", &typed, &probe, "cat-loop", looked_at, LOOKS,
+    ];
+    let ended = std::thread::scope(|scope| {
+        scope.spawn(|| exchange(&volume.join("swapped"), &volume.join("link"), &is_over));
+        let ended = home.run(&command);
+        is_over.store(true, Ordering::Relaxed);
+        ended
+    });
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.stdout.contains("failed"), "{ended:?}");
+    assert!(!ended.stdout.contains(OUTSIDE), "{ended:?}");
     home.assert_nothing_left();
 }
 
 #[test]
 fn a_file_swapped_for_a_link_never_shows_what_is_outside() {
-    check(
-        |files| Swapper {
-            name: files.join("volume/swapped"),
-            inside: |path| fs::write(path, INSIDE).expect("written"),
-            outside: files.join("outside/file"),
-        },
-        "/v/swapped",
-    );
+    let home = home_with_a_secret();
+    home.write("volume/swapped", INSIDE);
+    let outside = home.files().join("outside/file");
+    symlink(outside, home.files().join("volume/link")).expect("a link");
+    check(&home, "/v/swapped");
 }
 
 #[test]
 fn a_directory_swapped_for_a_link_never_shows_what_is_outside() {
-    check(
-        |files| Swapper {
-            name: files.join("volume/swapped"),
-            inside: |path| {
-                fs::create_dir(path).expect("made");
-                fs::write(path.join("file"), INSIDE).expect("written");
-            },
-            outside: PathBuf::from("../outside"),
-        },
-        "/v/swapped/file",
-    );
+    let home = home_with_a_secret();
+    home.write("volume/swapped/file", INSIDE);
+    symlink("../outside", home.files().join("volume/link")).expect("a link");
+    check(&home, "/v/swapped/file");
 }

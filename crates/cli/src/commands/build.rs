@@ -1,6 +1,6 @@
 //! `minke build`: a Balenafile and its context to an image.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -139,12 +139,13 @@ impl Display {
         }
     }
 
-    #[expect(clippy::print_stderr, reason = "progress goes to standard error")]
     fn line(&self, text: &str) {
         if self.is_quiet {
             return;
         }
-        self.bar.suspend(|| eprintln!("{text}"));
+        // Progress that cannot be shown is no reason to end.
+        let show = || writeln!(std::io::stderr(), "{text}");
+        let _ = self.bar.suspend(show);
     }
 }
 
