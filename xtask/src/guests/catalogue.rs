@@ -355,7 +355,7 @@ fn sqlite(compiler: Compiler, name: &str, flags: &[&'static str], output: PathBu
     Unit {
         name: name.to_string(),
         group: BENCH,
-        inputs: vec![source.clone(), PathBuf::from("Cargo.lock")],
+        inputs: vec![source.clone()],
         recipe: Recipe::C(CBuild {
             compiler,
             source,

@@ -114,7 +114,7 @@ impl Recipe {
     pub fn compiler_version(&self) -> Result<String> {
         match self {
             Recipe::Cargo(_) => rustc_version(),
-            Recipe::C(build) => build.compiler.version(),
+            Recipe::C(build) => Ok(build.compiler.version()? + &build.with.version()?),
             Recipe::Npm(_) => Ok(String::new()),
         }
     }
@@ -213,6 +213,21 @@ impl CBuild {
             }
             _ => vec![self.output.clone()],
         }
+    }
+}
+
+impl Library {
+    /// What our lock file says of the library: its other lines are none of the program's business.
+    fn version(self) -> Result<String> {
+        if self == Library::None {
+            return Ok(String::new());
+        }
+        let locked = fs::read_to_string(root().join("Cargo.lock")).context("no `Cargo.lock`")?;
+        let mut packages = locked.split("[[package]]");
+        let package = packages.find(|it| it.contains("name = \"libsqlite3-sys\""));
+        package
+            .map(str::to_string)
+            .context("no SQLite in `Cargo.lock`")
     }
 }
 
