@@ -286,8 +286,7 @@ impl Loader<'_> {
     fn artefact(&self, bytes: &[u8], engine: &Engine) -> Result<Vec<u8>, LoadError> {
         let instrumented = instrument::instrument(bytes, wasm_features())
             .map_err(|error| LoadError::from_instrument(&error, self.program))?;
-        engine
-            .precompile_module(&instrumented)
+        in_passing_threads(|| engine.precompile_module(&instrumented))
             .map_err(|error| self.compile_error(&error))
     }
 
@@ -296,6 +295,15 @@ impl Loader<'_> {
             program: self.program.to_owned(),
             reason: format!("{error:#}"),
         }
+    }
+}
+
+/// Runs `compile` with threads of its own, which end with it: what compiles before the jail closes
+/// must not stay outside of it. Where no threads can be made, the process's own serve.
+fn in_passing_threads<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
+    match rayon::ThreadPoolBuilder::new().build() {
+        Ok(threads) => threads.install(compile),
+        Err(_) => compile(),
     }
 }
 
