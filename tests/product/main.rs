@@ -10,7 +10,6 @@
 //! | `logs` | what was printed, kept, bounded and followed |
 //! | `build` | images from Balenafiles |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
-//! | `deaths` | what is killed, or changed behind our back |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
 //! | `examples` | each example, used as its README says |
 //! | `http` | an HTTP client that keeps its connection |
@@ -18,7 +17,6 @@
 
 mod arguments;
 mod build;
-mod deaths;
 mod examples;
 mod faults;
 mod home;

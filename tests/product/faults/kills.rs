@@ -103,3 +103,21 @@ fn a_killed_build_leaves_no_image_and_is_swept_by_the_next() {
     home.ok(&["build", "-q", "-t", "x", "."]);
     home.assert_nothing_left();
 }
+
+#[test]
+fn a_command_that_is_killed_in_the_middle_leaves_nothing_for_long() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    for _ in 0..10 {
+        let mut child = home
+            .command(&["run", "-d", "--rm", &probe, "exit", "0"])
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("minke starts");
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+    }
+    // Sandboxes that were on the way end by themselves, for their guest does.
+    while !home.ok(&["ps", "-a", "-q"]).is_empty() {}
+    home.assert_nothing_left();
+}
