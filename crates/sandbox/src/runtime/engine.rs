@@ -2,8 +2,8 @@
 //!
 //! A pooled instance is there in 2 µs and gone in 5, because its slots keep their mappings. The
 //! pool has slots for ordinary modules: at most [`POOL_MEMORIES_PER_MODULE_MAX`] memories of 32 bits, [`POOL_TABLES_PER_MODULE_MAX`]
-//! tables of [`POOL_TABLE_ELEMENTS_MAX`] elements. Shared and 64-bit memories, larger tables, and whatever is started while
-//! all slots are taken, go to the other engine, where an instance costs some 50 µs.
+//! tables of [`POOL_TABLE_ELEMENTS_MAX`] elements, and one stack an instance. Shared and 64-bit memories, larger tables, guests
+//! that the host calls back, and whatever is started while all slots are taken, go to the other engine, where an instance costs some 50 µs.
 //! Both engines are made on first use.
 
 use std::hash::{Hash, Hasher};
@@ -38,7 +38,7 @@ pub const POOL_TABLE_ELEMENTS_MAX: u64 = 1 << 16;
 /// puts in tables. Slots are allocated as large as needed; this bounds them.
 const POOL_INSTANCE_BYTES_MAX: usize = 8 << 20;
 
-/// Calls from the host back into guests that may be under way, in one guest and in all of a pool's: each runs on a
+/// Calls from the host back into a guest that may be under way: each runs on a
 /// fiber's stack of its own (C++ exceptions, `setjmp`). Bounds what a guest that nests them makes the host hold.
 pub const CALLBACK_STACKS_MAX: u32 = 256;
 
@@ -130,7 +130,7 @@ fn pooled_config(instances_max: u32) -> Config {
         .total_memories(instances_max * (POOL_MEMORIES_PER_MODULE_MAX + 1))
         .total_gc_heaps(instances_max)
         .total_tables(instances_max * POOL_TABLES_PER_MODULE_MAX)
-        .total_stacks(instances_max + CALLBACK_STACKS_MAX)
+        .total_stacks(instances_max)
         .max_memories_per_module(POOL_MEMORIES_PER_MODULE_MAX)
         .max_tables_per_module(POOL_TABLES_PER_MODULE_MAX)
         .table_elements(POOL_TABLE_ELEMENTS_MAX as usize)

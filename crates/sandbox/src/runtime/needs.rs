@@ -13,6 +13,8 @@ struct Needs {
     tables_defined: u32,
     has_special_memory: bool,
     has_large_table: bool,
+    /// Each call from the host back into a guest takes another stack, and the pool has one an instance.
+    may_be_called_back: bool,
 }
 
 /// Returns the engine that a module belongs to.
@@ -22,7 +24,8 @@ pub(super) fn allocation(wasm: &[u8]) -> wasmparser::Result<Allocation> {
         match payload? {
             Payload::ImportSection(imports) => {
                 for import in imports.into_imports() {
-                    needs.import(&import?.ty);
+                    let import = import?;
+                    needs.import(import.module, &import.ty);
                 }
             }
             Payload::MemorySection(memories) => {
@@ -45,9 +48,11 @@ pub(super) fn allocation(wasm: &[u8]) -> wasmparser::Result<Allocation> {
 }
 
 impl Needs {
-    fn import(&mut self, ty: &TypeRef) {
-        if let TypeRef::Memory(memory) = ty {
-            self.memory(memory);
+    fn import(&mut self, module: &str, ty: &TypeRef) {
+        match ty {
+            TypeRef::Memory(memory) => self.memory(memory),
+            // WASI's functions never call the guest; others (`invoke_*`) may.
+            _ => self.may_be_called_back |= !module.starts_with("wasi_"),
         }
     }
 
@@ -64,6 +69,7 @@ impl Needs {
     fn allocation(&self) -> Allocation {
         let fits = !self.has_special_memory
             && !self.has_large_table
+            && !self.may_be_called_back
             && self.memories_defined < POOL_MEMORIES_PER_MODULE_MAX
             && self.tables_defined <= POOL_TABLES_PER_MODULE_MAX;
         if fits {
@@ -88,6 +94,14 @@ mod tests {
     fn ordinary_modules_belong_to_the_pool_and_special_ones_do_not() {
         check("(module)", Allocation::Pooled);
         check("(module (memory 1) (table 9 funcref))", Allocation::Pooled);
+        check(
+            "(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func (result i32))))",
+            Allocation::Pooled,
+        );
+        check(
+            "(module (import \"env\" \"invoke_v\" (func (param i32))))",
+            Allocation::OnDemand,
+        );
         check("(module (memory i64 1))", Allocation::OnDemand);
         check("(module (memory 1) (memory 1))", Allocation::OnDemand);
         check("(module (table 70000 funcref))", Allocation::OnDemand);
