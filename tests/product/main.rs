@@ -8,6 +8,7 @@
 //! | `run` | what a container is given, and how it ends, in the foreground |
 //! | `lifecycle` | containers in the background, from `run -d` to `rm` |
 //! | `logs` | what was printed, kept, bounded and followed |
+//! | `events` | what happened, kept and followed |
 //! | `build` | images from Balenafiles |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
@@ -17,6 +18,7 @@
 
 mod arguments;
 mod build;
+mod events;
 mod examples;
 mod faults;
 mod home;

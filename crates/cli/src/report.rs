@@ -56,6 +56,14 @@ impl Report {
         }
     }
 
+    /// Makes a report of kind [`Kind::Usage`].
+    pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Report {
+        Report {
+            kind: Kind::Usage,
+            ..Report::new(message, hint)
+        }
+    }
+
     /// Turns a failed command's report into that of a failed `run`.
     pub(crate) fn of_run(mut self) -> Report {
         if self.kind == Kind::Command {

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 /// DATA/images/            content store of minke-image
 /// DATA/modules/           compiled modules
 /// DATA/containers/ID/     config.json, state.json, lock, log…
+/// DATA/events/            what happened
 /// DATA/names/NAME/ID      which container has a name
 /// RUN/ID/control.sock     how commands reach a running container
 /// ```
@@ -79,6 +80,11 @@ impl Home {
     /// One directory per container.
     pub fn containers(&self) -> PathBuf {
         self.data.join("containers")
+    }
+
+    /// What happened to containers and images.
+    pub fn events(&self) -> PathBuf {
+        self.data.join("events")
     }
 
     /// One directory per name in use.

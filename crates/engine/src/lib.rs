@@ -12,7 +12,9 @@
 //! | [`engine`] | the operations |
 //! | [`supervise`] | a sandbox from its start to its recorded end, in this process |
 //! | [`logs`] | reading what programs printed |
-//! | [`syntax`] | ports, volumes and sizes as people type them |
+//! | [`events`] | what happened, kept and followed |
+//! | [`watch`] | waiting for a directory to change |
+//! | [`syntax`] | ports, volumes, sizes and times as people type them |
 //!
 //! # Which process does what
 //!
@@ -22,6 +24,7 @@
 //! that it is dead, however it died, and finishes what it could not ([`Engine::containers`]).
 
 pub mod engine;
+pub mod events;
 pub mod home;
 pub mod logs;
 pub mod names;
@@ -29,8 +32,10 @@ pub mod plan;
 pub mod record;
 pub mod supervise;
 pub mod syntax;
+pub mod watch;
 
 pub use engine::{Created, Engine, EngineError};
+pub use events::{Event, EventKind, EventLog};
 pub use home::Home;
 pub use minke_image as image;
 pub use minke_sandbox::spec;

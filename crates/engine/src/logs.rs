@@ -6,17 +6,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use minke_sandbox::logs::{Entry, FILE_NAMES, Stream};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::inotify;
 
 /// Bounds one line of a log file: an entry with every byte escaped.
 const LINE_BYTES_MAX: u64 = 256 << 10;
-
-/// How long a follower waits before it looks again whether the container still lives. A sandbox that is killed changes no file.
-const LOOK_AGAIN: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 500_000_000,
-};
 
 /// One line that a program printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,36 +122,6 @@ fn decode(line: &[u8]) -> Option<LogLine> {
         stream: entry.stream,
         time: entry.time.into_owned(),
     })
-}
-
-/// Waits for a container's directory to change.
-pub struct LogWatch {
-    inotify: std::os::fd::OwnedFd,
-}
-
-impl LogWatch {
-    /// Watches a directory from now on.
-    pub fn new(directory: &Path) -> io::Result<LogWatch> {
-        let flags = inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK;
-        let inotify = inotify::init(flags)?;
-        let changes = inotify::WatchFlags::MODIFY
-            | inotify::WatchFlags::MOVED_TO
-            | inotify::WatchFlags::DELETE_SELF;
-        inotify::add_watch(&inotify, directory, changes)?;
-        Ok(LogWatch { inotify })
-    }
-
-    /// Returns after a change, or when it is time to look whether the container lives.
-    pub fn wait(&self) -> io::Result<()> {
-        let mut fds = [PollFd::new(&self.inotify, PollFlags::IN)];
-        match rustix::event::poll(&mut fds, Some(&LOOK_AGAIN)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        let mut events = [0; 4096];
-        while rustix::io::read(&self.inotify, &mut events[..]).is_ok_and(|count| count > 0) {}
-        Ok(())
-    }
 }
 
 #[cfg(test)]

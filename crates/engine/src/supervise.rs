@@ -20,6 +20,7 @@ use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
 use serde::{Deserialize, Serialize};
 
+use crate::events::{Event, EventLog, EventWriter};
 use crate::home::Home;
 use crate::names::{self, ignore_missing};
 use crate::record::{ContainerConfig, ContainerState, Lock, Record, Status};
@@ -68,6 +69,9 @@ struct Keeper {
     is_auto_removed: bool,
     /// Whom to tell that the container has started.
     report: Option<UnixStream>,
+    config: ContainerConfig,
+    /// `None` when it could not be opened.
+    events: Option<EventWriter>,
 }
 
 impl Keeper {
@@ -82,6 +86,8 @@ impl Keeper {
             state: ContainerState::created(),
             is_auto_removed: config.is_auto_removed,
             report,
+            config: config.clone(),
+            events: EventLog::of(home).writer().ok(),
         }
     }
 
@@ -115,6 +121,13 @@ impl Keeper {
         container::run(&config.spec, surroundings, self, progress)
     }
 
+    fn tell(&self, event: &Event) {
+        let written = self.events.as_ref().map(|events| events.append(event));
+        if let Some(Err(error)) = written {
+            tracing::warn!(%error, action = event.action, "an event is not recorded");
+        }
+    }
+
     /// Removes everything of the container. What does not go now is found by the next command.
     fn remove(&self) {
         if let Err(error) = remove_files(
@@ -124,6 +137,7 @@ impl Keeper {
         ) {
             tracing::warn!(%error, id = self.id, "the container's files are not all removed");
         }
+        self.tell(&Event::of_container("destroy", &self.config));
     }
 }
 
@@ -149,6 +163,7 @@ impl Observer for Keeper {
             ..ContainerState::created()
         };
         self.record.write_state(&self.state)?;
+        self.tell(&Event::of_container("start", &self.config));
         // A command that is gone cannot print the id: then nobody would know of the container.
         self.report
             .take()
@@ -161,6 +176,7 @@ impl Observer for Keeper {
         self.state.exit_code = outcome.exit_code;
         self.state.reason = outcome.reason.clone().unwrap_or_default();
         self.state.finished_at = Some(logs::now());
+        self.tell(&death(&self.config, outcome.exit_code));
         if self.is_auto_removed {
             return self.remove();
         }
@@ -170,6 +186,11 @@ impl Observer for Keeper {
         // The socket answers nobody any more.
         let _ = fs::remove_dir_all(&self.run_directory);
     }
+}
+
+/// Docker: `die`, with the exit code.
+pub(crate) fn death(config: &ContainerConfig, exit_code: u8) -> Event {
+    Event::of_container("die", config).with("exitCode", exit_code.to_string())
 }
 
 fn bound_port((port, address): &(PublishedPort, std::net::SocketAddr)) -> PublishedPort {

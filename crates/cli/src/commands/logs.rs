@@ -1,13 +1,18 @@
 //! `minke logs`: what a container printed, on the streams it used; `-f` follows.
 
 use std::io::{self, Write};
+use std::time::Duration;
 
 use clap::Args;
-use minke_engine::logs::{LogLine, LogWatch};
+use minke_engine::logs::LogLine;
+use minke_engine::watch::Watch;
 use minke_engine::{Container, Engine, EngineError};
 
 use crate::commands::engine;
 use crate::report::Report;
+
+/// How long a follower waits before it looks again whether the container still lives. A sandbox that is killed changes no file.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// Show what a container printed
 ///
@@ -44,7 +49,7 @@ impl Logs {
         let mut reader = engine.logs(container);
         // Before the first look, so that no change is missed between looking and waiting.
         let watch = match self.follow {
-            true => LogWatch::new(reader.directory()).ok(),
+            true => Watch::new(reader.directory()).ok(),
             false => None,
         };
         loop {
@@ -55,7 +60,7 @@ impl Logs {
             }
             io::stdout().flush()?;
             match (&watch, is_running) {
-                (Some(watch), true) => watch.wait()?,
+                (Some(watch), true) => watch.wait(Some(LOOK_AGAIN), &[])?,
                 _ => return Ok(()),
             }
         }

@@ -6,6 +6,7 @@ use minke_engine::{Container, Engine, Home};
 use crate::report::{Kind, Report};
 
 mod build;
+mod events;
 mod images;
 mod inspect;
 mod kill;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Stop(stop::Stop),
     Kill(kill::Kill),
     Wait(wait::Wait),
+    Events(events::Events),
     Rm(rm::Rm),
     Images(images::Images),
     Rmi(rmi::Rmi),
@@ -61,6 +63,7 @@ impl Command {
             Command::Stop(command) => command.run(),
             Command::Kill(command) => command.run(),
             Command::Wait(command) => command.run(),
+            Command::Events(command) => command.run(),
             Command::Rm(command) => command.run(),
             Command::Images(command) => command.run(),
             Command::Rmi(command) => command.run(),

@@ -7,10 +7,11 @@ use std::io;
 use minke_sandbox::logs;
 
 use super::{Engine, EngineError};
+use crate::events::Event;
 use crate::home::Home;
 use crate::names::{self, ignore_missing};
 use crate::record::{Container, ContainerState, Record, Status};
-use crate::supervise::remove_files;
+use crate::supervise::{death, remove_files};
 
 /// Exit code of a sandbox that was killed. Docker: 128 + `SIGKILL`.
 pub(super) const KILLED_CODE: u8 = 137;
@@ -106,6 +107,9 @@ impl Engine {
             return Ok(Some(Container { state, ..container }));
         }
         let is_started = state.status == Status::Running;
+        if is_started {
+            self.events().record(&death(&container.config, KILLED_CODE));
+        }
         if container.config.is_auto_removed || !is_started {
             self.remove_locked(&container).map_err(failed())?;
             return Ok(None);
@@ -126,7 +130,10 @@ impl Engine {
             &self.record(id),
             &self.home.run.join(id),
             (&self.home.names(), &container.config.name, id),
-        )
+        )?;
+        let event = Event::of_container("destroy", &container.config);
+        self.events().record(&event);
+        Ok(())
     }
 
     pub(super) fn record(&self, id: &str) -> Record {

@@ -8,6 +8,7 @@ use minke_image::{Image, Store, StoreError};
 use minke_sandbox::container::StartError;
 use minke_sandbox::logs;
 
+use crate::events::{Event, EventLog};
 use crate::home::{Home, make_private};
 use crate::names::{self, NameError};
 use crate::plan::{self, NewContainer, PlanError, Program};
@@ -158,6 +159,11 @@ impl Engine {
         &self.home
     }
 
+    /// Returns the log of what happened.
+    pub fn events(&self) -> EventLog {
+        EventLog::of(&self.home)
+    }
+
     /// Returns the content store.
     pub fn store(&self) -> Result<&Store, EngineError> {
         if let Some(store) = self.store.get() {
@@ -191,6 +197,8 @@ impl Engine {
             &draft.record.directory,
         );
         draft.record.write_config(&config).map_err(writing)?;
+        self.events()
+            .record(&Event::of_container("create", &config));
         Ok(Created { draft, config })
     }
 

@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal};
 
 use super::find::KILLED_CODE;
 use super::{Engine, EngineError};
+use crate::events::Event;
 use crate::logs::LogReader;
 use crate::record::{Container, Status};
 
@@ -37,15 +38,21 @@ impl Engine {
             Err(EngineError::Unreachable { .. }) => self.kill_process(container),
             Err(error) => return Err(error),
         }
-        self.wait_for_process(container)
+        self.wait_for_process(container)?;
+        let event = Event::of_container("stop", &container.config);
+        self.events().record(&event);
+        Ok(())
     }
 
     /// Sends a signal to the container's first process.
     pub fn kill(&self, container: &Container, signal: &str) -> Result<(), EngineError> {
-        let request = Request::Kill {
-            signal: signal_number(signal)?,
-        };
-        self.ask(container, &request, Some(ANSWER_WITHIN)).map(drop)
+        let number = signal_number(signal)?;
+        let request = Request::Kill { signal: number };
+        self.ask(container, &request, Some(ANSWER_WITHIN))?;
+        let event = Event::of_container("kill", &container.config);
+        self.events()
+            .record(&event.with("signal", number.to_string()));
+        Ok(())
     }
 
     /// Waits until the container has ended; returns its exit code.

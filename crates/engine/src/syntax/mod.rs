@@ -1,11 +1,13 @@
-//! Ports, volumes and sizes as people type them, in Docker's short forms.
+//! Ports, volumes, sizes and times as people type them, in Docker's short forms.
 
 mod port;
 mod size;
+mod time;
 mod volume;
 
 pub use port::parse_publish;
 pub use size::parse_bytes;
+pub use time::{parse_duration, parse_time};
 pub use volume::{parse_tmpfs, parse_volume};
 
 /// A text that is not what it should be.
@@ -18,7 +20,7 @@ pub struct SyntaxError {
 }
 
 impl SyntaxError {
-    fn new(message: impl Into<String>, hint: impl Into<String>) -> SyntaxError {
+    pub(crate) fn new(message: impl Into<String>, hint: impl Into<String>) -> SyntaxError {
         SyntaxError {
             message: message.into(),
             hint: hint.into(),
