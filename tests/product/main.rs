@@ -12,6 +12,7 @@
 //! | `build` | images from Balenafiles |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
+//! | `formats` | lists and objects as `--format` says |
 //! | `examples` | each example, used as its README says |
 //! | `http` | an HTTP client that keeps its connection |
 //! | `published` | programs that nobody here wrote |
@@ -21,6 +22,7 @@ mod build;
 mod events;
 mod examples;
 mod faults;
+mod formats;
 mod home;
 mod http;
 mod lifecycle;

@@ -10,8 +10,10 @@ use clap::Parser;
 use minke_engine::{Home, supervise};
 
 mod commands;
+mod format;
 mod output;
 mod report;
+mod template;
 
 use commands::Cli;
 use report::Kind;

@@ -8,6 +8,9 @@ use jiff::Timestamp;
 /// Spaces between two columns. Docker: `tabwriter` with a padding of 3.
 const PADDING: usize = 3;
 
+/// Narrowest column, padding included. Docker: `tabwriter` with a minimal width of 10.
+const COLUMN_MIN: usize = 10;
+
 /// Lays out rows in columns as wide as their widest cell.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
@@ -21,7 +24,8 @@ pub(crate) fn table(rows: &[Vec<String>]) -> String {
         let mut line = String::new();
         for (cell, width) in row.iter().zip(&widths) {
             // A string takes everything.
-            let _ = write!(line, "{cell:<width$}", width = width + PADDING);
+            let width = (width + PADDING).max(COLUMN_MIN);
+            let _ = write!(line, "{cell:<width$}");
         }
         text.push_str(line.trim_end());
         text.push('\n');
@@ -95,8 +99,12 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["A", "B"], ["long", "x"]].map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(table(&rows), "A      B\nlong   x\n");
+        let rows =
+            [["A", "B"], ["a longer than this", "x"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(
+            table(&rows),
+            "A                    B\na longer than this   x\n"
+        );
     }
 
     #[test]

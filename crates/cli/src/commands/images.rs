@@ -1,13 +1,13 @@
-//! `minke images`: what the content store has, as a table, ids or JSON.
+//! `minke images`: what the content store has, as a table, ids or as `--format` says.
 
 use clap::Args;
 use jiff::Timestamp;
 use minke_engine::image::ImageSummary;
 use serde::Serialize;
 
-use super::ps::Format;
 use crate::commands::engine;
-use crate::output::{ago, print, size, table};
+use crate::format::{Format, List};
+use crate::output::{ago, print, size};
 use crate::report::Report;
 
 /// List images
@@ -21,10 +21,24 @@ pub(crate) struct Images {
     #[arg(long)]
     no_trunc: bool,
 
-    /// `table`, or `json`: one object per line
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    /// `table`, `json` (one object per line), or a template such as `{{.Repository}}:{{.Tag}}`
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
 }
+
+/// Docker: `cli/command/formatter/image.go`, `newImageContext()`.
+const LIST: List = List {
+    fields: &[
+        ("CreatedAt", "CREATED AT"),
+        ("CreatedSince", "CREATED"),
+        ("Digest", "DIGEST"),
+        ("ID", "IMAGE ID"),
+        ("Repository", "REPOSITORY"),
+        ("Size", "SIZE"),
+        ("Tag", "TAG"),
+    ],
+    columns: &["Repository", "Tag", "ID", "CreatedSince", "Size"],
+};
 
 /// Docker's fields of `docker images --format json`.
 #[derive(Serialize)]
@@ -47,17 +61,13 @@ impl Images {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let images = engine()?.images()?;
         let rows: Vec<Row> = images.iter().flat_map(|image| self.rows(image)).collect();
-        let text: String = match (self.quiet, self.format) {
-            (true, _) => {
+        let text = match self.quiet {
+            true => {
                 let mut ids: Vec<String> = rows.iter().map(|row| format!("{}\n", row.id)).collect();
                 ids.dedup();
                 ids.concat()
             }
-            (false, Format::Table) => table(&cells(&rows)),
-            (false, Format::Json) => rows
-                .iter()
-                .map(|row| serde_json::to_string(row).expect("texts are JSON") + "\n")
-                .collect(),
+            false => LIST.text(&self.format, &rows)?,
         };
         print(&text)?;
         Ok(0)
@@ -89,20 +99,4 @@ impl Images {
         };
         names.into_iter().map(row).collect()
     }
-}
-
-fn cells(rows: &[Row]) -> Vec<Vec<String>> {
-    let heading = ["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"];
-    let heading = heading.map(str::to_owned).to_vec();
-    let cells = rows.iter().map(|row| {
-        let cells = [
-            &row.repository,
-            &row.tag,
-            &row.id,
-            &row.created_since,
-            &row.size,
-        ];
-        cells.map(String::clone).to_vec()
-    });
-    std::iter::once(heading).chain(cells).collect()
 }

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 
 use super::ps::guest_port;
 use crate::commands::engine;
-use crate::output::print_line;
+use crate::format::Format;
+use crate::output::print;
 use crate::report::{Kind, Report};
 
 /// Docker's time of what has not happened yet.
@@ -18,6 +19,16 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 /// Show all that is known of containers or images, as JSON
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
+    /// `json`, or a template for each, such as `{{.State.Status}}`
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    format: Format,
+
     /// Names, ids or beginnings of ids
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
@@ -37,9 +48,23 @@ impl Inspect {
                 }
             }
         }
-        let text = serde_json::to_string_pretty(&found).expect("values are JSON");
-        print_line(&text)?;
+        print(&inspected(&self.format, found)?)?;
         Ok(code)
+    }
+}
+
+/// Returns what `inspect` prints of what it found: a list, or a template's text for each.
+pub(super) fn inspected(format: &Format, found: Vec<Value>) -> Result<String, Report> {
+    match format {
+        Format::Table => {
+            let text = serde_json::to_string_pretty(&found).expect("values are JSON");
+            Ok(text + "\n")
+        }
+        Format::Json => Ok(format!("{}\n", Value::from(found))),
+        Format::TableOf(template) | Format::Each(template) => {
+            let lines = found.iter().map(|value| Ok(template.render(value)? + "\n"));
+            lines.collect()
+        }
     }
 }
 

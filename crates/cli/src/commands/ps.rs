@@ -1,12 +1,13 @@
-//! `minke ps`: containers as a table, ids or JSON.
+//! `minke ps`: containers as a table, ids or as `--format` says.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use minke_engine::spec::{PublishedPort, TransportSpec};
 use minke_engine::{Container, Status};
 use serde::Serialize;
 
 use crate::commands::engine;
-use crate::output::{ago, print, seconds_since, table};
+use crate::format::{Format, List};
+use crate::output::{ago, print, seconds_since};
 use crate::report::Report;
 
 /// Longest command that the table shows. Docker: `cli/command/formatter`, 20 characters with quotes.
@@ -27,17 +28,37 @@ pub(crate) struct Ps {
     #[arg(long)]
     no_trunc: bool,
 
-    /// `table`, or `json`: one object per line
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    /// `table`, `json` (one object per line), or a template such as `{{.ID}} {{.Names}}`
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
 }
 
-/// How a list is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    Table,
-    Json,
-}
+/// Docker: `cli/command/formatter/container.go`, `NewContainerContext()`.
+const LIST: List = List {
+    fields: &[
+        ("Command", "COMMAND"),
+        ("CreatedAt", "CREATED AT"),
+        ("ID", "CONTAINER ID"),
+        ("Image", "IMAGE"),
+        ("Labels", "LABELS"),
+        ("Mounts", "MOUNTS"),
+        ("Names", "NAMES"),
+        ("Networks", "NETWORKS"),
+        ("Ports", "PORTS"),
+        ("RunningFor", "CREATED"),
+        ("State", "STATE"),
+        ("Status", "STATUS"),
+    ],
+    columns: &[
+        "ID",
+        "Image",
+        "Command",
+        "RunningFor",
+        "Status",
+        "Ports",
+        "Names",
+    ],
+};
 
 /// Docker's fields of `docker ps --format json`.
 #[derive(Serialize)]
@@ -66,14 +87,9 @@ impl Ps {
             .iter()
             .filter(|container| self.all || container.state.status == Status::Running);
         let rows: Vec<Row> = shown.map(|container| self.row(container)).collect();
-        let lines =
-            |line: &dyn Fn(&Row) -> String| rows.iter().map(|row| line(row) + "\n").collect();
-        let text: String = match (self.quiet, self.format) {
-            (true, _) => lines(&|row| row.id.clone()),
-            (false, Format::Table) => table(&cells(&rows)),
-            (false, Format::Json) => {
-                lines(&|row| serde_json::to_string(row).expect("texts are JSON"))
-            }
+        let text = match self.quiet {
+            true => rows.iter().map(|row| format!("{}\n", row.id)).collect(),
+            false => LIST.text(&self.format, &rows)?,
         };
         print(&text)?;
         Ok(0)
@@ -113,32 +129,6 @@ impl Ps {
         let start: String = command.chars().take(COMMAND_CHARS_MAX - 1).collect();
         format!("\"{start}…\"")
     }
-}
-
-fn cells(rows: &[Row]) -> Vec<Vec<String>> {
-    let heading = [
-        "CONTAINER ID",
-        "IMAGE",
-        "COMMAND",
-        "CREATED",
-        "STATUS",
-        "PORTS",
-        "NAMES",
-    ];
-    let heading = heading.map(str::to_owned).to_vec();
-    let cells = rows.iter().map(|row| {
-        let cells = [
-            &row.id,
-            &row.image,
-            &row.command,
-            &row.running_for,
-            &row.status,
-            &row.ports,
-            &row.names,
-        ];
-        cells.map(String::clone).to_vec()
-    });
-    std::iter::once(heading).chain(cells).collect()
 }
 
 /// Docker: `container/state.go`, `String()`.
