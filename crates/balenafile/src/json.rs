@@ -2,29 +2,28 @@
 //!
 //! Spec: RFC 8259. Nothing else of JSON can stand in a `Balenafile`.
 
-/// Returns the texts of `["…", "…"]`, or what is wrong with it.
-pub(crate) fn parse(text: &str) -> Result<Vec<String>, &'static str> {
+/// Bounds arrays inside arrays, each of which is a call deeper.
+const NESTING_MAX: usize = 16;
+
+/// Why a text is no array of texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonError {
+    /// It is JSON, with something else than texts.
+    NotTexts,
+    /// It is no JSON.
+    Malformed(&'static str),
+}
+
+/// Returns the texts of `["…", "…"]`.
+pub(crate) fn parse(text: &str) -> Result<Vec<String>, JsonError> {
     let mut reader = Reader { rest: text.trim() };
-    reader.expect('[', "the exec form begins with `[`")?;
-    let mut texts = Vec::new();
+    let texts = reader.array(0).map_err(JsonError::Malformed)?;
     reader.skip_space();
-    if !reader.accept(']') {
-        loop {
-            reader.skip_space();
-            texts.push(reader.text()?);
-            reader.skip_space();
-            if reader.accept(']') {
-                break;
-            }
-            reader.expect(',', "texts are separated by `,` and the array ends in `]`")?;
-        }
+    if !reader.rest.is_empty() {
+        return Err(JsonError::Malformed("nothing may follow the `]`"));
     }
-    reader.skip_space();
-    if reader.rest.is_empty() {
-        Ok(texts)
-    } else {
-        Err("nothing may follow the `]`")
-    }
+    let texts: Option<Vec<String>> = texts.into_iter().collect();
+    texts.ok_or(JsonError::NotTexts)
 }
 
 struct Reader<'text> {
@@ -54,6 +53,47 @@ impl Reader<'_> {
         let character = self.rest.chars().next()?;
         self.rest = &self.rest[character.len_utf8()..];
         Some(character)
+    }
+
+    /// Reads an array. What is not a text is read over, and none.
+    fn array(&mut self, depth: usize) -> Result<Vec<Option<String>>, &'static str> {
+        self.expect('[', "the exec form begins with `[`")?;
+        let mut values = Vec::new();
+        self.skip_space();
+        if self.accept(']') {
+            return Ok(values);
+        }
+        loop {
+            values.push(self.value(depth)?);
+            self.skip_space();
+            if self.accept(']') {
+                return Ok(values);
+            }
+            self.expect(',', "texts are separated by `,` and the array ends in `]`")?;
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Option<String>, &'static str> {
+        self.skip_space();
+        match self.rest.chars().next() {
+            Some('"') => self.text().map(Some),
+            Some('[') if depth < NESTING_MAX => self.array(depth + 1).map(|_| None),
+            _ => self.word(),
+        }
+    }
+
+    /// Reads over a number or a name.
+    fn word(&mut self) -> Result<Option<String>, &'static str> {
+        let end = self.rest.find([',', ']', ' ', '\t', '\n', '\r']);
+        let (word, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
+        self.rest = rest;
+        let is_number = word.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+            && word.ends_with(|last: char| last.is_ascii_digit())
+            && word.parse::<f64>().is_ok();
+        match is_number || matches!(word, "true" | "false" | "null") {
+            true => Ok(None),
+            false => Err("each text is in double quotes"),
+        }
     }
 
     fn text(&mut self) -> Result<String, &'static str> {
@@ -137,9 +177,22 @@ mod tests {
             r#"["\x"]"#,
             r#"["\ud83d"]"#,
             r#"["\u0000"]"#,
-            "[1]",
+            "[01x]",
+            "[--1]",
+            "[[ \"a\" ]",
         ] {
-            assert!(parse(text).is_err(), "{text}");
+            assert!(
+                matches!(parse(text), Err(JsonError::Malformed(_))),
+                "{text}"
+            );
+        }
+        assert!(parse(&"[".repeat(10_000)).is_err());
+    }
+
+    #[test]
+    fn arrays_of_something_else_are_told_apart() {
+        for text in ["[1]", r#"["a", -1.5e3, true]"#, r#"[["a"], null]"#] {
+            assert_eq!(parse(text), Err(JsonError::NotTexts), "{text}");
         }
     }
 }

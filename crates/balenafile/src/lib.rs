@@ -13,20 +13,27 @@
 //! Spec: Docker's "Dockerfile reference"; BuildKit `frontend/dockerfile/parser` and `shell/lex.go`.
 
 mod command;
+mod directive;
 mod glob;
+mod heredoc;
 mod ignore;
 mod instruction;
 mod json;
 mod line;
 mod parse;
 mod source;
+mod split;
 pub mod table;
 mod word;
 
-pub use command::{Command, CommandForm};
+pub use command::{Command, ShellCommand};
 pub use glob::{Glob, PATTERN_BYTES_MAX};
 pub use ignore::IgnoreFile;
-pub use instruction::{ArgDeclaration, Balenafile, Copy, From, Instruction, Pair, Stage, Step};
+pub use instruction::{
+    Add, ArgDeclaration, Balenafile, Check, Copy, CopySource, From, Healthcheck, Heredoc,
+    Instruction, Literal, Mount, MountFlag, MountKind, MountOption, Onbuild, Pair, Run, RunCommand,
+    RunNetwork, RunSecurity, Sharing, Stage, Step,
+};
 pub use line::LINE_BYTES_MAX;
-pub use source::{BALENAFILE_BYTES_MAX, Diagnostic, Severity, Source, Span};
+pub use source::{BALENAFILE_BYTES_MAX, Complaint, Diagnostic, Severity, Source, Span};
 pub use word::{EXPANSION_BYTES_MAX, ExpandError, Word};

@@ -1,21 +1,32 @@
-//! Lines: parser directives, comments and continuations.
-//!
-//! Spec: Dockerfile reference, "Parser directives", "Escape"; BuildKit `frontend/dockerfile/parser/parser.go` Parse().
+//! Lines: an instruction's text on one line, and where each part of it stands in the source.
 
-use crate::source::{Diagnostic, Source, Span};
+use crate::source::{Complaint, Span};
 
 /// Bounds a line after its continuations are joined. BuildKit: `bufio.MaxScanTokenSize` per physical line.
 pub const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// Bounds the warnings about lines, each of which counts the lines before it.
-const WARNINGS_MAX: usize = 20;
-
 /// One instruction's text: physical lines joined, comments and escapes at line ends gone.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Line {
     pub(crate) text: String,
     /// Where pieces of `text` come from: (offset in `text`, offset in the source), ascending.
     origins: Vec<(usize, usize)>,
+    /// The here-documents below, in the order of their words in `text`.
+    pub(crate) heredocs: Vec<HeredocText>,
+    /// The comments above, without `#`.
+    pub(crate) comments: Vec<String>,
+    /// The first empty line within.
+    pub(crate) empty_line: Option<Span>,
+}
+
+/// The lines of a here-document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeredocText {
+    /// The word that ends it.
+    pub(crate) name: String,
+    /// As they stand in the source, without the one that ends it.
+    pub(crate) text: String,
+    pub(crate) span: Span,
 }
 
 /// A part of a line's text.
@@ -35,15 +46,6 @@ pub(crate) struct Problem {
     pub(crate) hint: Option<String>,
 }
 
-/// A file's lines and what its directives say.
-#[derive(Debug)]
-pub(crate) struct Lines {
-    pub(crate) lines: Vec<Line>,
-    /// The character that continues a line and quotes the next one.
-    pub(crate) escape: char,
-    pub(crate) warnings: Vec<Diagnostic>,
-}
-
 impl Problem {
     pub(crate) fn new(piece: Piece<'_>, message: impl Into<String>) -> Self {
         Self {
@@ -51,6 +53,15 @@ impl Problem {
             end: piece.start + piece.text.len(),
             message: message.into(),
             hint: None,
+        }
+    }
+
+    /// Returns the complaint with its place in the source.
+    pub(crate) fn located(self, line: &Line) -> Complaint {
+        Complaint {
+            span: line.span(self.start, self.end),
+            message: self.message,
+            hint: self.hint,
         }
     }
 
@@ -126,160 +137,13 @@ impl Line {
             .map_or(0, |(offset, source)| source + (at - offset))
     }
 
-    fn push(&mut self, text: &str, origin: usize) {
+    /// Returns where a part of the line is in the source.
+    pub(crate) fn span_of(&self, piece: Piece<'_>) -> Span {
+        self.span(piece.start, piece.start + piece.text.len())
+    }
+
+    pub(crate) fn push(&mut self, text: &str, origin: usize) {
         self.origins.push((self.text.len(), origin));
         self.text.push_str(text);
-    }
-}
-
-/// Splits a source into lines.
-pub(crate) fn split(source: &Source) -> Result<Lines, Diagnostic> {
-    let mut physical = physical_lines(source.text()).peekable();
-    let mut lines = Lines {
-        lines: Vec::new(),
-        escape: '\\',
-        warnings: Vec::new(),
-    };
-    let mut seen = Vec::new();
-    while let Some((text, start)) = physical.peek().copied() {
-        let Some(directive) = directive(text) else {
-            break;
-        };
-        let span = Span {
-            start,
-            end: start + text.len(),
-        };
-        if seen.contains(&directive.0) {
-            return Err(source.error(
-                span,
-                format!("directive `{}` is given twice", directive.0),
-                Some("remove one of them"),
-            ));
-        }
-        apply_directive(source, span, &directive, &mut lines)?;
-        seen.push(directive.0);
-        physical.next();
-    }
-    while let Some((text, start)) = physical.next() {
-        if !is_comment(text) && !text.trim().is_empty() {
-            let line = join(source, (text, start), &mut physical, &mut lines)?;
-            lines.lines.push(line);
-        }
-    }
-    Ok(lines)
-}
-
-/// Returns each line without its end, and its offset.
-fn physical_lines(text: &str) -> impl Iterator<Item = (&str, usize)> {
-    let mut start = 0;
-    text.split_inclusive('\n').map(move |line| {
-        let at = start;
-        start += line.len();
-        (line.trim_end_matches(['\n', '\r']), at)
-    })
-}
-
-fn is_comment(text: &str) -> bool {
-    text.trim_start().starts_with('#')
-}
-
-/// Returns name and value of `# name=value`, if the name is one that Docker knows.
-fn directive(text: &str) -> Option<(String, String)> {
-    let (name, value) = text.trim_start().strip_prefix('#')?.split_once('=')?;
-    let name = name.trim().to_ascii_lowercase();
-    matches!(name.as_str(), "escape" | "syntax" | "check").then(|| (name, value.trim().to_owned()))
-}
-
-fn apply_directive(
-    source: &Source,
-    span: Span,
-    (name, value): &(String, String),
-    lines: &mut Lines,
-) -> Result<(), Diagnostic> {
-    match (name.as_str(), value.as_str()) {
-        ("escape", "\\") => {}
-        ("escape", "`") => lines.escape = '`',
-        ("escape", _) => {
-            let message = format!("`{value}` cannot be the escape character");
-            return Err(source.error(span, message, Some("write # escape=` or # escape=\\")));
-        }
-        ("syntax", _) => {
-            let message = format!("`# syntax={value}` has no effect: minke reads the file itself");
-            lines
-                .warnings
-                .push(source.warning(span, message, Some("remove the line")));
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-/// Joins a line with those that continue it.
-fn join<'text>(
-    source: &Source,
-    first: (&'text str, usize),
-    rest: &mut impl Iterator<Item = (&'text str, usize)>,
-    lines: &mut Lines,
-) -> Result<Line, Diagnostic> {
-    let mut line = Line {
-        text: String::new(),
-        origins: Vec::new(),
-    };
-    let indent = first.0.len() - first.0.trim_start().len();
-    let mut next = Some((&first.0[indent..], first.1 + indent));
-    while let Some((text, start)) = next {
-        let (text, continues) = without_escape(text, lines.escape);
-        line.push(text, start);
-        if line.text.len() > LINE_BYTES_MAX {
-            let message = format!("the instruction has more than {LINE_BYTES_MAX} bytes");
-            return Err(source.error(
-                Span {
-                    start: first.1,
-                    end: first.1,
-                },
-                message,
-                Some("put long texts into a file and `COPY` it"),
-            ));
-        }
-        next = if continues {
-            next_part(source, rest, &mut lines.warnings)
-        } else {
-            None
-        };
-    }
-    let trimmed = line.text.trim_end().len();
-    line.text.truncate(trimmed);
-    Ok(line)
-}
-
-/// Returns the next line that is neither a comment nor empty, as continuations skip both.
-fn next_part<'text>(
-    source: &Source,
-    rest: &mut impl Iterator<Item = (&'text str, usize)>,
-    warnings: &mut Vec<Diagnostic>,
-) -> Option<(&'text str, usize)> {
-    for (text, start) in rest {
-        if is_comment(text) {
-            continue;
-        }
-        if !text.trim().is_empty() {
-            return Some((text, start));
-        }
-        if warnings.len() < WARNINGS_MAX {
-            warnings.push(source.warning(
-                Span { start, end: start },
-                "an empty line inside an instruction is skipped",
-                Some("remove it, or begin it with `#`"),
-            ));
-        }
-    }
-    None
-}
-
-/// Returns the text without the escape at its end, and whether there was one. An escaped escape is none.
-fn without_escape(text: &str, escape: char) -> (&str, bool) {
-    match text.trim_end_matches([' ', '\t']).strip_suffix(escape) {
-        Some(before) if !before.ends_with(escape) => (before, true),
-        _ => (text, false),
     }
 }

@@ -51,6 +51,14 @@ pub struct Diagnostic {
     caret_width: usize,
 }
 
+/// Something wrong with a place in a source that is not at hand. [`Source::complain`] makes a [`Diagnostic`] of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Complaint {
+    pub span: Span,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
 impl Source {
     /// Checks a file's bytes.
     pub fn new(name: impl Into<String>, bytes: &[u8]) -> Result<Self, Diagnostic> {
@@ -112,6 +120,16 @@ impl Source {
             span,
             message.into(),
             hint.map(str::to_owned),
+        )
+    }
+
+    /// Returns the error that a complaint about a place of this source is.
+    pub fn complain(&self, complaint: Complaint) -> Diagnostic {
+        self.diagnostic(
+            Severity::Error,
+            complaint.span,
+            complaint.message,
+            complaint.hint,
         )
     }
 

@@ -74,18 +74,38 @@ impl Word {
         place: Piece<'_>,
         escape: char,
     ) -> Result<Self, Problem> {
-        let mut lexer = Lexer {
-            characters: text.char_indices().peekable(),
-            place,
-            escape,
-            depth: 0,
-        };
-        let template = lexer.until(None)?;
+        let template = Lexer::new(text, place, escape, Quotes::Special).until(None)?;
         Ok(Self {
             text: text.to_owned(),
             span,
             template,
         })
+    }
+
+    /// Parses the text of a here-document, where quotes are not special and a backslash always escapes.
+    ///
+    /// BuildKit: `dockerfile2llb/convert.go` dispatch(), ExpandRaw.
+    pub(crate) fn parse_heredoc(
+        text: String,
+        span: Span,
+        place: Piece<'_>,
+    ) -> Result<Self, Problem> {
+        let template = Lexer::new(&text, place, '\\', Quotes::Plain).until(None)?;
+        Ok(Self {
+            text,
+            span,
+            template,
+        })
+    }
+
+    /// Returns a word in which nothing is special.
+    pub(crate) fn from_literal(text: String, span: Span) -> Self {
+        let template = vec![Part::Text(text.clone())];
+        Self {
+            text,
+            span,
+            template,
+        }
     }
 
     /// Returns the word with its variables replaced by what `lookup` answers; none means unset, which is empty.
@@ -168,10 +188,28 @@ struct Lexer<'text, 'line> {
     characters: Peekable<CharIndices<'text>>,
     place: Piece<'line>,
     escape: char,
+    quotes: Quotes,
     depth: usize,
 }
 
-impl Lexer<'_, '_> {
+/// Whether quotes mean something.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Quotes {
+    Special,
+    Plain,
+}
+
+impl<'text, 'line> Lexer<'text, 'line> {
+    fn new(text: &'text str, place: Piece<'line>, escape: char, quotes: Quotes) -> Self {
+        Self {
+            characters: text.char_indices().peekable(),
+            place,
+            escape,
+            quotes,
+            depth: 0,
+        }
+    }
+
     fn problem(&self, message: impl Into<String>) -> Problem {
         Problem::new(self.place, message)
     }
@@ -190,8 +228,8 @@ impl Lexer<'_, '_> {
         while let Some(character) = self.next() {
             match character {
                 _ if Some(character) == stop => return Ok(template),
-                '\'' => self.single_quoted(&mut template)?,
-                '"' => self.double_quoted(&mut template)?,
+                '\'' if self.quotes == Quotes::Special => self.single_quoted(&mut template)?,
+                '"' if self.quotes == Quotes::Special => self.double_quoted(&mut template)?,
                 '$' => self.dollar(&mut template)?,
                 _ if character == self.escape => {
                     if let Some(escaped) = self.next() {

@@ -1,8 +1,8 @@
 //! Commands against the real shell: what is accepted has the words that `sh` would find.
 
-use std::process::{Command, Stdio};
+use std::process::{self, Stdio};
 
-use minke_balenafile::{Balenafile, Instruction};
+use minke_balenafile::{Balenafile, Command, Instruction};
 use proptest::prelude::*;
 
 /// Returns the words of a `CMD` in its shell form, if it is accepted.
@@ -10,7 +10,8 @@ fn words(text: &str) -> Option<Vec<String>> {
     let file =
         Balenafile::parse("Balenafile", format!("FROM scratch\nCMD {text}").as_bytes()).ok()?;
     match &file.stages[0].steps[0].instruction {
-        Instruction::Cmd(command) => Some(command.words.clone()),
+        Instruction::Cmd(Command::Exec(words)) => Some(words.clone()),
+        Instruction::Cmd(Command::Shell(shell)) => shell.words.clone().ok(),
         _ => None,
     }
 }
@@ -18,7 +19,7 @@ fn words(text: &str) -> Option<Vec<String>> {
 /// Returns the words that a shell gives to the program of a command.
 fn shell_words(text: &str) -> Vec<String> {
     // The words become arguments of `printf`, which ends each with NUL.
-    let output = Command::new("sh")
+    let output = process::Command::new("sh")
         .args(["-c", &format!("printf '%s\\0' {text}")])
         .stderr(Stdio::null())
         .output()

@@ -2,7 +2,7 @@
 //!
 //! Each returns the line of history that Docker would write, variables replaced.
 
-use minke_balenafile::{Command, CommandForm};
+use minke_balenafile::Command;
 use minke_image::ImageConfig;
 
 /// Bounds the ports that one image exposes, which a range makes easy to write.
@@ -69,12 +69,8 @@ pub(crate) fn expose(config: &mut ImageConfig, text: &str) -> Result<(), PortErr
 }
 
 /// Returns a command as history shows it: a JSON array.
-pub(crate) fn command_text(name: &str, command: &Command) -> String {
-    let words: Vec<String> = command
-        .words
-        .iter()
-        .map(|word| format!("{word:?}"))
-        .collect();
+pub(crate) fn command_text(name: &str, words: &[String]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
     format!("{name} [{}]", words.join(" "))
 }
 
@@ -82,19 +78,24 @@ pub(crate) fn command_text(name: &str, command: &Command) -> String {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Commands {
     has_cmd: bool,
-    entrypoint_form: Option<CommandForm>,
+    has_shell_entrypoint: bool,
 }
 
 impl Commands {
-    pub(crate) fn set_cmd(&mut self, config: &mut ImageConfig, command: &Command) {
+    pub(crate) fn set_cmd(&mut self, config: &mut ImageConfig, words: Vec<String>) {
         self.has_cmd = true;
-        config.cmd.clone_from(&command.words);
+        config.cmd = words;
     }
 
     /// Sets the entrypoint. The base image's `CMD` was meant for another one and goes. BuildKit: dispatchEntrypoint().
-    pub(crate) fn set_entrypoint(&mut self, config: &mut ImageConfig, command: &Command) {
-        self.entrypoint_form = Some(command.form);
-        config.entrypoint.clone_from(&command.words);
+    pub(crate) fn set_entrypoint(
+        &mut self,
+        config: &mut ImageConfig,
+        command: &Command,
+        words: Vec<String>,
+    ) {
+        self.has_shell_entrypoint = matches!(command, Command::Shell(_));
+        config.entrypoint = words;
         if !self.has_cmd {
             config.cmd.clear();
         }
@@ -104,7 +105,7 @@ impl Commands {
     ///
     /// Spec: Dockerfile reference, "Shell form ENTRYPOINT example".
     pub(crate) fn drop_lost_cmd(self, config: &mut ImageConfig) -> bool {
-        let is_lost = self.entrypoint_form == Some(CommandForm::Shell) && !config.cmd.is_empty();
+        let is_lost = self.has_shell_entrypoint && !config.cmd.is_empty();
         if is_lost {
             config.cmd.clear();
         }

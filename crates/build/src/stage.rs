@@ -4,6 +4,7 @@ mod copying;
 mod review;
 mod settings;
 
+use minke_balenafile::table::{self, Support};
 use minke_balenafile::{ArgDeclaration, Balenafile, Instruction, Span, Stage, Step, Word};
 use minke_image::tree::Tree;
 use minke_image::{
@@ -92,6 +93,11 @@ impl<'a> Builder<'a> {
     /// Builds the image and commits it.
     pub(crate) fn run(mut self) -> Result<BuiltImage, BuildError> {
         let (file, stage) = (self.file, self.stage);
+        if file.stages.len() > 1 {
+            let hint = "build each image with its own file, and use its name in `FROM`";
+            let message = "a second `FROM` is not supported yet";
+            return Err(self.error(stage.span, message, Some(hint)));
+        }
         for argument in &file.global_arguments {
             let default =
                 self.default_of(argument, |builder, name| builder.variables.global(name))?;
@@ -250,18 +256,21 @@ impl<'a> Builder<'a> {
             Instruction::Label(pairs) => self.label_image(pairs)?,
             Instruction::User(word) => self.user(word)?,
             Instruction::Expose(words) => self.expose(words)?,
-            Instruction::Cmd(command) => {
-                self.commands.set_cmd(&mut self.image.config, command);
-                configure::command_text("CMD", command)
-            }
-            Instruction::Entrypoint(command) => {
-                self.commands
-                    .set_entrypoint(&mut self.image.config, command);
-                configure::command_text("ENTRYPOINT", command)
-            }
+            Instruction::Cmd(command) => self.cmd(command)?,
+            Instruction::Entrypoint(command) => self.entrypoint(command)?,
+            other => return Err(self.not_yet(step.span, other.name())),
         };
         self.remember(created_by, false);
         Ok(None)
+    }
+
+    /// Returns the refusal of an instruction that is not done yet.
+    fn not_yet(&self, span: Span, name: &str) -> BuildError {
+        let hint = match table::find(name).map(|row| row.support) {
+            Some(Support::NotYet { instead }) => Some(instead),
+            _ => None,
+        };
+        self.error(span, format!("`{name}` is not supported yet"), hint)
     }
 
     fn remember(&mut self, created_by: String, has_layer: bool) {

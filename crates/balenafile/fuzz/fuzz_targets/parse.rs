@@ -5,7 +5,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use minke_balenafile::{Balenafile, Instruction, Word};
+use minke_balenafile::{Balenafile, CopySource, Instruction, Word};
 
 fuzz_target!(|bytes: &[u8]| {
     match Balenafile::parse("Balenafile", bytes) {
@@ -19,14 +19,26 @@ fuzz_target!(|bytes: &[u8]| {
 
 fn words(instruction: &Instruction) -> Vec<&Word> {
     match instruction {
-        Instruction::Copy(copy) => copy.sources.iter().chain([&copy.destination]).collect(),
+        Instruction::Add(add) => files(&add.sources, &add.destination),
+        Instruction::Copy(copy) => files(&copy.sources, &copy.destination),
         Instruction::Env(pairs) | Instruction::Label(pairs) => {
             pairs.iter().flat_map(|pair| [&pair.name, &pair.value]).collect()
         }
-        Instruction::Workdir(word) | Instruction::User(word) => vec![word],
-        Instruction::Expose(words) => words.iter().collect(),
+        Instruction::Workdir(word) | Instruction::User(word) | Instruction::Stopsignal(word) => {
+            vec![word]
+        }
+        Instruction::Expose(words) | Instruction::Volume(words) => words.iter().collect(),
+        Instruction::Onbuild(onbuild) => words(&onbuild.instruction),
         _ => Vec::new(),
     }
+}
+
+fn files<'file>(sources: &'file [CopySource], destination: &'file Word) -> Vec<&'file Word> {
+    let word = |source: &'file CopySource| match source {
+        CopySource::Path(word) => word,
+        CopySource::Heredoc(heredoc) => &heredoc.text,
+    };
+    sources.iter().map(word).chain([destination]).collect()
 }
 
 fn expand(word: &Word) {

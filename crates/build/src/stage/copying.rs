@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use minke_balenafile::{Copy, Span, Step, Word};
+use minke_balenafile::{Copy, CopySource, Span, Step, Word};
 use minke_image::tree::Tree;
 
 use super::{Builder, Made};
@@ -52,6 +52,7 @@ impl Builder<'_> {
     }
 
     pub(super) fn copy(&mut self, step: &Step, copy: &Copy) -> Result<Made, BuildError> {
+        self.refuse_flags(step, copy)?;
         let selections = self.select(copy)?;
         let target = self.target(copy)?;
         let newest_mtime_s = layer::newest_mtime_s(&selections);
@@ -63,11 +64,28 @@ impl Builder<'_> {
         Ok(made)
     }
 
+    fn refuse_flags(&self, step: &Step, copy: &Copy) -> Result<(), BuildError> {
+        let flags = [
+            ("--from", copy.from.is_some()),
+            ("--link", copy.is_linked),
+            ("--parents", copy.keeps_parents),
+            ("--exclude", !copy.excludes.is_empty()),
+        ];
+        match flags.iter().find(|(_, is_given)| *is_given) {
+            Some((flag, _)) => Err(self.not_yet(step.span, &format!("COPY {flag}"))),
+            None => Ok(()),
+        }
+    }
+
     fn select(&mut self, copy: &Copy) -> Result<Vec<Selection>, BuildError> {
         let now_ns = i64::try_from(now().as_nanos()).unwrap_or(i64::MAX);
         let mut selector = Selector::new(self.context, self.lease.store());
         let mut selections = Vec::new();
-        for word in &copy.sources {
+        for source in &copy.sources {
+            let word = match source {
+                CopySource::Path(word) => word,
+                CopySource::Heredoc(heredoc) => return Err(self.not_yet(heredoc.span, "<<")),
+            };
             let source = self.expand(word)?;
             let selected = selector
                 .select(&source)

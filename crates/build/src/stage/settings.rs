@@ -2,13 +2,39 @@
 //!
 //! Each returns its line of history, variables replaced.
 
-use minke_balenafile::{ArgDeclaration, Pair, Word};
+use minke_balenafile::{ArgDeclaration, Command, Pair, Word};
 
 use super::Builder;
 use crate::build::BuildError;
 use crate::configure::{self, PortError};
 
 impl Builder<'_> {
+    pub(super) fn cmd(&mut self, command: &Command) -> Result<String, BuildError> {
+        let words = self.command_words(command)?;
+        let created_by = configure::command_text("CMD", &words);
+        self.commands.set_cmd(&mut self.image.config, words);
+        Ok(created_by)
+    }
+
+    pub(super) fn entrypoint(&mut self, command: &Command) -> Result<String, BuildError> {
+        let words = self.command_words(command)?;
+        let created_by = configure::command_text("ENTRYPOINT", &words);
+        self.commands
+            .set_entrypoint(&mut self.image.config, command, words);
+        Ok(created_by)
+    }
+
+    /// Returns what runs. Images have no shell yet.
+    fn command_words(&self, command: &Command) -> Result<Vec<String>, BuildError> {
+        match command {
+            Command::Exec(words) => Ok(words.clone()),
+            Command::Shell(shell) => shell
+                .words
+                .clone()
+                .map_err(|complaint| self.file.source.complain(*complaint).into()),
+        }
+    }
+
     pub(super) fn arg(&mut self, arguments: &[ArgDeclaration]) -> Result<String, BuildError> {
         for argument in arguments {
             let stage = |builder: &Self, name: &str| {
