@@ -1,14 +1,15 @@
 //! The kernel of one container: its processes, mounts, limits and platform.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minke_abi::{Errno, Result};
 
 use crate::net::Network;
 use crate::platform::{Clock, Entropy};
 use crate::process::{Credentials, FsContext, Pid, Process, ProcessImage};
+use crate::task::Task;
 use crate::vfs::MountTree;
 
 /// What one container may have.
@@ -41,6 +42,8 @@ pub struct Kernel {
 #[derive(Default)]
 struct ProcessTable {
     by_pid: BTreeMap<u32, Arc<Process>>,
+    /// Numbers of the threads that are not the first of their process.
+    threads: BTreeSet<u32>,
     last_pid: u32,
 }
 
@@ -78,14 +81,8 @@ impl Kernel {
         credentials: Credentials,
         fs: FsContext,
     ) -> Result<Arc<Process>> {
-        let mut table = self
-            .processes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if table.by_pid.len() >= self.config.pids_max as usize {
-            return Err(Errno::EAGAIN);
-        }
-        let pid = table.next_pid();
+        let mut table = self.table();
+        let pid = Pid(table.next_number(self.config.pids_max)?);
         let process = Arc::new(Process::new(
             Arc::clone(self),
             pid,
@@ -98,47 +95,67 @@ impl Kernel {
         Ok(process)
     }
 
-    /// Forgets a process that has ended and was waited for.
-    pub fn reap(&self, pid: Pid) {
+    /// Makes one more thread of a process, with a number of its own; `EAGAIN` when the container has all it may have.
+    pub fn spawn_thread(&self, process: &Arc<Process>) -> Result<Task> {
+        let mut table = self.table();
+        let tid = table.next_number(self.config.pids_max)?;
+        table.threads.insert(tid);
+        process.threads.started();
+        Ok(Task {
+            tid,
+            process: Arc::clone(process),
+        })
+    }
+
+    pub(crate) fn forget_thread(&self, tid: u32) {
+        self.table().threads.remove(&tid);
+    }
+
+    /// Returns how many processes and threads there are.
+    pub fn tasks_count(&self) -> usize {
+        self.table().tasks_count()
+    }
+
+    fn table(&self) -> MutexGuard<'_, ProcessTable> {
         self.processes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .by_pid
-            .remove(&pid.0);
+    }
+
+    /// Forgets a process that has ended and was waited for.
+    pub fn reap(&self, pid: Pid) {
+        self.table().by_pid.remove(&pid.0);
     }
 
     /// Returns a process by number.
     pub fn process(&self, pid: Pid) -> Option<Arc<Process>> {
-        self.processes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_pid
-            .get(&pid.0)
-            .cloned()
+        self.table().by_pid.get(&pid.0).cloned()
     }
 
     /// Returns all processes, by number.
     pub fn processes(&self) -> Vec<Arc<Process>> {
-        self.processes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .by_pid
-            .values()
-            .cloned()
-            .collect()
+        self.table().by_pid.values().cloned().collect()
     }
 }
 
 impl ProcessTable {
-    fn next_pid(&mut self) -> Pid {
+    fn tasks_count(&self) -> usize {
+        self.by_pid.len() + self.threads.len()
+    }
+
+    /// Returns a number that nobody has; `EAGAIN` when there are `tasks_max` processes and threads.
+    fn next_number(&mut self, tasks_max: u32) -> Result<u32> {
+        if self.tasks_count() >= tasks_max as usize {
+            return Err(Errno::EAGAIN);
+        }
         loop {
             self.last_pid = if self.last_pid >= PID_MAX {
                 1
             } else {
                 self.last_pid + 1
             };
-            if !self.by_pid.contains_key(&self.last_pid) {
-                return Pid(self.last_pid);
+            if !self.by_pid.contains_key(&self.last_pid) && !self.threads.contains(&self.last_pid) {
+                return Ok(self.last_pid);
             }
         }
     }

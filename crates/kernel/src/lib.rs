@@ -18,6 +18,7 @@
 //! ```text
 //! Kernel::processes
 //!   Process::fs, Process::credentials
+//!     Process's futexes, interrupters
 //!     FdTable
 //!       FileDescription::offset
 //!         file system locks (directory before file)
@@ -33,6 +34,7 @@ pub mod anonymous;
 pub mod calls;
 pub mod descriptor;
 pub mod file;
+pub mod futex;
 pub mod kernel;
 pub mod net;
 pub mod pipe;
@@ -46,6 +48,7 @@ pub mod wait;
 
 pub use descriptor::{Fd, FdTable, FileDescription};
 pub use file::File;
+pub use futex::FutexWait;
 pub use kernel::{Kernel, KernelConfig};
 pub use minke_abi::{Errno, Result};
 pub use process::{Credentials, ExitStatus, Pid, Process};

@@ -1,5 +1,7 @@
 //! Processes: what a program owns while it runs.
 
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Waker;
 
@@ -7,6 +9,7 @@ use minke_abi::linux::Signal;
 use smallvec::SmallVec;
 
 use crate::descriptor::FdTable;
+use crate::futex::Futexes;
 use crate::kernel::Kernel;
 use crate::signal::{Posted, Signals};
 use crate::vfs::Location;
@@ -106,8 +109,28 @@ pub struct Process {
     credentials: RwLock<Arc<Credentials>>,
     exit: Mutex<Option<ExitStatus>>,
     exit_waiters: WaitQueue,
-    /// Makes running guest code stop soon; set by the runtime for each of the process's threads.
-    interrupters: Mutex<Vec<Interrupter>>,
+    pub(crate) futexes: Futexes,
+    pub(crate) threads: OtherThreads,
+    /// Makes running guest code stop soon, by thread number; set by the runtime.
+    interrupters: Mutex<BTreeMap<u32, Interrupter>>,
+}
+
+/// How many threads a process has besides its first.
+#[derive(Debug, Default)]
+pub(crate) struct OtherThreads {
+    count: AtomicU32,
+    waiters: WaitQueue,
+}
+
+impl OtherThreads {
+    pub(crate) fn started(&self) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn ended(&self) {
+        self.count.fetch_sub(1, Ordering::SeqCst);
+        self.waiters.wake_all();
+    }
 }
 
 /// Stops one running wasm thread at its next safe point. Called once a fatal signal is posted; may be called again.
@@ -135,7 +158,9 @@ impl Process {
             credentials: RwLock::new(Arc::new(credentials)),
             exit: Mutex::new(None),
             exit_waiters: WaitQueue::default(),
-            interrupters: Mutex::new(Vec::new()),
+            futexes: Futexes::default(),
+            threads: OtherThreads::default(),
+            interrupters: Mutex::default(),
         }
     }
 
@@ -165,32 +190,54 @@ impl Process {
     /// Sends a signal; a fatal one interrupts running code and blocked calls.
     pub fn kill(&self, signal: Signal) {
         if self.signals.post(signal) == Posted::Fatal {
-            let interrupters = self
-                .interrupters
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            interrupters.iter().for_each(|interrupt| interrupt());
+            self.interrupt();
         }
     }
 
-    /// Registers how to stop one of the process's threads; called at once if it is to end already.
-    pub fn add_interrupter(&self, interrupter: Interrupter) {
-        let mut interrupters = self
-            .interrupters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if self.signals.fatal().is_some() {
-            interrupter();
-        }
-        interrupters.push(interrupter);
+    fn interrupt(&self) {
+        let interrupters = self.lock_interrupters();
+        interrupters.values().for_each(|interrupt| interrupt());
     }
 
-    /// Forgets all interrupters: the guest's code is gone, and what they touch goes next.
-    pub fn clear_interrupters(&self) {
+    fn lock_interrupters(&self) -> MutexGuard<'_, BTreeMap<u32, Interrupter>> {
         self.interrupters
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+    }
+
+    /// Returns how many threads the process has.
+    pub fn threads_count(&self) -> u32 {
+        1 + self.threads.count.load(Ordering::SeqCst)
+    }
+
+    /// Makes all threads end soon: running code is interrupted, blocked calls give `EINTR`. Linux: `do_group_exit()`.
+    pub fn begin_exit(&self) {
+        self.signals.begin_exit();
+        self.interrupt();
+    }
+
+    /// Returns whether all threads but the first are gone, or registers `waker` for that; once they are, the first may wait again.
+    pub fn poll_other_threads_ended(&self, waker: &Waker) -> bool {
+        self.threads.waiters.register(waker);
+        let are_gone = self.threads_count() == 1;
+        if are_gone {
+            self.signals.end_exit();
+        }
+        are_gone
+    }
+
+    /// Registers how to stop a thread; called at once if the process is to end already.
+    pub fn add_interrupter(&self, tid: u32, interrupter: Interrupter) {
+        let mut interrupters = self.lock_interrupters();
+        if self.signals.fatal().is_some() {
+            interrupter();
+        }
+        interrupters.insert(tid, interrupter);
+    }
+
+    /// Forgets how to stop a thread: its code is gone, and what the interrupter touches goes next.
+    pub fn remove_interrupter(&self, tid: u32) {
+        self.lock_interrupters().remove(&tid);
     }
 
     /// Records how the process ended, closes its descriptors and wakes who waits for it. The first status wins.

@@ -7,7 +7,7 @@
 //! (`SIGSTOP`, `SIGTSTP`) are left out with job control. Handlers will be a third outcome of
 //! [`Signals::post`], beside [`Posted::Fatal`] and [`Posted::Ignored`].
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
 use minke_abi::linux::{DefaultAction, Signal};
 
@@ -20,6 +20,8 @@ pub struct Signals {
     fatal: AtomicU8,
     /// Signals ignored by `SIG_IGN`, bit `n - 1` for signal `n`.
     ignored: AtomicU64,
+    /// The threads are to end because one of them has ended the process.
+    is_exiting: AtomicBool,
     waiters: WaitQueue,
 }
 
@@ -61,9 +63,24 @@ impl Signals {
         }
     }
 
-    /// Returns the signal that the process has to end with, if one was posted.
+    /// Returns the signal that the process has to end with, if one was posted; `KILL` while its threads are to end.
     pub fn fatal(&self) -> Option<Signal> {
-        Signal::from_raw(i32::from(self.fatal.load(Ordering::SeqCst)))
+        let posted = Signal::from_raw(i32::from(self.fatal.load(Ordering::SeqCst)));
+        posted.or_else(|| {
+            let is_exiting = self.is_exiting.load(Ordering::SeqCst);
+            is_exiting.then_some(Signal::KILL)
+        })
+    }
+
+    /// Makes every thread end, as after `KILL`.
+    pub(crate) fn begin_exit(&self) {
+        self.is_exiting.store(true, Ordering::SeqCst);
+        self.waiters.wake_all();
+    }
+
+    /// Ends what [`Signals::begin_exit`] began: what is left of the process may wait again.
+    pub(crate) fn end_exit(&self) {
+        self.is_exiting.store(false, Ordering::SeqCst);
     }
 
     /// Wakes `waker` when a signal is posted.
@@ -90,6 +107,16 @@ mod tests {
         assert_eq!(signals.fatal(), Some(Signal::KILL));
         signals.post(Signal::TERM);
         assert_eq!(signals.fatal(), Some(Signal::KILL));
+    }
+
+    #[test]
+    fn an_exit_looks_like_kill_until_it_is_over_and_keeps_the_posted_signal() {
+        let signals = Signals::default();
+        signals.begin_exit();
+        assert_eq!(signals.fatal(), Some(Signal::KILL));
+        signals.post(Signal::TERM);
+        signals.end_exit();
+        assert_eq!(signals.fatal(), Some(Signal::TERM));
     }
 
     #[test]

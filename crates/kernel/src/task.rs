@@ -12,6 +12,8 @@ use crate::platform::{Nanoseconds, TimerId};
 use crate::process::Process;
 
 /// A thread of a process. Linux: `struct task_struct`.
+///
+/// A thread besides the first ([`Kernel::spawn_thread`](crate::Kernel::spawn_thread)) counts until this is dropped.
 pub struct Task {
     /// The thread's number; the first thread's equals the process's.
     pub tid: u32,
@@ -118,6 +120,15 @@ impl Task {
         self.wait_for(Deadline::At(deadline), |_| None)
             .await
             .unwrap_or(Ok(()))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if self.tid != self.process.pid.0 {
+            self.process.kernel.forget_thread(self.tid);
+            self.process.threads.ended();
+        }
     }
 }
 

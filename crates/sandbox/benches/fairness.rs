@@ -16,6 +16,8 @@ mod report;
 use machine::{Machine, load};
 use report::median;
 
+/// Processes that the container may have.
+const PIDS_MAX: u32 = 4096;
 const GUESTS: usize = 1000;
 
 /// When the shares are compared.
@@ -35,7 +37,7 @@ struct Measured {
 
 fn main() {
     let executor = Executor::new(ExecutorConfig::for_this_machine()).expect("descriptors");
-    let machine = Arc::new(Machine::new(executor.reactor(), 4 << 30));
+    let machine = Arc::new(Machine::new(executor.reactor(), 4 << 30, PIDS_MAX));
     let container = Arc::clone(&machine);
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
@@ -47,7 +49,9 @@ fn main() {
         .map(|_| {
             let (program, task) = (Arc::clone(&program), machine.task());
             let own = Arc::clone(&task);
-            (task, executor.spawn(async move { program.run(own).await }))
+            let spawner = executor.spawner();
+            let running = executor.spawn(async move { program.run(own, &spawner).await });
+            (task, running)
         })
         .collect();
     let spawner = executor.spawner();

@@ -17,6 +17,8 @@ mod report;
 use machine::{Machine, load};
 use report::median;
 
+/// Processes that the container may have.
+const PIDS_MAX: u32 = 4096;
 /// How many instances a batch makes, and how many batches the median is of.
 const BATCH: u32 = 500;
 const BATCHES: usize = 41;
@@ -109,20 +111,21 @@ fn plain(wat: &str) -> f64 {
 /// The whole life of a process.
 fn process(wat: &str) -> f64 {
     let executor = Executor::new(ExecutorConfig { workers: 2 }).expect("descriptors");
-    let machine = Arc::new(Machine::new(executor.reactor(), 1 << 30));
+    let machine = Arc::new(Machine::new(executor.reactor(), 1 << 30, PIDS_MAX));
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
         pooled_instances_max: POOL,
     });
     let program = load(&runtime, wat).expect("it loads");
     let container = Arc::clone(&machine);
+    let spawner = executor.spawner();
     let batches = executor.run(async move {
         let mut batches = Vec::new();
         for _ in 0..=BATCHES {
             let start = Instant::now();
             for _ in 0..BATCH {
                 let task = machine.task();
-                let status = program.run(Arc::clone(&task)).await;
+                let status = program.run(Arc::clone(&task), &spawner).await;
                 assert_eq!(status, ExitStatus::Exited(0));
                 machine.reap(&task);
             }

@@ -198,7 +198,8 @@ impl<'a> Run<'a> {
             task.process.fds.replace(fd, description, false).unwrap();
         }
         let process = Arc::clone(&task.process);
-        let running = executor.spawn(async move { loaded.run(task).await });
+        let spawner = executor.spawner();
+        let running = executor.spawn(async move { loaded.run(task, &spawner).await });
         let [stdout, stderr] = outputs;
         Ok(Started {
             process,

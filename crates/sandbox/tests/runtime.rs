@@ -19,6 +19,7 @@ mod machine;
 use machine::{Machine, load};
 
 const MEMORY_BYTES: u64 = 64 << 20;
+const PIDS_MAX: u32 = 64;
 
 fn executor() -> Executor {
     Executor::new(ExecutorConfig { workers: 2 }).unwrap()
@@ -34,11 +35,14 @@ fn runtime(pooled_instances_max: u32) -> Runtime {
 /// Runs a module given as text; returns how it ended and what its standard error got.
 fn run(wat: &str) -> (ExitStatus, Vec<String>) {
     let executor = executor();
-    let machine = Machine::new(executor.reactor(), MEMORY_BYTES);
+    let machine = Machine::new(executor.reactor(), MEMORY_BYTES, PIDS_MAX);
     let program = load(&runtime(2), wat).unwrap();
     let task = machine.task();
     let own = Arc::clone(&task);
-    let status = executor.run(async move { program.run(own).await }).unwrap();
+    let spawner = executor.spawner();
+    let status = executor
+        .run(async move { program.run(own, &spawner).await })
+        .unwrap();
     machine.reap(&task);
     assert_eq!(machine.memory_used(), 0, "an ended guest holds nothing");
     (status, machine.stderr())
@@ -145,13 +149,15 @@ async fn sleep_a_moment(reactor: &Reactor) {
 /// Starts guests that never end by themselves, lets them run, and kills them.
 fn kill_while_running(runtime: &Runtime, programs: &[Arc<Program>]) {
     let executor = executor();
-    let machine = Machine::new(executor.reactor(), MEMORY_BYTES);
+    let machine = Machine::new(executor.reactor(), MEMORY_BYTES, PIDS_MAX);
     let guests: Vec<(Arc<Task>, _)> = programs
         .iter()
         .map(|program| {
             let (task, program) = (machine.task(), Arc::clone(program));
             let own = Arc::clone(&task);
-            (task, executor.spawn(async move { program.run(own).await }))
+            let spawner = executor.spawner();
+            let running = executor.spawn(async move { program.run(own, &spawner).await });
+            (task, running)
         })
         .collect();
     let spawner = executor.spawner();
@@ -170,7 +176,8 @@ fn kill_while_running(runtime: &Runtime, programs: &[Arc<Program>]) {
     // The slots of the pool that they had are as good as new.
     let program = load(runtime, COUNTING).unwrap();
     let task = machine.task();
-    let status = executor.run(async move { program.run(task).await });
+    let spawner = executor.spawner();
+    let status = executor.run(async move { program.run(task, &spawner).await });
     assert_eq!(status.unwrap(), ExitStatus::Exited(0));
     assert_eq!(machine.memory_used(), 0);
 }
@@ -227,7 +234,7 @@ fn running_code_is_killed_wherever_it_is() {
 #[test]
 fn a_process_that_is_to_end_before_it_starts_runs_to_its_first_check_only() {
     let executor = executor();
-    let machine = Machine::new(executor.reactor(), MEMORY_BYTES);
+    let machine = Machine::new(executor.reactor(), MEMORY_BYTES, PIDS_MAX);
     let program = load(
         &runtime(1),
         "(module (func (export \"_start\") (loop (br 0))))",
@@ -235,7 +242,8 @@ fn a_process_that_is_to_end_before_it_starts_runs_to_its_first_check_only() {
     .unwrap();
     let task = machine.task();
     task.process.kill(Signal::KILL);
-    let status = executor.run(async move { program.run(task).await });
+    let spawner = executor.spawner();
+    let status = executor.run(async move { program.run(task, &spawner).await });
     assert_eq!(status.unwrap(), ExitStatus::Signaled(Signal::KILL));
 }
 
@@ -321,9 +329,10 @@ fn load_through(cache: &Path, path: &Path) -> bool {
         is_compiled.set(is_compiled.get() || progress == Progress::Compiled);
     });
     let executor = executor();
-    let machine = Machine::new(executor.reactor(), MEMORY_BYTES);
+    let machine = Machine::new(executor.reactor(), MEMORY_BYTES, PIDS_MAX);
     let (program, task) = (program.unwrap(), machine.task());
-    let status = executor.run(async move { program.run(task).await });
+    let spawner = executor.spawner();
+    let status = executor.run(async move { program.run(task, &spawner).await });
     assert_eq!(status.unwrap(), ExitStatus::Exited(0));
     is_compiled.get()
 }

@@ -88,6 +88,36 @@ fn every_name_in_proc_can_be_looked_up_and_read() {
 }
 
 #[test]
+fn threads_have_numbers_are_counted_and_make_room_when_they_end() {
+    let machine = machine();
+    let task = machine.root();
+    let field = |text: String, name: &str| {
+        let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(1).unwrap().to_owned()
+    };
+    let counted = || field(text(&task, "/proc/self/status"), "Threads:");
+    assert_eq!(counted(), "1");
+    let mut threads = Vec::new();
+    let refused = loop {
+        match machine.kernel.spawn_thread(&task.process) {
+            Ok(thread) => threads.push(thread),
+            Err(errno) => break errno,
+        }
+    };
+    // The machine of these tests allows 64 processes and threads, and one is the first.
+    assert_eq!((refused, threads.len()), (Errno::EAGAIN, 63));
+    assert_eq!(counted(), "64");
+    let mut numbers: Vec<u32> = threads.iter().map(|thread| thread.tid).collect();
+    numbers.push(task.tid);
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), 64);
+    drop(threads);
+    assert_eq!(counted(), "1");
+    assert!(machine.kernel.spawn_thread(&task.process).is_ok());
+}
+
+#[test]
 fn a_process_sees_itself() {
     let machine = machine();
     let task = machine.root();

@@ -234,7 +234,8 @@ impl Prepared {
         let pid = task.process.pid;
         // The process ends next: to unmap the pool's reserved address space piece by piece would only delay it.
         std::mem::forget(Arc::clone(&program));
-        let status = executor.run(async move { program.run(task).await });
+        let spawner = executor.spawner();
+        let status = executor.run(async move { program.run(task, &spawner).await });
         let outcome = match status {
             Ok(status) => outcome(&status),
             // The runtime or a host call panicked: a defect of ours, which ends this container only.
@@ -351,7 +352,7 @@ impl Controlled for Target {
         Statistics {
             memory_bytes: kernel.memory.used(),
             memory_bytes_max: kernel.memory.bytes_max(),
-            processes: u32::try_from(kernel.processes().len()).unwrap_or(u32::MAX),
+            processes: u32::try_from(kernel.tasks_count()).unwrap_or(u32::MAX),
             cpu_time_ns: kernel.clock.cpu_time(),
         }
     }

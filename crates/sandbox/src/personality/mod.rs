@@ -94,6 +94,15 @@ fn link_as(
     wasi::link_as(linker, import, module, name)
 }
 
+/// Prepares an instance before any code of the guest runs but its start function.
+pub async fn prepare(
+    store: &mut Store<Guest>,
+    instance: &Instance,
+    program: &ProgramContext,
+) -> wasmtime::Result<()> {
+    emscripten::prepare(store, instance, program).await
+}
+
 /// Runs an instantiated program from its entry point to its return; how it ends otherwise is an error
 /// ([`Stop`](crate::runtime::Stop) or a trap). The store's data knows the guest's memory already.
 pub async fn enter(
@@ -101,7 +110,7 @@ pub async fn enter(
     instance: &Instance,
     program: &ProgramContext,
 ) -> wasmtime::Result<()> {
-    emscripten::prepare(store, instance, program).await?;
+    prepare(store, instance, program).await?;
     match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
         Ok(start) => {
             wasi::preopen_root(store.data_mut())?;

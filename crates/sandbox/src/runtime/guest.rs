@@ -8,12 +8,18 @@ use wasmtime::Caller;
 use crate::personality::{emscripten, wasi};
 use crate::runtime::limits::InstanceLimits;
 use crate::runtime::memory::{GuestMemory, MemoryView};
+use crate::runtime::process_memory::ProcessMemory;
+use crate::runtime::threads::ThreadGroup;
 
 /// The host's side of a wasm thread: the store's data.
 pub struct Guest {
     pub task: Arc<Task>,
     /// Found once after instantiation; `None` for a module without memory.
     pub memory: Option<GuestMemory>,
+    /// The shared memory, whether the process's or the module's own.
+    pub shared: Option<Arc<ProcessMemory>>,
+    /// The threads of the process, where its program may have more than one.
+    pub threads: Option<Arc<ThreadGroup>>,
     /// What the instance has taken of the container's memory.
     pub limits: InstanceLimits,
     pub wasi: wasi::State,
@@ -23,14 +29,15 @@ pub struct Guest {
 impl Guest {
     /// Makes the data of a thread whose module is not instantiated yet.
     pub fn new(task: Arc<Task>) -> Guest {
-        let wasi = wasi::State::new(&task);
         let emscripten = emscripten::State::new(&task);
         let limits = InstanceLimits::new(Arc::clone(&task.process.kernel.memory));
         Guest {
             task,
             memory: None,
+            shared: None,
+            threads: None,
             limits,
-            wasi,
+            wasi: wasi::State::default(),
             emscripten,
         }
     }

@@ -8,17 +8,29 @@ use wasmtime::{Extern, Instance, Memory, ModuleExport, PoolConcurrencyLimitError
 
 use super::guest::Guest;
 use super::interrupt::Armed;
-use super::link::KnownExports;
+use super::link::{KnownExports, Linked};
+use super::process_memory::ProcessMemory;
 use super::program::Program;
+use super::shared_calls;
+use super::threads::{self, EndsOthers, ThreadGroup, ThreadMain};
 use super::trap::{self, Ending};
+use crate::executor::Spawner;
 use crate::personality;
 
 impl Program {
-    /// Runs the program as the process of `task`, records how it ended, and returns that.
+    /// Runs the program as the process of `task`, records how it ended, and returns that. Further threads run on `spawner`.
     ///
     /// The process's standard error is told of a trap. Dropping the future ends the guest at once, without a record.
-    pub async fn run(&self, task: Arc<Task>) -> ExitStatus {
-        let ending = self.run_to_end(&task).await;
+    pub async fn run(self: &Arc<Self>, task: Arc<Task>, spawner: &Spawner) -> ExitStatus {
+        let ending = match ThreadGroup::new(self, spawner, &task.process) {
+            Ok(None) => self.run_first(&task, None).await,
+            Ok(Some(group)) => {
+                let _others = EndsOthers(&task.process);
+                let ending = self.run_first(&task, Some(&group)).await;
+                group.finish(&task.process, ending).await
+            }
+            Err(error) => threads::no_memory(&error, &task.process, &self.context.path),
+        };
         if let Some(report) = &ending.report {
             write_report(&task, report.as_bytes()).await;
         }
@@ -26,30 +38,57 @@ impl Program {
         ending.status
     }
 
-    /// Runs the program; its store is gone on return.
-    async fn run_to_end(&self, task: &Arc<Task>) -> Ending {
-        let path = &self.context.path;
-        let (mut store, instance, exports) = match self.instantiate(task).await {
+    /// Runs the first thread; its store is gone on return.
+    async fn run_first(&self, task: &Arc<Task>, group: Option<&Arc<ThreadGroup>>) -> Ending {
+        let make_guest = || {
+            let mut guest = Guest::new(Arc::clone(task));
+            if let Some(group) = group {
+                group.join(&mut guest);
+            }
+            guest
+        };
+        let (mut store, instance, exports) = match self.instantiate(make_guest).await {
             Ok(instance) => instance,
             Err(ending) => return ending,
         };
         let hidden = exports.hidden_memory.as_ref();
         let hidden = hidden.and_then(|export| memory_of(&mut store, &instance, export));
         // Declared after the store, hence dropped before it.
-        let armed = Armed::new(&store, hidden, &task.process);
-        let result = self.enter(&mut store, &instance, exports).await;
-        trap::ending(result, &store, armed.is_raised(), path)
+        let armed = Armed::new(&store, hidden, task);
+        let result = self.enter_first(&mut store, &instance, exports).await;
+        trap::ending(result, &store, armed.is_raised(), &self.context.path)
+    }
+
+    /// Runs another thread; its store is gone on return. Returns how it ended the process, if it did.
+    pub(super) async fn run_thread(
+        &self,
+        mut store: Store<Guest>,
+        instance: Instance,
+        main: ThreadMain,
+    ) -> Option<Ending> {
+        let exports = &self.linked.exports;
+        let hidden = exports.hidden_memory.as_ref();
+        let hidden = hidden.and_then(|export| memory_of(&mut store, &instance, export));
+        let task = Arc::clone(&store.data().task);
+        let armed = Armed::new(&store, hidden, &task);
+        let result = self
+            .enter_thread(&mut store, &instance, exports, main)
+            .await;
+        if result.is_ok() {
+            return None;
+        }
+        let path = &self.context.path;
+        Some(trap::ending(result, &store, armed.is_raised(), path))
     }
 
     /// Makes an instance, in the pool if there is room.
     async fn instantiate(
         &self,
-        task: &Arc<Task>,
+        make_guest: impl Fn() -> Guest,
     ) -> Result<(Store<Guest>, Instance, &KnownExports), Ending> {
         let mut linked = &self.linked;
         loop {
-            let mut store = Store::new(linked.module().engine(), Guest::new(Arc::clone(task)));
-            store.limiter(|guest| &mut guest.limits);
+            let mut store = new_store(linked, make_guest());
             let error = match linked.instantiate(&mut store).await {
                 Ok(instance) => return Ok((store, instance, &linked.exports)),
                 Err(error) => error,
@@ -69,24 +108,99 @@ impl Program {
         }
     }
 
-    async fn enter(
+    /// Makes the instance of another thread. Such programs never come from the pool.
+    pub(super) async fn instantiate_thread(
+        &self,
+        guest: Guest,
+    ) -> wasmtime::Result<(Store<Guest>, Instance)> {
+        let mut store = new_store(&self.linked, guest);
+        let instance = self.linked.instantiate(&mut store).await?;
+        Ok((store, instance))
+    }
+
+    async fn enter_first(
         &self,
         store: &mut Store<Guest>,
         instance: &Instance,
         exports: &KnownExports,
     ) -> wasmtime::Result<()> {
-        if let Some(export) = &exports.own_memory
-            && let Some(memory) = memory_of(store, instance, export)
-        {
-            store.data_mut().memory = Some(memory.into());
-        }
-        if let Some(export) = &exports.start
-            && let Some(Extern::Func(start)) = instance.get_module_export(&mut *store, export)
-        {
-            let start = start.typed::<(), ()>(&*store)?;
-            start.call_async(&mut *store, ()).await?;
-        }
+        prepare(store, instance, exports).await?;
         personality::enter(store, instance, &self.context).await
+    }
+
+    async fn enter_thread(
+        &self,
+        store: &mut Store<Guest>,
+        instance: &Instance,
+        exports: &KnownExports,
+        main: ThreadMain,
+    ) -> wasmtime::Result<()> {
+        prepare(store, instance, exports).await?;
+        personality::prepare(store, instance, &self.context).await?;
+        main(store, instance).await
+    }
+}
+
+fn new_store(linked: &Linked, guest: Guest) -> Store<Guest> {
+    let mut store = Store::new(linked.module().engine(), guest);
+    store.limiter(|guest| &mut guest.limits);
+    store
+}
+
+/// Finds an instance's memories, and runs its start function.
+async fn prepare(
+    store: &mut Store<Guest>,
+    instance: &Instance,
+    exports: &KnownExports,
+) -> wasmtime::Result<()> {
+    find_memory(store, instance, exports);
+    find_shared_memory(store, instance, exports)?;
+    if let Some(export) = &exports.start
+        && let Some(Extern::Func(start)) = instance.get_module_export(&mut *store, export)
+    {
+        let start = start.typed::<(), ()>(&*store)?;
+        start.call_async(&mut *store, ()).await?;
+    }
+    Ok(())
+}
+
+/// Notes the memory that the guest's pointers mean.
+fn find_memory(store: &mut Store<Guest>, instance: &Instance, exports: &KnownExports) {
+    let Some(export) = &exports.own_memory else {
+        return;
+    };
+    match instance.get_module_export(&mut *store, export) {
+        Some(Extern::Memory(memory)) => store.data_mut().memory = Some(memory.into()),
+        Some(Extern::SharedMemory(memory)) => store.data_mut().memory = Some(memory.into()),
+        _ => {}
+    }
+}
+
+/// Notes the shared memory, unless it was imported, and provides what it needs of the host.
+fn find_shared_memory(
+    store: &mut Store<Guest>,
+    instance: &Instance,
+    exports: &KnownExports,
+) -> wasmtime::Result<()> {
+    let Some(export) = &exports.shared_memory else {
+        return Ok(());
+    };
+    let memory = match (
+        store.data().shared.clone(),
+        instance.get_module_export(&mut *store, export),
+    ) {
+        (Some(memory), _) => memory,
+        (None, Some(Extern::SharedMemory(memory))) => {
+            let budget = &store.data().task.process.kernel.memory;
+            Arc::new(ProcessMemory::defined(memory, budget))
+        }
+        (None, _) => return Ok(()),
+    };
+    store.data_mut().shared = Some(Arc::clone(&memory));
+    let table = exports.host_table.as_ref();
+    match table.and_then(|export| instance.get_module_export(&mut *store, export)) {
+        Some(Extern::Table(table)) => shared_calls::provide(store, table, &memory),
+        _ => Ok(()),
     }
 }
 

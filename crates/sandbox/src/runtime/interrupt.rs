@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use minke_kernel::Process;
+use minke_kernel::Task;
 use rustix::mm::{MprotectFlags, mprotect};
 use wasmtime::{Memory, Store};
 
@@ -25,15 +25,15 @@ struct State {
     is_raised: bool,
 }
 
-/// Keeps an instance's switch armed, and a process's hook to it. Must be dropped before the store.
+/// Keeps an instance's switch armed, and its thread's hook to it. Must be dropped before the store.
 pub(super) struct Armed<'a> {
     interrupt: Arc<Interrupt>,
-    process: &'a Process,
+    task: &'a Task,
 }
 
 impl<'a> Armed<'a> {
-    /// Arms the switch of an instance whose hidden memory is `memory`, for signals to the process.
-    pub(super) fn new(store: &Store<Guest>, memory: Option<Memory>, process: &'a Process) -> Self {
+    /// Arms the switch of an instance whose hidden memory is `memory`, for signals to the task's process.
+    pub(super) fn new(store: &Store<Guest>, memory: Option<Memory>, task: &'a Task) -> Self {
         let page = memory.map(|memory| memory.data_ptr(store).expose_provenance());
         let interrupt = Arc::new(Interrupt {
             state: Mutex::new(State {
@@ -42,8 +42,9 @@ impl<'a> Armed<'a> {
             }),
         });
         let hook = Arc::clone(&interrupt);
-        process.add_interrupter(Box::new(move || hook.raise()));
-        Self { interrupt, process }
+        task.process
+            .add_interrupter(task.tid, Box::new(move || hook.raise()));
+        Self { interrupt, task }
     }
 
     /// Whether the switch was thrown.
@@ -54,7 +55,7 @@ impl<'a> Armed<'a> {
 
 impl Drop for Armed<'_> {
     fn drop(&mut self) {
-        self.process.clear_interrupters();
+        self.task.process.remove_interrupter(self.task.tid);
         self.interrupt.disarm();
     }
 }

@@ -38,6 +38,11 @@ impl InstanceLimits {
         self.is_refused
     }
 
+    /// Notes that the shared memory, which is charged elsewhere, was refused growth for the container's limit.
+    pub(super) fn refuse(&mut self) {
+        self.is_refused = true;
+    }
+
     /// Returns the container's limit in bytes.
     pub(super) fn bytes_max(&self) -> u64 {
         self.budget.bytes_max()

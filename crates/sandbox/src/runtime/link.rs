@@ -7,7 +7,7 @@ use wasmtime::{
 
 use super::error::LoadError;
 use super::guest::Guest;
-use super::instrument::{MEMORY_EXPORT, START_EXPORT};
+use super::instrument::{MEMORY_EXPORT, SHARED_EXPORT, START_EXPORT, TABLE_EXPORT};
 use crate::personality::{self, ProgramContext, signature_of};
 
 /// A module with its imports found.
@@ -23,6 +23,10 @@ pub(super) struct KnownExports {
     pub(super) hidden_memory: Option<ModuleExport>,
     /// The memory that the guest's pointers mean: the one it exports, under whatever name.
     pub(super) own_memory: Option<ModuleExport>,
+    /// The shared memory.
+    pub(super) shared_memory: Option<ModuleExport>,
+    /// The table that the host fills with what a shared memory needs.
+    pub(super) host_table: Option<ModuleExport>,
     /// The start function.
     pub(super) start: Option<ModuleExport>,
 }
@@ -43,6 +47,8 @@ struct OwnImport {
 
 enum OwnType {
     Memory(MemoryType),
+    /// One for all threads of a process.
+    SharedMemory(MemoryType),
     Table(TableType),
 }
 
@@ -78,6 +84,17 @@ impl Linked {
         &self.module
     }
 
+    /// Returns the type of the shared memory that the module imports.
+    pub(super) fn shared_memory_import(&self) -> Option<MemoryType> {
+        let Kind::PerInstance(_, own) = &self.kind else {
+            return None;
+        };
+        own.iter().find_map(|import| match &import.ty {
+            OwnType::SharedMemory(ty) => Some(ty.clone()),
+            _ => None,
+        })
+    }
+
     /// Makes an instance. No code of the guest runs yet, for its start function was made an export.
     ///
     /// Nothing waits: wasmtime wants the asynchronous form where a module imports functions that may.
@@ -98,7 +115,8 @@ impl Linked {
 impl KnownExports {
     fn of(module: &Module) -> Self {
         let is_own_memory = |export: &ExportType<'_>| {
-            matches!(export.ty(), ExternType::Memory(_)) && export.name() != MEMORY_EXPORT
+            matches!(export.ty(), ExternType::Memory(_))
+                && ![MEMORY_EXPORT, SHARED_EXPORT].contains(&export.name())
         };
         let mut memories = module.exports().filter(is_own_memory);
         let first = memories.next().map(|export| export.name().to_owned());
@@ -106,6 +124,8 @@ impl KnownExports {
         Self {
             hidden_memory: module.get_export_index(MEMORY_EXPORT),
             own_memory: named.or_else(|| module.get_export_index(&first?)),
+            shared_memory: module.get_export_index(SHARED_EXPORT),
+            host_table: module.get_export_index(TABLE_EXPORT),
             start: module.get_export_index(START_EXPORT),
         }
     }
@@ -120,6 +140,13 @@ impl OwnImport {
                 linker.define(&mut *store, &self.module, &self.name, memory)?;
                 store.data_mut().memory = Some(memory.into());
             }
+            OwnType::SharedMemory(_) => {
+                let memory = store.data().shared.as_ref();
+                let memory = memory.ok_or_else(|| wasmtime::format_err!("no shared memory"))?;
+                let memory = memory.memory().clone();
+                linker.define(&mut *store, &self.module, &self.name, memory.clone())?;
+                store.data_mut().memory = Some(memory.into());
+            }
             OwnType::Table(ty) => {
                 let table = Table::new(&mut *store, ty.clone(), Ref::Func(None))?;
                 linker.define(&mut *store, &self.module, &self.name, table)?;
@@ -129,10 +156,11 @@ impl OwnImport {
     }
 }
 
-/// Returns an import that the runtime can make: a memory that is not shared, or a table of functions.
+/// Returns an import that the runtime can make: a memory or a table of functions.
 fn own_import(import: &ImportType<'_>) -> Option<OwnImport> {
     let ty = match import.ty() {
-        ExternType::Memory(ty) if !ty.is_shared() => OwnType::Memory(ty),
+        ExternType::Memory(ty) if ty.is_shared() => OwnType::SharedMemory(ty),
+        ExternType::Memory(ty) => OwnType::Memory(ty),
         ExternType::Table(ty) if RefType::eq(ty.element(), &RefType::FUNCREF) => OwnType::Table(ty),
         _ => return None,
     };

@@ -1,11 +1,10 @@
 //! A guest's linear memory as host calls see it: every access is checked, none can fault.
-#![expect(
-    unsafe_code,
-    reason = "shared memories are read and written through raw pointers"
-)]
 
 use minke_abi::{Errno, Result};
+use smallvec::SmallVec;
 use wasmtime::{Memory, SharedMemory};
+
+use super::shared;
 
 /// An address in a guest's linear memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,6 +42,12 @@ impl From<Memory> for GuestMemory {
     }
 }
 
+impl From<SharedMemory> for GuestMemory {
+    fn from(memory: SharedMemory) -> GuestMemory {
+        GuestMemory::Shared(memory)
+    }
+}
+
 /// The bytes of a guest's memory during one call.
 pub struct MemoryView<'a>(View<'a>);
 
@@ -53,6 +58,12 @@ enum View<'a> {
 
 /// Most bytes that one access to a shared memory copies aside; longer ones are served short.
 const SHARED_COPY_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of a shared memory that are copied aside without an allocation.
+const SHARED_COPY_BYTES_INLINE: usize = 512;
+
+/// Bytes of a shared memory that are aside while a host call works on them.
+type Aside = SmallVec<[u8; SHARED_COPY_BYTES_INLINE]>;
 
 impl<'a> MemoryView<'a> {
     pub(crate) fn local(bytes: &'a mut [u8]) -> MemoryView<'a> {
@@ -73,7 +84,7 @@ impl<'a> MemoryView<'a> {
         let range = self.range(address, target.len() as u64)?;
         match &self.0 {
             View::Local(bytes) => target.copy_from_slice(&bytes[range]),
-            View::Shared(memory) => copy_from_shared(memory, range.start, target),
+            View::Shared(memory) => shared::read(memory, range.start, target),
         }
         Ok(())
     }
@@ -83,7 +94,7 @@ impl<'a> MemoryView<'a> {
         let range = self.range(address, source.len() as u64)?;
         match &mut self.0 {
             View::Local(bytes) => bytes[range].copy_from_slice(source),
-            View::Shared(memory) => copy_to_shared(memory, range.start, source),
+            View::Shared(memory) => shared::write(memory, range.start, source),
         }
         Ok(())
     }
@@ -94,11 +105,7 @@ impl<'a> MemoryView<'a> {
         let to = self.range(target, length)?;
         match &mut self.0 {
             View::Local(bytes) => bytes.copy_within(from, to.start),
-            View::Shared(memory) => {
-                let mut copy = vec![0; from.len()];
-                copy_from_shared(memory, from.start, &mut copy);
-                copy_to_shared(memory, to.start, &copy);
-            }
+            View::Shared(memory) => shared::move_within(memory, from, to.start),
         }
         Ok(())
     }
@@ -174,31 +181,51 @@ impl<'a> MemoryView<'a> {
         match &self.0 {
             View::Local(bytes) => action(&bytes[range]),
             View::Shared(memory) => {
-                let mut copy = vec![0; range.len().min(SHARED_COPY_BYTES_MAX)];
-                copy_from_shared(memory, range.start, &mut copy);
-                action(&copy)
+                let mut aside = aside(range.len());
+                shared::read(memory, range.start, &mut aside);
+                action(&aside)
             }
         }
     }
 
-    /// Hands a writable range to `action`, without a copy unless the memory is shared.
-    pub fn with_slice_mut<R>(
+    /// Lets `action` put bytes into a range, without a copy unless the memory is shared.
+    ///
+    /// `count_of` tells from the result how many there are. Bytes of a shared memory beyond them keep what guest threads
+    /// write there meanwhile, and `action` sees zeros instead of what stood there.
+    pub fn receive<R>(
         &mut self,
         address: GuestAddr,
         length: u64,
         action: impl FnOnce(&mut [u8]) -> Result<R>,
+        count_of: impl FnOnce(&R) -> usize,
     ) -> Result<R> {
         let range = self.range(address, length)?;
         match &mut self.0 {
             View::Local(bytes) => action(&mut bytes[range]),
             View::Shared(memory) => {
-                let mut copy = vec![0; range.len().min(SHARED_COPY_BYTES_MAX)];
-                copy_from_shared(memory, range.start, &mut copy);
-                let result = action(&mut copy);
-                copy_to_shared(memory, range.start, &copy);
-                result
+                let mut aside = aside(range.len());
+                let result = action(&mut aside)?;
+                let received = aside.get(..count_of(&result)).unwrap_or(&aside);
+                shared::write(memory, range.start, received);
+                Ok(result)
             }
         }
+    }
+
+    /// Fills a range with one byte.
+    pub fn fill(&mut self, address: GuestAddr, length: u64, byte: u8) -> Result<()> {
+        let range = self.range(address, length)?;
+        match &mut self.0 {
+            View::Local(bytes) => bytes[range].fill(byte),
+            View::Shared(memory) => {
+                let bytes = [byte; SHARED_COPY_BYTES_INLINE];
+                for start in range.clone().step_by(bytes.len()) {
+                    let count = (range.end - start).min(bytes.len());
+                    shared::write(memory, start, &bytes[..count]);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Bytes that the memory has now.
@@ -223,21 +250,7 @@ impl<'a> MemoryView<'a> {
     }
 }
 
-/// Copies out of a shared memory; `start + target.len()` was checked.
-fn copy_from_shared(memory: &SharedMemory, start: usize, target: &mut [u8]) {
-    let cells = &memory.data()[start..start + target.len()];
-    for (byte, cell) in target.iter_mut().zip(cells) {
-        // SAFETY: the cell is inside the memory, which lives as long as `memory`, and shared memories never
-        // shrink or move. Guest threads may write it meanwhile: a volatile byte read then gives the old or the new byte.
-        *byte = unsafe { cell.get().read_volatile() };
-    }
-}
-
-/// Copies into a shared memory; `start + source.len()` was checked.
-fn copy_to_shared(memory: &SharedMemory, start: usize, source: &[u8]) {
-    let cells = &memory.data()[start..start + source.len()];
-    for (byte, cell) in source.iter().zip(cells) {
-        // SAFETY: as in `copy_from_shared`; a guest thread that reads meanwhile sees the old or the new byte.
-        unsafe { cell.get().write_volatile(*byte) };
-    }
+/// Makes room for bytes of a shared memory, at most [`SHARED_COPY_BYTES_MAX`].
+fn aside(length: usize) -> Aside {
+    Aside::from_elem(0, length.min(SHARED_COPY_BYTES_MAX))
 }

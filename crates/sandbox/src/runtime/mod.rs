@@ -11,6 +11,7 @@
 //! | [`cache`] | compiled modules on disk |
 //! | [`program`], `needs`, `link`, `native` | loading |
 //! | `instance`, `limits`, [`stop`], `trap` | running, up to the exit status |
+//! | [`threads`], `process_memory`, `shared_calls`, `shared` | threads and the memory that they share |
 //! | [`guest`], [`memory`] | what host calls see of their caller |
 
 pub mod cache;
@@ -25,8 +26,12 @@ mod link;
 pub mod memory;
 mod native;
 mod needs;
+pub mod process_memory;
 pub mod program;
+mod shared;
+mod shared_calls;
 pub mod stop;
+pub mod threads;
 mod trap;
 
 pub use error::{Found, LoadError, MODULE_BYTES_MAX};

@@ -7,6 +7,7 @@ use wasmtime::{FrameInfo, Store, ThrownException, Trap, WasmBacktrace};
 
 use super::guest::Guest;
 use super::limits::InstanceLimits;
+use super::process_memory::OverBudget;
 use super::stop::Stop;
 
 /// How a guest ended.
@@ -57,6 +58,23 @@ pub(super) fn failed_instantiation(
     trapped(error, limits, program)
 }
 
+/// Says that a process could not have the memory that its threads share.
+pub(super) fn no_memory(error: &wasmtime::Error, bytes_max: u64, program: &str) -> Ending {
+    let reason = if error.is::<OverBudget>() {
+        out_of_memory(bytes_max)
+    } else {
+        error.root_cause().to_string()
+    };
+    Ending {
+        report: Some(format!("minke: `{program}` trapped: {reason}\n")),
+        status: ExitStatus::Trapped(reason),
+    }
+}
+
+fn out_of_memory(bytes_max: u64) -> String {
+    format!("out of memory: the container may have {bytes_max} bytes")
+}
+
 fn status_of(stop: Stop) -> ExitStatus {
     match stop {
         // Linux: kernel/exit.c sys_exit_group(): the low eight bits are kept.
@@ -80,8 +98,7 @@ fn trapped(error: &wasmtime::Error, limits: &InstanceLimits, program: &str) -> E
 /// Names why code trapped, in words that stay the same between versions of wasmtime.
 fn reason_of(error: &wasmtime::Error, limits: &InstanceLimits) -> String {
     if limits.is_refused() && error.downcast_ref::<Trap>() != Some(&Trap::StackOverflow) {
-        let bytes_max = limits.bytes_max();
-        return format!("out of memory: the container may have {bytes_max} bytes");
+        return out_of_memory(limits.bytes_max());
     }
     match error.downcast_ref::<Trap>() {
         Some(Trap::UnreachableCodeReached) => "unreachable".to_owned(),

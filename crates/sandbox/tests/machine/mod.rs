@@ -37,11 +37,11 @@ impl LogSink for Lines {
 }
 
 impl Machine {
-    /// Makes a container whose guests may have `memory_bytes_max`.
-    pub(crate) fn new(reactor: &Arc<Reactor>, memory_bytes_max: u64) -> Machine {
+    /// Makes a container whose guests may have `memory_bytes_max`, and which may have so many processes and threads.
+    pub(crate) fn new(reactor: &Arc<Reactor>, memory_bytes_max: u64, pids_max: u32) -> Machine {
         let config = KernelConfig {
             hostname: "orca".to_owned(),
-            pids_max: 4096,
+            pids_max,
             fds_max: 256,
             memory_bytes_max,
             cpus: 2,

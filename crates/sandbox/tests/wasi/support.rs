@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use minke_sandbox::personality::wasi::table::{PREVIEW1, UNSTABLE};
+use minke_sandbox::personality::wasi::table::{PREVIEW1, THREADS, UNSTABLE};
 use minke_sandbox::personality::{HostCall, Support};
 
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/compat/wasi.md");
@@ -24,6 +24,12 @@ table in `crates/sandbox/src/personality/wasi/table.rs`; a test compares them.
 - A write to a pipe or connection that nobody reads gives `pipe`; no signal is sent.
 - Sockets beyond preview 1 are WasmEdge's, in the forms of the crate `wasmedge_wasi_socket` 0.3 to 0.5.
   A name that stands here twice is chosen by the type of the import.
+- Threads are wasi-threads': a module that imports its memory shared (one, under any name) and exports
+  `wasi_thread_start`. They share descriptors and everything else of the process, count against `--pids-limit`, and run
+  at the same time. A trap or `proc_exit` in any of them, or the return of `_start`, ends the process. What
+  `thread-spawn` returns on failure is the negative of an error number: `again` when the container has no room.
+- `memory.atomic.wait32`, `wait64`, `notify` and `memory.grow` of a shared memory are served by the host: a wait ends when
+  the process is killed, and growth counts against `--memory`. A module with two shared memories is refused.
 ";
 
 #[test]
@@ -35,6 +41,7 @@ fn the_support_page_is_what_the_tables_say() {
         "`wasi_unstable`, where it differs in more than its name",
         UNSTABLE,
     );
+    write_table(&mut page, "`wasi`: wasi-threads", THREADS);
     if std::env::var_os("MINKE_BLESS").is_some() {
         std::fs::create_dir_all(Path::new(PAGE).parent().unwrap()).unwrap();
         std::fs::write(PAGE, &page).unwrap();

@@ -131,12 +131,13 @@ fn status(process: &Process) -> Vec<u8> {
         "\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{}\n\
          TracerPid:\t0\nUid:\t{uid}\t{euid}\t{euid}\t{euid}\nGid:\t{gid}\t{egid}\t{egid}\t{egid}\n\
          FDSize:\t{}\nGroups:\t{groups}\nVmPeak:\t{memory_kib:8} kB\nVmSize:\t{memory_kib:8} kB\n\
-         VmHWM:\t{memory_kib:8} kB\nVmRSS:\t{memory_kib:8} kB\nThreads:\t1\n\
+         VmHWM:\t{memory_kib:8} kB\nVmRSS:\t{memory_kib:8} kB\nThreads:\t{}\n\
          CapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\nCapEff:\t{capabilities:016x}\n\
          NoNewPrivs:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-{}\n",
         process.fs().umask,
         process.parent.0,
         process.fds.fds_max(),
+        process.threads_count(),
         process.kernel.config.cpus.saturating_sub(1),
     );
     text.extend_from_slice(rest.as_bytes());
@@ -152,8 +153,9 @@ fn stat(process: &Process) -> Vec<u8> {
     let memory = process.kernel.memory.used();
     let pages = memory / PAGE_BYTES;
     let fields = format!(
-        ") {letter} {} {pid} {pid} 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 0 {memory} {pages} {}",
+        ") {letter} {} {pid} {pid} 0 -1 0 0 0 0 0 0 0 0 0 20 0 {} 0 0 {memory} {pages} {}",
         process.parent.0,
+        process.threads_count(),
         u64::MAX,
     );
     text.extend_from_slice(fields.as_bytes());

@@ -137,7 +137,7 @@ fn filesystems(_: &Kernel) -> String {
 fn loadavg(kernel: &Kernel) -> String {
     let processes = kernel.processes();
     let last = processes.last().map_or(0, |process| process.pid.0);
-    format!("0.00 0.00 0.00 1/{} {last}\n", processes.len())
+    format!("0.00 0.00 0.00 1/{} {last}\n", kernel.tasks_count())
 }
 
 fn meminfo(kernel: &Kernel) -> String {

@@ -44,11 +44,15 @@ pub(super) fn random_get(call: &mut Call<'_>, buffer: u32, length: u32) -> Answe
         let chunk = (length - done).min(RANDOM_CHUNK_BYTES);
         let entropy = &call.guest.task.process.kernel.entropy;
         let target = buffer.offset(u64::from(done));
-        call.memory
-            .with_slice_mut(target, u64::from(chunk), |bytes| {
+        call.memory.receive(
+            target,
+            u64::from(chunk),
+            |bytes| {
                 entropy.fill(bytes);
-                Ok(())
-            })?;
+                Ok(bytes.len())
+            },
+            |count| *count,
+        )?;
         done += chunk;
         unless_fatal(call.guest)?;
     }

@@ -11,7 +11,8 @@ use minke_kernel::vfs::{Metadata, Timestamp};
 use minke_kernel::{Fd, FileDescription};
 
 use super::preopen::ROOT_NAME;
-use super::{Answer, Call, RightsLimit};
+use super::state::RightsLimit;
+use super::{Answer, Call};
 
 /// Takes advice on how a file will be read; there is nothing to do with it.
 pub(super) fn fd_advise(
@@ -62,7 +63,7 @@ pub(super) fn fd_sync(call: &mut Call<'_>, fd: u32) -> Answer<()> {
 pub(super) fn fd_fdstat_get(call: &mut Call<'_>, fd: u32, result: u32) -> Answer<()> {
     let description = call.task().process.fds.get(Fd(fd))?;
     let mut stat = describe(&description)?;
-    if let Some(limit) = call.guest.wasi.limits.get(&Fd(fd)) {
+    if let Some(limit) = call.guest.wasi.limit(Fd(fd)) {
         stat.rights &= limit.base;
         stat.rights_inheriting &= limit.inheriting;
     }
@@ -91,8 +92,8 @@ pub(super) fn fd_fdstat_set_rights(
 ) -> Answer<()> {
     let description = call.task().process.fds.get(Fd(fd))?;
     let stat = describe(&description)?;
-    let limits = &mut call.guest.wasi.limits;
-    let now = limits.get(&Fd(fd)).copied().unwrap_or(RightsLimit {
+    let state = &call.guest.wasi;
+    let now = state.limit(Fd(fd)).unwrap_or(RightsLimit {
         base: stat.rights,
         inheriting: stat.rights_inheriting,
     });
@@ -101,7 +102,7 @@ pub(super) fn fd_fdstat_set_rights(
     if !now.base.contains(base) || !now.inheriting.contains(inheriting) {
         return Err(Errno::NOTCAPABLE);
     }
-    limits.insert(Fd(fd), RightsLimit { base, inheriting });
+    state.set_limit(Fd(fd), RightsLimit { base, inheriting });
     Ok(())
 }
 
@@ -252,7 +253,7 @@ pub(super) fn time_changes(
 }
 
 fn check_preopened(call: &Call<'_>, fd: u32) -> Answer<()> {
-    match call.guest.wasi.root == Some(Fd(fd)) {
+    match call.guest.wasi.is_root(Fd(fd)) {
         true => Ok(()),
         false => Err(Errno::BADF),
     }

@@ -12,6 +12,7 @@
 //! | `poll` | `poll_oneoff` |
 //! | `socket` | preview 1's socket calls |
 //! | `wasmedge`, `wasmedge_v2`, `lookup` | WasmEdge's socket calls, their later forms, and `sock_getaddrinfo` |
+//! | `thread`, `state` | wasi-threads, and what the threads of a process share |
 //! | `unstable` | the calls of `wasi_unstable` that differ from preview 1's |
 //! | `vectors` | the buffers that reads and writes name |
 //!
@@ -22,10 +23,8 @@
 //! above the root are refused (`PERM`, as by wasmtime). Rights are derived from how a descriptor
 //! was opened; what a guest drops stays dropped for that descriptor.
 
-use std::collections::BTreeMap;
-
 use minke_abi::wasi::{Errno, Rights};
-use minke_kernel::{Fd, Task};
+use minke_kernel::Task;
 use wasmtime::{Caller, ImportType, Linker};
 
 use crate::personality::{Linked, find};
@@ -42,70 +41,19 @@ mod poll;
 mod preopen;
 mod process;
 mod socket;
+mod state;
 pub mod table;
+mod thread;
 mod unstable;
 mod vectors;
 mod wasmedge;
 mod wasmedge_v2;
 
 pub use preopen::preopen_root;
+pub use state::State;
 
 /// The module name that programs import WASI preview 1 from.
 pub const MODULE: &str = "wasi_snapshot_preview1";
-
-/// What this personality keeps per wasm thread.
-#[derive(Default)]
-pub struct State {
-    /// The descriptor of the pre-opened root, until the guest closes it.
-    root: Option<Fd>,
-    /// The working directory, unless it is the root.
-    working_directory: Option<Vec<u8>>,
-    /// What is left of the rights of descriptors whose rights were dropped: base and inheriting.
-    limits: BTreeMap<Fd, RightsLimit>,
-}
-
-/// What a guest left itself of a descriptor's rights.
-#[derive(Clone, Copy)]
-struct RightsLimit {
-    base: Rights,
-    inheriting: Rights,
-}
-
-impl State {
-    /// Prepares the state of a process's first thread.
-    pub fn new(_task: &Task) -> State {
-        State::default()
-    }
-
-    /// Refuses what the guest has dropped the right to.
-    fn require(&self, fd: u32, rights: Rights) -> Answer<()> {
-        match self.limits.get(&Fd(fd)) {
-            Some(limit) if !limit.base.contains(rights) => Err(Errno::NOTCAPABLE),
-            _ => Ok(()),
-        }
-    }
-
-    /// Forgets what was known of a descriptor that is closed now.
-    fn forget(&mut self, fd: Fd) {
-        self.limits.remove(&fd);
-        if self.root == Some(fd) {
-            self.root = None;
-        }
-    }
-
-    /// Moves what is known of a descriptor to its new number.
-    fn renumber(&mut self, from: Fd, to: Fd) {
-        let limit = self.limits.remove(&from);
-        let was_root = self.root == Some(from);
-        self.forget(to);
-        if let Some(limit) = limit {
-            self.limits.insert(to, limit);
-        }
-        if was_root {
-            self.root = Some(to);
-        }
-    }
-}
 
 /// What a call gives back: a value, or the error that the guest sees.
 type Answer<T> = Result<T, Errno>;
@@ -166,6 +114,7 @@ pub fn link_as(
         "wasi_unstable" => {
             find(table::UNSTABLE, import, name).or_else(|| find(table::PREVIEW1, import, name))
         }
+        "wasi" => find(table::THREADS, import, name),
         _ => None,
     };
     let Some(call) = call else {

@@ -12,7 +12,7 @@ use minke_kernel::calls::{At, Follow};
 use minke_kernel::{Errno as LinuxErrno, Fd, Result, Task};
 use smallvec::SmallVec;
 
-use super::{Answer, Call, State};
+use super::{Answer, Call};
 use crate::runtime::Guest;
 
 /// The pre-opened directory's name.
@@ -37,17 +37,12 @@ pub fn preopen_root(guest: &mut Guest) -> Result<()> {
     }?;
     let root = task.process.fds.insert_from(FIRST_PREOPEN, opened, true)?;
     let working_directory = task.current_directory()?;
-    guest.wasi.root = Some(root);
-    guest.wasi.working_directory =
-        (working_directory != ROOT_NAME).then(|| [b"PWD=", &working_directory[..]].concat());
-    Ok(())
-}
-
-impl State {
-    /// Returns `PWD=…` when the working directory is not the root.
-    pub(super) fn pwd_variable(&self) -> Option<&[u8]> {
-        self.working_directory.as_deref()
+    guest.wasi.set_root(root);
+    if working_directory != ROOT_NAME {
+        let variable = [b"PWD=", &working_directory[..]].concat();
+        guest.wasi.set_pwd_variable(variable);
     }
+    Ok(())
 }
 
 /// A path that was checked, and where it starts.
@@ -73,9 +68,9 @@ pub(super) fn place(
         return Err(Errno::PERM);
     }
     let state = &call.guest.wasi;
-    let at = if state.root != Some(Fd(fd)) {
+    let at = if !state.is_root(Fd(fd)) {
         At::Fd(Fd(fd))
-    } else if state.working_directory.is_some() {
+    } else if state.pwd_variable().is_some() {
         choose_base(call.task(), Fd(fd), &path)
     } else if climbs_out(&path) {
         return Err(Errno::PERM);

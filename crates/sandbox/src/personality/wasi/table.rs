@@ -5,8 +5,8 @@
 use wasmtime::Caller;
 
 use super::{
-    Call, clock, descriptor, directory, finish, io, lookup, path, poll, process, socket, unstable,
-    wasmedge, wasmedge_v2,
+    Call, clock, descriptor, directory, finish, io, lookup, path, poll, process, socket, thread,
+    unstable, wasmedge, wasmedge_v2,
 };
 use crate::personality::{HostCall, Support};
 use crate::runtime::Guest;
@@ -224,6 +224,20 @@ pub static PREVIEW1: &[HostCall] = &[
         Support::Partial("level-triggered, as `poll_oneoff`")
     ),
 ];
+
+/// The calls of the module `wasi`: wasi-threads.
+pub static THREADS: &[HostCall] = &[HostCall {
+    name: "thread-spawn",
+    signature: "(i32) -> i32",
+    support: Support::Whole,
+    define: |linker, module, name| {
+        linker
+            .func_wrap_async(module, name, |caller, (argument,): (u32,)| {
+                thread::thread_spawn(caller, argument)
+            })
+            .map(drop)
+    },
+}];
 
 /// The calls of `wasi_unstable` that differ from preview 1's of the same name; the others are the same.
 pub static UNSTABLE: &[HostCall] = &[

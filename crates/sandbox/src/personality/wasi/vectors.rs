@@ -92,8 +92,12 @@ impl Buffers {
         }
         let mut done = 0;
         for buffer in &self.buffers {
-            let read =
-                memory.with_slice_mut(buffer.address, buffer.length, |bytes| read(bytes, done));
+            let read = memory.receive(
+                buffer.address,
+                buffer.length,
+                |bytes| read(bytes, done),
+                |count| *count,
+            );
             let count = match read {
                 Ok(count) => count as u64,
                 Err(_) if done > 0 => break,
@@ -117,10 +121,10 @@ impl Buffers {
     ) -> Result<R> {
         match self.buffers.as_slice() {
             [] => read(&mut []),
-            [only] => memory.with_slice_mut(only.address, only.length, read),
+            [only] => memory.receive(only.address, only.length, read, count_of),
             // No message is longer than such a buffer.
             [first, ..] if first.length >= GATHER_BYTES_MAX => {
-                memory.with_slice_mut(first.address, first.length, read)
+                memory.receive(first.address, first.length, read, count_of)
             }
             several => {
                 let mut aside = vec![0; self.total.min(GATHER_BYTES_MAX) as usize];

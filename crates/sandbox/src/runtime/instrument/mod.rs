@@ -19,6 +19,8 @@
 //! # What else changes
 //! - `memory.fill` and `memory.copy` run in the host without a check. Those that may be long become calls of functions
 //!   appended to the module, which work in chunks of [`BULK_CHUNK_BYTES`] with a check between.
+//! - On a shared memory, `memory.atomic.wait32`, `wait64` and `notify` and `memory.grow` become calls of the host, through a
+//!   hidden table ([`TABLE_EXPORT`]); the memory is exported as [`SHARED_EXPORT`].
 //! - The start function is exported instead, as [`START_EXPORT`], and called by the host once the
 //!   page's address is known: `instantiate` itself then runs no code of the guest.
 //! - Custom sections are dropped but for `name`.
@@ -27,24 +29,36 @@
 //! a proposal that this module has never heard of survives as long as `wasmparser` can walk it.
 //!
 //! # Neighbours
-//! `scan` validates and finds the places, `bulk` makes the helper functions, `rewrite` writes the
-//! new module.
+//! `scan` validates and finds the places, `bulk` makes the helper functions, `shared` the calls of the host, `rewrite`
+//! writes the new module.
 
 mod bulk;
 mod rewrite;
 mod scan;
+mod shared;
 #[cfg(test)]
 mod tests;
 
+pub use shared::{Number, SHARED_CALLS, SharedCall};
+
 /// The version of the rewriting: part of the key under which compiled modules are cached, so
 /// it must change whenever the output does.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The name under which the hidden memory is exported. A guest that exports it itself is refused.
 pub const MEMORY_EXPORT: &str = "minke:interrupt";
 
 /// The name under which the start function is exported, where there was one.
 pub const START_EXPORT: &str = "minke:start";
+
+/// The name under which the shared memory is exported, where there is one.
+pub const SHARED_EXPORT: &str = "minke:shared";
+
+/// The name under which the table is exported that the host fills with [`SHARED_CALLS`], where they are called.
+pub const TABLE_EXPORT: &str = "minke:host";
+
+/// Every name that a guest must not use.
+const RESERVED_EXPORTS: [&str; 4] = [MEMORY_EXPORT, START_EXPORT, SHARED_EXPORT, TABLE_EXPORT];
 
 /// How many bytes a bulk memory operation may touch between two checks: 1 MiB takes 0.1 ms where the
 /// memory is there, 0.5 ms where the pages are yet to be faulted in.
@@ -62,6 +76,9 @@ pub enum InstrumentError {
     /// The module exports a name that the runtime needs.
     #[error("exports the reserved name `{0}`")]
     ReservedExport(String),
+    /// A process has one memory that its threads share.
+    #[error("has more than one shared memory")]
+    SharedMemories,
     /// The module is larger than the format's 32-bit sizes hold.
     #[error("grows beyond 4 GiB")]
     TooLarge,

@@ -2,11 +2,14 @@
 
 use std::ops::Range;
 
-use wasm_encoder::{Encode, ExportKind, InstructionSink, MemArg, SectionId};
+use wasm_encoder::{Encode, ExportKind, InstructionSink, MemArg, SectionId, ValType};
 use wasmparser::{BinaryReader, CodeSectionReader, Parser, Payload};
 
 use super::scan::{Edit, Scan, Site};
-use super::{InstrumentError, MEMORY_BYTES, MEMORY_EXPORT, START_EXPORT};
+use super::shared::{SHARED_CALLS, table_type, wasm_types};
+use super::{
+    InstrumentError, MEMORY_BYTES, MEMORY_EXPORT, SHARED_EXPORT, START_EXPORT, TABLE_EXPORT,
+};
 
 /// A check of one function: a load from the hidden memory at an offset of its own.
 #[derive(Clone, Copy)]
@@ -65,6 +68,7 @@ struct Writer<'a> {
     body: Vec<u8>,
     /// The edits not made yet.
     sites: &'a [Site],
+    is_table_written: bool,
     is_memory_written: bool,
     is_export_written: bool,
 }
@@ -84,6 +88,8 @@ impl<'a> Writer<'a> {
             out: Vec::with_capacity(wasm.len() + scan.sites.len() * CHECK_BYTES_TYPICAL + 256),
             body: Vec::new(),
             sites: &scan.sites,
+            // Without calls of the host there is nothing to write.
+            is_table_written: scan.shared.is_empty(),
             is_memory_written: false,
             is_export_written: false,
         }
@@ -94,7 +100,12 @@ impl<'a> Writer<'a> {
             Payload::Version { range, .. } => self.out.extend(&self.wasm[range.clone()]),
             Payload::TypeSection(_) => self.extended(payload, &self.helper_types())?,
             Payload::FunctionSection(_) => self.extended(payload, &self.helper_functions())?,
+            Payload::TableSection(_) if !self.is_table_written => {
+                self.is_table_written = true;
+                self.extended(payload, &hidden_table())?;
+            }
             Payload::MemorySection(_) => {
+                self.missing_sections(SectionId::Memory);
                 self.is_memory_written = true;
                 self.extended(payload, &hidden_memory())?;
             }
@@ -146,6 +157,10 @@ impl<'a> Writer<'a> {
 
     /// Writes the sections of ours that the module has not, if `next` must come after them.
     fn missing_sections(&mut self, next: SectionId) {
+        if !self.is_table_written && is_after(next, SectionId::Table) {
+            self.is_table_written = true;
+            self.own_section(SectionId::Table, &hidden_table());
+        }
         if !self.is_memory_written && is_after(next, SectionId::Memory) {
             self.is_memory_written = true;
             self.own_section(SectionId::Memory, &hidden_memory());
@@ -179,15 +194,23 @@ impl<'a> Writer<'a> {
     fn helper_types(&self) -> Extra {
         let mut extra = Extra::default();
         for bulk in &self.scan.bulk {
-            extra.count += 1;
-            // A function type: 0x60, parameters, results.
-            extra.bytes.push(0x60);
-            bulk.parameters(&self.scan.memories)
-                .as_slice()
-                .encode(&mut extra.bytes);
-            extra.bytes.push(0);
+            extra.push_function_type(&bulk.parameters(&self.scan.memories), &[]);
+        }
+        if let (false, Some(memory)) = (self.scan.shared.is_empty(), self.scan.shared_memory) {
+            let memory = &self.scan.memories[memory as usize];
+            for call in SHARED_CALLS {
+                let (parameters, result) = wasm_types(call, memory);
+                extra.push_function_type(&parameters, &[result]);
+            }
         }
         extra
+    }
+
+    /// Returns the index of the type of the first call of the host; those of the others follow.
+    fn first_shared_type(&self) -> u32 {
+        let helpers =
+            u32::try_from(self.scan.bulk.len()).expect("at most one per pair of memories");
+        self.scan.types_count + helpers
     }
 
     fn helper_functions(&self) -> Extra {
@@ -218,6 +241,12 @@ impl<'a> Writer<'a> {
         );
         if let Some(start) = self.scan.start {
             add(START_EXPORT, ExportKind::Func, start);
+        }
+        if let Some(memory) = self.scan.shared_memory {
+            add(SHARED_EXPORT, ExportKind::Memory, memory);
+        }
+        if !self.scan.shared.is_empty() {
+            add(TABLE_EXPORT, ExportKind::Table, self.scan.tables_count);
         }
         extra
     }
@@ -270,11 +299,27 @@ impl<'a> Writer<'a> {
                     InstructionSink::new(&mut self.body).call(function);
                     copied_to += usize::from(length);
                 }
+                Edit::Shared { number, length } => {
+                    let operator = self.scan.shared[number as usize];
+                    let first_type = self.first_shared_type();
+                    operator.emit(&mut self.body, self.scan.tables_count, first_type);
+                    copied_to += usize::from(length);
+                }
             }
         }
         self.body.extend(&self.wasm[copied_to..range.end]);
         self.body.len().encode(&mut self.out);
         self.out.extend(&self.body);
+    }
+}
+
+impl Extra {
+    /// Appends a function type: 0x60, parameters, results.
+    fn push_function_type(&mut self, parameters: &[ValType], results: &[ValType]) {
+        self.count += 1;
+        self.bytes.push(0x60);
+        parameters.encode(&mut self.bytes);
+        results.encode(&mut self.bytes);
     }
 }
 
@@ -289,6 +334,15 @@ fn padded(mut size: u32) -> [u8; SIZE_BYTES] {
         size >>= 7;
         byte
     })
+}
+
+fn hidden_table() -> Extra {
+    let mut extra = Extra {
+        count: 1,
+        ..Extra::default()
+    };
+    table_type().encode(&mut extra.bytes);
+    extra
 }
 
 fn hidden_memory() -> Extra {

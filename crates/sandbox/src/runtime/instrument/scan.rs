@@ -7,7 +7,8 @@ use wasmparser::{
 };
 
 use super::bulk::Bulk;
-use super::{BULK_CHUNK_BYTES, InstrumentError, MEMORY_EXPORT, START_EXPORT};
+use super::shared::SharedOperator;
+use super::{BULK_CHUNK_BYTES, InstrumentError, RESERVED_EXPORTS};
 
 /// What the rewriting needs to know of a module.
 pub(super) struct Scan {
@@ -17,10 +18,16 @@ pub(super) struct Scan {
     pub(super) functions_count: u32,
     /// Memories, imported and defined.
     pub(super) memories: Vec<MemoryType>,
+    /// Index of the shared memory.
+    pub(super) shared_memory: Option<u32>,
+    /// Tables, imported and defined.
+    pub(super) tables_count: u32,
     /// The start function.
     pub(super) start: Option<u32>,
     /// The bulk operations to replace, each once; their order is that of the helper functions.
     pub(super) bulk: Vec<Bulk>,
+    /// The operators on the shared memory that the host serves.
+    pub(super) shared: Vec<SharedOperator>,
     /// All places, in the order of their offsets.
     pub(super) sites: Vec<Site>,
 }
@@ -46,6 +53,13 @@ pub(super) enum Edit {
         /// Bytes of the operator that is replaced.
         length: u16,
     },
+    /// Replace the operator of `length` bytes by a call of the host.
+    Shared {
+        /// Index into [`Scan::shared`].
+        number: u32,
+        /// Bytes of the operator that is replaced.
+        length: u16,
+    },
 }
 
 /// Validates `wasm` and finds its places.
@@ -67,7 +81,7 @@ pub(super) fn scan(wasm: &[u8], features: WasmFeatures) -> Result<Scan, Instrume
                 allocations = function.into_allocations();
                 scanner.function(&body)?;
             }
-            ValidPayload::End(types) => return Ok(scanner.finish(&types)),
+            ValidPayload::End(types) => return scanner.finish(&types),
             ValidPayload::Ok | ValidPayload::Parser(_) => scanner.section(&payload)?,
         }
     }
@@ -77,8 +91,11 @@ pub(super) fn scan(wasm: &[u8], features: WasmFeatures) -> Result<Scan, Instrume
 #[derive(Default)]
 struct Scanner {
     functions_imported: u32,
+    /// Known before the first function is looked at.
+    memories: Vec<MemoryType>,
     start: Option<u32>,
     bulk: Vec<Bulk>,
+    shared: Vec<SharedOperator>,
     sites: Vec<Site>,
 }
 
@@ -87,15 +104,22 @@ impl Scanner {
         match payload {
             Payload::ImportSection(imports) => {
                 for import in imports.clone().into_imports() {
-                    if matches!(import?.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)) {
-                        self.functions_imported += 1;
+                    match import?.ty {
+                        TypeRef::Func(_) | TypeRef::FuncExact(_) => self.functions_imported += 1,
+                        TypeRef::Memory(memory) => self.memories.push(memory),
+                        _ => {}
                     }
+                }
+            }
+            Payload::MemorySection(memories) => {
+                for memory in memories.clone() {
+                    self.memories.push(memory?);
                 }
             }
             Payload::ExportSection(exports) => {
                 for export in exports.clone() {
                     let name = export?.name;
-                    if name == MEMORY_EXPORT || name == START_EXPORT {
+                    if RESERVED_EXPORTS.contains(&name) {
                         return Err(InstrumentError::ReservedExport(name.to_owned()));
                     }
                 }
@@ -106,18 +130,25 @@ impl Scanner {
         Ok(())
     }
 
-    fn finish(self, types: &Types) -> Scan {
+    fn finish(self, types: &Types) -> Result<Scan, InstrumentError> {
         let types = types.as_ref();
-        Scan {
+        let numbered = (0..).zip(&self.memories);
+        let mut shared_memories = numbered.filter(|(_, memory)| memory.shared);
+        let shared_memory = shared_memories.next().map(|(index, _)| index);
+        if shared_memories.next().is_some() {
+            return Err(InstrumentError::SharedMemories);
+        }
+        Ok(Scan {
             types_count: types.core_type_count_in_module(),
             functions_count: types.function_count(),
-            memories: (0..types.memory_count())
-                .map(|index| types.memory_at(index))
-                .collect(),
+            tables_count: types.table_count(),
+            memories: self.memories,
+            shared_memory,
             start: self.start,
             bulk: self.bulk,
+            shared: self.shared,
             sites: self.sites,
-        }
+        })
     }
 
     /// Finds the places of one function.
@@ -134,7 +165,10 @@ impl Scanner {
             match operator {
                 Operator::Loop { .. } => self.sites.push(Site::check(end)),
                 _ if self.may_recurse(&operator) => has_calls = true,
-                _ => self.bulk_operator(&operator, constant, start, end),
+                _ => match SharedOperator::of(&operator, &self.memories) {
+                    Some(shared) => self.shared_operator(shared, start, end),
+                    None => self.bulk_operator(&operator, constant, start, end),
+                },
             }
             constant = constant_of(&operator);
         }
@@ -157,6 +191,18 @@ impl Scanner {
             | Operator::ReturnCallRef { .. } => true,
             _ => false,
         }
+    }
+
+    fn shared_operator(&mut self, operator: SharedOperator, start: usize, end: usize) {
+        let number = u32::try_from(self.shared.len()).expect("the module has fewer bytes");
+        self.shared.push(operator);
+        self.sites.push(Site {
+            offset: offset(start),
+            edit: Edit::Shared {
+                number,
+                length: operator_length(start, end),
+            },
+        });
     }
 
     /// Marks a bulk memory operation, unless its length is the `constant` before it and short.
@@ -187,7 +233,7 @@ impl Scanner {
             offset: offset(start),
             edit: Edit::Bulk {
                 helper: u16::try_from(helper).expect("a module has at most 100 memories"),
-                length: u16::try_from(end - start).expect("the operator is at most 12 bytes long"),
+                length: operator_length(start, end),
             },
         });
     }
@@ -204,6 +250,10 @@ impl Site {
 
 fn offset(at: usize) -> u32 {
     u32::try_from(at).expect("the length of the module was compared with u32::MAX")
+}
+
+fn operator_length(start: usize, end: usize) -> u16 {
+    u16::try_from(end - start).expect("an operator has three numbers at most")
 }
 
 fn constant_of(operator: &Operator<'_>) -> Option<u64> {

@@ -2,7 +2,9 @@
 
 use wasmparser::{Operator, Parser, Payload, Validator, WasmFeatures};
 
-use super::{InstrumentError, MEMORY_EXPORT, START_EXPORT, instrument};
+use super::{
+    InstrumentError, MEMORY_EXPORT, SHARED_EXPORT, START_EXPORT, TABLE_EXPORT, instrument,
+};
 
 /// What the engines accept: everything final, and relaxed SIMD.
 fn features() -> WasmFeatures {
@@ -132,6 +134,78 @@ fn proposals_survive() {
     for module in modules {
         rewritten(module);
     }
+}
+
+/// Counts calls through a table, and operators that wait, wake or grow.
+fn shared_operators(output: &[u8]) -> (usize, usize) {
+    let (mut calls, mut left) = (0, 0);
+    for payload in Parser::new(0).parse_all(output) {
+        if let Payload::CodeSectionEntry(body) = payload.unwrap() {
+            for operator in body.get_operators_reader().unwrap() {
+                match operator.unwrap() {
+                    Operator::CallIndirect { .. } => calls += 1,
+                    Operator::MemoryAtomicWait32 { .. }
+                    | Operator::MemoryAtomicWait64 { .. }
+                    | Operator::MemoryAtomicNotify { .. }
+                    | Operator::MemoryGrow { .. } => left += 1,
+                    _ => {}
+                }
+            }
+        }
+    }
+    (calls, left)
+}
+
+/// Waits, wakes and grows a memory whose addresses have this type.
+fn waiting(memory: &str, address: &str) -> String {
+    format!(
+        "(module {memory} (func (drop (memory.atomic.wait32 offset=4 ({address}.const 0) (i32.const 0) (i64.const -1)))
+           (drop (memory.atomic.wait64 ({address}.const 0) (i64.const 0) (i64.const -1)))
+           (drop (memory.atomic.notify offset=4000000000 ({address}.const 0) (i32.const 1)))
+           (drop (memory.grow ({address}.const 1)))
+           unreachable (memory.grow) (drop)))"
+    )
+}
+
+#[test]
+fn waiting_waking_and_growing_a_shared_memory_are_calls_of_the_host() {
+    for (memory, address) in [
+        ("(memory 1 4 shared)", "i32"),
+        (
+            "(import \"m\" \"m\" (memory 1 4 shared)) (table 1 funcref)",
+            "i32",
+        ),
+        ("(memory i64 1 4 shared)", "i64"),
+    ] {
+        let output = rewritten(&waiting(memory, address));
+        assert_eq!(shared_operators(&output), (5, 0), "{memory}");
+        let exports = exports(&output);
+        assert!(exports.contains(&TABLE_EXPORT.to_owned()), "{exports:?}");
+        assert!(exports.contains(&SHARED_EXPORT.to_owned()), "{exports:?}");
+    }
+}
+
+#[test]
+fn a_memory_that_is_not_shared_keeps_its_operators() {
+    let output = rewritten(&waiting("(memory 1)", "i32"));
+    assert_eq!(shared_operators(&output), (0, 5));
+    assert_eq!(exports(&output), [MEMORY_EXPORT]);
+}
+
+#[test]
+fn a_table_of_the_module_stays_the_first() {
+    let output = rewritten(
+        "(module (type $t (func)) (table 1 funcref) (memory 1 4 shared) (func (param i32)
+           (drop (memory.grow (i32.const 1))) (call_indirect (type $t) (local.get 0))))",
+    );
+    assert_eq!(shared_operators(&output), (2, 0));
+}
+
+#[test]
+fn two_shared_memories_are_refused() {
+    let wasm = wat::parse_str("(module (memory 1 1 shared) (memory 1 1 shared))").unwrap();
+    let error = instrument(&wasm, features()).unwrap_err();
+    assert!(matches!(error, InstrumentError::SharedMemories), "{error}");
 }
 
 #[test]

@@ -148,10 +148,16 @@ fn getentropy(caller: &mut Caller<'_, Guest>, arguments: &Arguments) -> wasmtime
         let entropy = std::sync::Arc::clone(&context.task().process.kernel.entropy);
         context
             .memory
-            .with_slice_mut(arguments.address(0), u64::from(count), |bytes| {
-                entropy.fill(bytes);
-                Ok(0)
-            })
+            .receive(
+                arguments.address(0),
+                u64::from(count),
+                |bytes| {
+                    entropy.fill(bytes);
+                    Ok(bytes.len())
+                },
+                |count| *count,
+            )
+            .map(|_| 0)
     };
     Ok(c_result(caller, result))
 }

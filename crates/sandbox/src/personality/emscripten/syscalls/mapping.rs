@@ -158,11 +158,17 @@ fn fill(
 ) -> Result<i64> {
     let mut context = Context::of(caller);
     let memory = &mut context.memory;
-    memory.with_slice_mut(block, u64::from(request.length), |bytes| {
-        let count = file.read_at(bytes, request.offset)?;
-        bytes[count..].fill(0);
-        Ok(())
-    })?;
+    let length = u64::from(request.length);
+    let mut done = 0;
+    while done < length {
+        let read = |bytes: &mut [u8]| file.read_at(bytes, request.offset + done);
+        let count = memory.receive(block.offset(done), length - done, read, |count| *count)?;
+        if count == 0 {
+            break;
+        }
+        done += count as u64;
+    }
+    memory.fill(block.offset(done), length - done, 0)?;
     memory.write_u32(request.allocated, 1)?;
     match request.address {
         Some(target) => memory.write_u32(target, block.0 as u32).map(|()| 0),
@@ -197,10 +203,14 @@ fn write_back(
     let file = context.task().process.fds.get(fd)?;
     let size = file.file.metadata()?.size;
     let length = u64::from(arguments.word(1)).min(size.saturating_sub(offset));
-    context
-        .memory
-        .with_slice(arguments.address(0), length, |bytes| {
-            file.write_at(bytes, offset)
-        })?;
+    let mut done = 0;
+    while done < length {
+        let from = arguments.address(0).offset(done);
+        let write = |bytes: &[u8]| file.write_at(bytes, offset + done);
+        match context.memory.with_slice(from, length - done, write)? {
+            0 => return Err(Errno::EIO),
+            count => done += count as u64,
+        }
+    }
     Ok(0)
 }

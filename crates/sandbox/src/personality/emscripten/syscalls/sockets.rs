@@ -176,7 +176,7 @@ async fn receive_bytes(caller: &mut Caller<'_, Guest>, arguments: &Arguments) ->
     let received = task_of(caller)
         .receive_with(arguments.fd(0), flags, |action| {
             let (mut memory, _) = view(caller);
-            memory.with_slice_mut(buffer, length, |bytes| action(bytes))
+            memory.receive(buffer, length, |bytes| action(bytes), |got| got.count)
         })
         .await?;
     let mut context = Context::of(caller);

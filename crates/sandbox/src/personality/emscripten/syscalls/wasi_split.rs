@@ -69,11 +69,12 @@ fn pread(context: &mut Context<'_>, arguments: &Arguments) -> Result<()> {
     let mut offset = arguments.size(3)?;
     let mut total = 0;
     for (address, length) in parts(context, arguments)? {
-        let count = context
-            .memory
-            .with_slice_mut(address, u64::from(length), |bytes| {
-                file.read_at(bytes, offset)
-            })?;
+        let count = context.memory.receive(
+            address,
+            u64::from(length),
+            |bytes| file.read_at(bytes, offset),
+            |count| *count,
+        )?;
         total += count as u32;
         offset += count as u64;
         if count < length as usize {

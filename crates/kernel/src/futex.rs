@@ -1,0 +1,206 @@
+//! Futexes: threads of a process that wait for a number in their memory to change.
+//!
+//! A waiter looks at the number and joins the queue of its address under one lock, and [`Task::futex_wake`] takes
+//! the same lock: a wake-up that follows a change of the number is never missed. The kernel does not know the
+//! memory; whoever waits brings the look.
+//!
+//! Queues are as long as the process has threads, which `pids_max` bounds.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use minke_abi::Result;
+
+use crate::task::{Deadline, Task};
+
+/// How a wait ended.
+///
+/// Spec: WebAssembly threads, `memory.atomic.wait32`, which returns these numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FutexWait {
+    Woken = 0,
+    /// The number was another one already.
+    NotEqual = 1,
+    TimedOut = 2,
+}
+
+/// The waiters of a process by address. Linux: `futex_queues`, there one table for all.
+#[derive(Debug, Default)]
+pub(crate) struct Futexes {
+    /// An address is in the map while somebody waits there.
+    queues: Mutex<HashMap<u64, VecDeque<Arc<Waiter>>>>,
+}
+
+/// A thread that waits.
+#[derive(Debug)]
+struct Waiter {
+    /// Written under the lock of the queues.
+    is_woken: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// A place in a queue, left when it is dropped.
+struct Place<'a> {
+    futexes: &'a Futexes,
+    address: u64,
+    waiter: Arc<Waiter>,
+}
+
+impl Task {
+    /// Waits at an address until it is woken there, unless `is_expected` finds another number; `EINTR` when
+    /// the process is to end. `is_expected` runs under the lock and must not wait.
+    pub async fn futex_wait(
+        &self,
+        address: u64,
+        deadline: Deadline,
+        is_expected: impl FnOnce() -> bool,
+    ) -> Result<FutexWait> {
+        let Some(place) = self.process.futexes.join(address, is_expected) else {
+            return Ok(FutexWait::NotEqual);
+        };
+        let woken = self.wait_for(deadline, |cx| place.waiter.poll(cx).then_some(Ok(())));
+        match woken.await {
+            Some(Ok(())) => Ok(FutexWait::Woken),
+            Some(Err(errno)) => Err(errno),
+            // Whoever woke it meanwhile has counted it.
+            None if place.leave() => Ok(FutexWait::Woken),
+            None => Ok(FutexWait::TimedOut),
+        }
+    }
+
+    /// Wakes up to `count` threads that wait at an address, the longest waiting first; returns how many.
+    pub fn futex_wake(&self, address: u64, count: u32) -> u32 {
+        let woken = self.process.futexes.take(address, count);
+        for waiter in &woken {
+            waiter.wake();
+        }
+        woken.len() as u32
+    }
+}
+
+impl Futexes {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, VecDeque<Arc<Waiter>>>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn join(&self, address: u64, is_expected: impl FnOnce() -> bool) -> Option<Place<'_>> {
+        let mut queues = self.lock();
+        if !is_expected() {
+            return None;
+        }
+        let waiter = Arc::new(Waiter {
+            is_woken: AtomicBool::new(false),
+            waker: Mutex::new(None),
+        });
+        queues
+            .entry(address)
+            .or_default()
+            .push_back(Arc::clone(&waiter));
+        Some(Place {
+            futexes: self,
+            address,
+            waiter,
+        })
+    }
+
+    /// Takes the first waiters out of a queue and marks them as woken.
+    fn take(&self, address: u64, count: u32) -> Vec<Arc<Waiter>> {
+        let mut queues = self.lock();
+        let Some(queue) = queues.get_mut(&address) else {
+            return Vec::new();
+        };
+        let taken: Vec<_> = queue.drain(..queue.len().min(count as usize)).collect();
+        for waiter in &taken {
+            waiter.is_woken.store(true, Ordering::Release);
+        }
+        if queue.is_empty() {
+            queues.remove(&address);
+        }
+        taken
+    }
+
+    /// Takes a waiter out of its queue; returns whether it was woken already.
+    fn remove(&self, address: u64, waiter: &Arc<Waiter>) -> bool {
+        let mut queues = self.lock();
+        if waiter.is_woken.load(Ordering::Acquire) {
+            return true;
+        }
+        if let Some(queue) = queues.get_mut(&address) {
+            queue.retain(|queued| !Arc::ptr_eq(queued, waiter));
+            if queue.is_empty() {
+                queues.remove(&address);
+            }
+        }
+        false
+    }
+}
+
+impl Waiter {
+    /// Returns whether it was woken, else wakes the context's task when it is.
+    fn poll(&self, cx: &Context<'_>) -> bool {
+        *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        self.is_woken.load(Ordering::Acquire)
+    }
+
+    fn wake(&self) {
+        let waker = {
+            let mut slot = self.waker.lock().unwrap_or_else(PoisonError::into_inner);
+            slot.take()
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Place<'_> {
+    /// Leaves the queue; returns whether it was woken before.
+    fn leave(&self) -> bool {
+        self.futexes.remove(self.address, &self.waiter)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn join(futexes: &Futexes, address: u64) -> Place<'_> {
+        futexes
+            .join(address, || true)
+            .expect("the number is the expected one")
+    }
+
+    #[test]
+    fn the_longest_waiting_are_woken_first_and_only_at_their_address() {
+        let futexes = Futexes::default();
+        let (first, second, other) = (join(&futexes, 8), join(&futexes, 8), join(&futexes, 16));
+        assert_eq!(futexes.take(8, 1).len(), 1);
+        assert!(first.leave());
+        assert!(!second.leave());
+        assert_eq!(futexes.take(8, u32::MAX).len(), 0, "the second has left");
+        assert!(!other.leave());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_number_that_has_changed() {
+        let futexes = Futexes::default();
+        assert!(futexes.join(8, || false).is_none());
+        assert_eq!(futexes.take(8, 1).len(), 0);
+    }
+
+    #[test]
+    fn a_waiter_that_gave_up_is_not_counted_and_leaves_nothing() {
+        let futexes = Futexes::default();
+        drop(join(&futexes, 8));
+        assert_eq!(futexes.take(8, 1).len(), 0);
+        assert!(futexes.lock().is_empty());
+    }
+}
