@@ -149,7 +149,7 @@ fn values_of_flags_are_checked_before_anything_is_made() {
     for (flags, message) in [
         (
             &["-p", "70000:80"][..],
-            "error: port `70000` in published port `70000:80` is out of range\nhint: ports are numbers from 1 to 65535",
+            "error: port `70000` in `70000:80` is out of range\nhint: ports are numbers from 1 to 65535",
         ),
         (
             &["-v", "data:/data"],

@@ -35,7 +35,7 @@ fn a_containers_life_is_told_in_dockers_words() {
     home.ok(&["kill", "-s", "CHLD", "web"]);
     home.ok(&["stop", "web"]);
     home.ok(&["rm", "web"]);
-    let expected = ["create", "start", "kill", "die", "stop", "destroy"];
+    let expected = ["create", "start", "kill", "kill", "die", "stop", "destroy"];
     assert_eq!(actions(&home, &[]), expected);
     assert_eq!(actions(&home, &["event=die", "container=web"]), ["die"]);
     assert_eq!(actions(&home, &["container=other"]), [""; 0]);

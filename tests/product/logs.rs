@@ -94,3 +94,50 @@ fn a_log_without_end_takes_bounded_disk() {
     let printed = home.run(&["logs", "talks"]);
     assert!(printed.stdout.len() > 1 << 20 || printed.stderr.len() > 1 << 20);
 }
+
+#[test]
+fn the_last_lines_are_shown_and_followed() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    home.ok(&["run", "-d", "--name", "ten", &probe, "lines", "10"]);
+    home.ok(&["wait", "ten"]);
+    let all = home.ok(&["logs", "ten"]);
+    let last = |count: usize| {
+        let lines: Vec<&str> = all.lines().collect();
+        lines[lines.len() - count..].join("\n")
+    };
+    assert_eq!(home.ok(&["logs", "--tail", "3", "ten"]), last(3));
+    assert_eq!(home.ok(&["logs", "-n", "3", "-f", "ten"]), last(3));
+    assert_eq!(home.ok(&["logs", "--tail", "0", "ten"]), "");
+    for every in ["all", "-1", "100"] {
+        assert_eq!(home.ok(&["logs", "--tail", every, "ten"]), all, "{every}");
+    }
+}
+
+#[test]
+fn lines_are_chosen_by_their_time() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    home.ok(&["create", "--name", "says", &probe, "print", "line"]);
+    home.ok(&["start", "-a", "says"]);
+    home.ok(&["start", "-a", "says"]);
+    let timed = home.ok(&["logs", "-t", "says"]);
+    let times: Vec<&str> = timed
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let count = |arguments: &[&str]| {
+        let mut all = vec!["logs", "--details"];
+        all.extend(arguments);
+        all.push("says");
+        home.ok(&all).lines().count()
+    };
+    assert_eq!(count(&["--since", times[1]]), 1);
+    assert_eq!(count(&["--until", times[0]]), 1);
+    assert_eq!(count(&["--since", times[0], "--until", times[1]]), 2);
+    assert_eq!(count(&["--since", "10m"]), 2);
+    assert_eq!(count(&["--until", "10m"]), 0);
+    assert_eq!(count(&["--since", "0"]), 2);
+    home.run(&["logs", "--since", "yesterday", "says"])
+        .assert_fails(125, &["invalid time `yesterday`"]);
+}

@@ -8,6 +8,9 @@
 //! | `run` | what a container is given, and how it ends, in the foreground |
 //! | `lifecycle` | containers in the background, from `run -d` to `rm` |
 //! | `logs` | what was printed, kept, bounded and followed |
+//! | `containers` | over several lives: created, started, restarted, renamed, updated |
+//! | `restarts` | restart policies, and the process that keeps them |
+//! | `listing` | which containers `ps` and `inspect` show, and what of them |
 //! | `events` | what happened, kept and followed |
 //! | `build` | images from Balenafiles |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
@@ -19,6 +22,7 @@
 
 mod arguments;
 mod build;
+mod containers;
 mod events;
 mod examples;
 mod faults;
@@ -26,6 +30,8 @@ mod formats;
 mod home;
 mod http;
 mod lifecycle;
+mod listing;
 mod logs;
 mod published;
+mod restarts;
 mod run;

@@ -24,7 +24,7 @@ const LOG_VARIABLE: &str = "MINKE_LOG";
 fn main() -> ExitCode {
     start_logging();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = sandbox(&arguments) {
+    if let Some(code) = hidden(&arguments) {
         return ExitCode::from(code);
     }
     let cli = match Cli::try_parse_from(arguments) {
@@ -40,20 +40,27 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a detached sandbox, if that is what this process is for. It has no use for the parser of commands, and its memory
-/// is what an idle container costs.
-fn sandbox(arguments: &[OsString]) -> Option<u8> {
+/// What a process of our own does for a container, by its id; returns the exit code.
+type Main = fn(&Home, &str) -> u8;
+
+/// Commands for processes of our own: nobody types them.
+const HIDDEN: [(&str, Main); 2] = [
+    (supervise::SANDBOX_COMMAND, supervise::sandbox_main),
+    (supervise::SUPERVISOR_COMMAND, supervise::supervisor_main),
+];
+
+/// Runs a detached sandbox or a supervisor, if that is what this process is for. They have no use for the parser of commands,
+/// and their memory is what an idle container costs.
+fn hidden(arguments: &[OsString]) -> Option<u8> {
     let [_, command, data, run, id] = arguments else {
         return None;
     };
-    if command != supervise::SANDBOX_COMMAND {
-        return None;
-    }
+    let (_, main) = HIDDEN.iter().find(|(name, _)| command == name)?;
     let home = Home {
         data: data.into(),
         run: run.into(),
     };
-    Some(supervise::sandbox_main(&home, id.to_str()?))
+    Some(main(&home, id.to_str()?))
 }
 
 /// Prints help as data, and a mistake in the arguments as an error. Docker ends with 125 after a mistake.

@@ -11,6 +11,8 @@
 //! | [`plan`] | from what was asked for to a [`SandboxSpec`](minke_sandbox::spec::SandboxSpec) |
 //! | [`engine`] | the operations |
 //! | [`supervise`] | a sandbox from its start to its recorded end, in this process |
+//! | [`restart`] | when a container is started again |
+//! | [`filter`] | which containers are asked for |
 //! | [`logs`] | reading what programs printed |
 //! | [`events`] | what happened, kept and followed |
 //! | [`watch`] | waiting for a directory to change |
@@ -19,26 +21,31 @@
 //! # Which process does what
 //!
 //! No daemon. `minke run` in the foreground is the sandbox itself; detached, it executes itself again as
-//! `minke sandbox` and waits for one [`StartReport`](supervise::StartReport). A living sandbox holds the lock of its
+//! `minke sandbox` and waits for one [`StartReport`](supervise::StartReport). A container with a restart policy has a
+//! `minke supervisor` between the two, which starts the sandbox again. A living sandbox or supervisor holds the lock of its
 //! container's directory, from before the record is visible until the process ends: whoever gets the lock knows
 //! that it is dead, however it died, and finishes what it could not ([`Engine::containers`]).
 
 pub mod engine;
 pub mod events;
+pub mod filter;
 pub mod home;
 pub mod logs;
 pub mod names;
 pub mod plan;
 pub mod record;
+pub mod restart;
 pub mod supervise;
 pub mod syntax;
 pub mod watch;
 
-pub use engine::{Created, Engine, EngineError};
+pub use engine::{Created, Engine, EngineError, Stopping, Update};
 pub use events::{Event, EventKind, EventLog};
+pub use filter::ContainerFilter;
 pub use home::Home;
 pub use minke_image as image;
-pub use minke_sandbox::spec;
+pub use minke_sandbox::{signals, spec};
 pub use plan::{NewContainer, Program};
 pub use record::{Container, ContainerConfig, ContainerState, Status};
+pub use restart::RestartPolicy;
 pub use supervise::{Attachment, Outcome};

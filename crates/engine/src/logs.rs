@@ -1,14 +1,17 @@
 //! Reading what a container's programs printed, across rotations, as it grows.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use minke_sandbox::logs::{Entry, FILE_NAMES, Stream};
 
 /// Bounds one line of a log file: an entry with every byte escaped.
 const LINE_BYTES_MAX: u64 = 256 << 10;
+
+/// How much of a log is read at a time from its end.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// One line that a program printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,35 @@ impl LogReader {
             current: None,
             partial: Vec::new(),
         }
+    }
+
+    /// Leaves out all but the last `lines` of what is there. Reads from the end, so a long log costs what is shown of it.
+    pub fn keep_last(&mut self, lines: usize) -> io::Result<()> {
+        let mut wanted = lines;
+        for name in FILE_NAMES {
+            let file = match File::open(self.directory.join(name)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                file => file?,
+            };
+            let inode = file.metadata()?.ino();
+            if self
+                .current
+                .as_ref()
+                .is_some_and(|newer| newer.inode == inode)
+            {
+                // It was renamed meanwhile, and is counted already.
+                continue;
+            }
+            let (position, found) = seek_last(&file, wanted)?;
+            wanted -= found;
+            let mut file = BufReader::new(file);
+            file.seek(SeekFrom::Start(position))?;
+            self.current = Some(Current { file, inode });
+            if wanted == 0 {
+                break;
+            }
+        }
+        Ok(())
     }
 
     /// Returns the container's directory, in which the log grows.
@@ -107,6 +139,32 @@ impl LogReader {
         });
         Ok(true)
     }
+}
+
+/// Returns where the last `wanted` lines of a file begin, and how many lines there are from there on.
+fn seek_last(file: &File, wanted: usize) -> io::Result<(u64, usize)> {
+    let mut position = file.metadata()?.len();
+    // What has no newline yet is read when it has.
+    let mut newlines = 0;
+    let mut chunk = vec![0; CHUNK_BYTES];
+    while position > 0 {
+        let start = position.saturating_sub(CHUNK_BYTES as u64);
+        let chunk = &mut chunk[..(position - start) as usize];
+        file.read_exact_at(chunk, start)?;
+        for (index, _) in chunk
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, byte)| **byte == b'\n')
+        {
+            if newlines == wanted {
+                return Ok((start + index as u64 + 1, wanted));
+            }
+            newlines += 1;
+        }
+        position = start;
+    }
+    Ok((0, newlines))
 }
 
 fn inode(directory: &Path, name: &str) -> Option<u64> {
@@ -170,5 +228,31 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 1000);
+    }
+
+    #[test]
+    fn the_last_lines_are_found_across_rotations() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let writer = LogWriter::open(directory.path()).expect("a log");
+        let filler = "x".repeat(16_000);
+        for number in 0..1500 {
+            let line = format!("{number} {filler}");
+            writer.write_line(Stream::Stdout, line.as_bytes(), LineEnd::Newline);
+        }
+        for wanted in [0, 1, 7, 700, 1300] {
+            let mut reader = LogReader::open(directory.path());
+            reader.keep_last(wanted).expect("readable");
+            let mut numbers = Vec::new();
+            while let Some(line) = reader.next_line().expect("readable") {
+                let number = line.text.split(' ').next().expect("a number");
+                numbers.push(number.parse::<usize>().expect("a number"));
+            }
+            assert_eq!(numbers, (1500 - wanted..1500).collect::<Vec<_>>());
+        }
+        let mut reader = LogReader::open(directory.path());
+        reader.keep_last(usize::MAX).expect("readable");
+        let first = reader.next_line().expect("readable").expect("a line");
+        let mut whole = LogReader::open(directory.path());
+        assert_eq!(whole.next_line().expect("readable"), Some(first));
     }
 }

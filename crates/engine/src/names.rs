@@ -95,6 +95,15 @@ fn place(
     }
 }
 
+/// Gives a container another name, at once: it has the old one or the new one. `names` are both, checked.
+pub fn rename(
+    directory: &Path,
+    (old, new): (&str, &str),
+    is_known: impl Fn(&str) -> bool,
+) -> Result<(), NameError> {
+    place(directory, &directory.join(old), new, &is_known)
+}
+
 fn is_occupied(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -111,6 +120,10 @@ pub fn holder(names: &Path, name: &str) -> Option<String> {
 
 /// Takes a name from a container; if another has it meanwhile, nothing happens.
 pub fn release(names: &Path, name: &str, id: &str) -> io::Result<()> {
+    // A damaged record has none; an empty one would mean all of them.
+    if check(name).is_err() {
+        return Ok(());
+    }
     let directory = names.join(name);
     ignore_missing(fs::remove_file(directory.join(id)))?;
     match fs::remove_dir(&directory) {
@@ -288,6 +301,18 @@ mod tests {
         assert_eq!(holder(names, "web").as_deref(), Some("1"));
         release(names, "web", "1").expect("released");
         claim(names, "web", "2", |_| true).expect("free again");
+    }
+
+    #[test]
+    fn a_container_takes_a_free_name_and_gives_back_its_own() {
+        let names = tempfile::tempdir().expect("a directory");
+        let names = names.path();
+        claim(names, "old", "1", |_| true).expect("free");
+        claim(names, "other", "2", |_| true).expect("free");
+        assert!(rename(names, ("old", "other"), |_| true).is_err());
+        rename(names, ("old", "new"), |_| true).expect("free");
+        assert_eq!(holder(names, "new").as_deref(), Some("1"));
+        claim(names, "old", "3", |_| true).expect("free again");
     }
 
     #[test]

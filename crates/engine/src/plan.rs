@@ -1,5 +1,7 @@
 //! From what was asked for, and what the image says, to what a sandbox runs.
 
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use minke_image::{Image, ImageConfig, program};
@@ -7,6 +9,9 @@ use minke_sandbox::spec::{
     LimitsSpec, MountSpec, NetworkModeSpec, NetworkSpec, ProcessSpec, PublishedPort, RootSpec,
     SandboxSpec,
 };
+
+use crate::restart::RestartPolicy;
+use crate::syntax::{guest_port_name, parse_publish};
 
 /// Processes and threads of a container that asks for no limit. Docker has none; a guest is hostile.
 const PIDS_MAX_DEFAULT: u32 = 4096;
@@ -45,7 +50,55 @@ pub struct NewContainer {
     pub pids_max: Option<u32>,
     pub network: NetworkModeSpec,
     pub published: Vec<PublishedPort>,
+    /// Publishes what is exposed too, on ports that the host chooses.
+    pub publishes_exposed: bool,
+    /// `port/protocol`, beside the image's.
+    pub exposed: Vec<String>,
     pub is_auto_removed: bool,
+    /// Beside the image's; these win.
+    pub labels: BTreeMap<String, String>,
+    pub hostname: Option<String>,
+    pub hosts: Vec<(String, IpAddr)>,
+    pub restart: RestartPolicy,
+    pub stop_signal: Option<String>,
+    /// Negative waits for ever.
+    pub stop_timeout_s: Option<i64>,
+    pub has_init: bool,
+    pub has_terminal: bool,
+    pub is_stdin_open: bool,
+}
+
+impl NewContainer {
+    /// Asks for a container of a program, and for nothing else.
+    pub fn new(program: Program) -> NewContainer {
+        NewContainer {
+            program,
+            args: Vec::new(),
+            name: None,
+            entrypoint: None,
+            env: Vec::new(),
+            working_directory: None,
+            user: None,
+            mounts: Vec::new(),
+            is_root_read_only: false,
+            memory_bytes_max: None,
+            pids_max: None,
+            network: NetworkModeSpec::Private,
+            published: Vec::new(),
+            publishes_exposed: false,
+            exposed: Vec::new(),
+            is_auto_removed: false,
+            labels: BTreeMap::new(),
+            hostname: None,
+            hosts: Vec::new(),
+            restart: RestartPolicy::No,
+            stop_signal: None,
+            stop_timeout_s: None,
+            has_init: false,
+            has_terminal: false,
+            is_stdin_open: false,
+        }
+    }
 }
 
 /// A request that cannot be met, whatever the state of the host.
@@ -61,6 +114,30 @@ pub enum PlanError {
     PublishedWithoutNetwork(&'static str),
     #[error("the environment variable `{0}` has no name")]
     NamelessVariable(String),
+    #[error("invalid signal: `{0}`")]
+    NoSuchSignal(String),
+    #[error("conflicting options: cannot specify both `--restart` and `--rm`")]
+    RestartOfRemoved,
+}
+
+impl PlanError {
+    /// Returns what a person can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            PlanError::NoCommand => "give a command after the image's name",
+            PlanError::RelativeDirectory(_) => "begin it with `/`",
+            PlanError::EntrypointOfModule(_) => "give the other module instead",
+            PlanError::PublishedWithoutNetwork("host") => {
+                "leave `-p` out: on the host's network the guest's ports are the host's"
+            }
+            PlanError::PublishedWithoutNetwork(_) => "leave out `-p` or `--network`",
+            PlanError::NamelessVariable(_) => "write `KEY=VALUE`",
+            PlanError::NoSuchSignal(_) => {
+                "use a name or a number, such as `TERM`, `SIGKILL` or `9`"
+            }
+            PlanError::RestartOfRemoved => "leave out one of them",
+        }
+    }
 }
 
 /// Makes the specification of a container's sandbox. `image` goes with [`Program::Image`].
@@ -71,10 +148,14 @@ pub fn specification(
     modules: &Path,
 ) -> Result<SandboxSpec, PlanError> {
     let config = image.map(|image| image.config.clone()).unwrap_or_default();
-    check_network(request)?;
+    let published = published(request, &config);
+    check_network(request.network, &published)?;
+    if request.restart != RestartPolicy::No && request.is_auto_removed {
+        return Err(PlanError::RestartOfRemoved);
+    }
     Ok(SandboxSpec {
         id: id.to_owned(),
-        hostname: hostname(id, request.network),
+        hostname: hostname(id, request),
         root: RootSpec {
             layers: Vec::new(),
             is_read_only: request.is_root_read_only,
@@ -87,7 +168,8 @@ pub fn specification(
         process: process(request, &config)?,
         network: NetworkSpec {
             mode: request.network,
-            published: request.published.clone(),
+            published,
+            hosts: request.hosts.clone(),
         },
         limits: LimitsSpec {
             memory_bytes_max: request.memory_bytes_max.unwrap_or_else(memory_default),
@@ -123,11 +205,48 @@ fn process(request: &NewContainer, config: &ImageConfig) -> Result<ProcessSpec, 
         env,
         cwd,
         user: user.unwrap_or_default(),
-        stop_signal: config
-            .stop_signal
-            .clone()
-            .unwrap_or_else(|| "TERM".to_owned()),
+        stop_signal: stop_signal(request, config)?,
+        has_terminal: request.has_terminal,
+        is_stdin_open: request.is_stdin_open,
     })
+}
+
+fn stop_signal(request: &NewContainer, config: &ImageConfig) -> Result<String, PlanError> {
+    let asked = request.stop_signal.as_ref().or(config.stop_signal.as_ref());
+    let signal = asked.map_or("TERM", String::as_str);
+    match minke_sandbox::control::parse_signal(signal) {
+        Some(_) => Ok(signal.to_owned()),
+        None => Err(PlanError::NoSuchSignal(signal.to_owned())),
+    }
+}
+
+/// Returns the ports that the image or the request exposes, each once.
+pub(crate) fn exposed_ports(request: &NewContainer, config: &ImageConfig) -> Vec<String> {
+    let mut exposed = config.exposed_ports.clone();
+    for port in &request.exposed {
+        if !exposed.contains(port) {
+            exposed.push(port.clone());
+        }
+    }
+    exposed
+}
+
+/// Docker: `-P` publishes each exposed port that `-p` does not.
+fn published(request: &NewContainer, config: &ImageConfig) -> Vec<PublishedPort> {
+    let mut published = request.published.clone();
+    if !request.publishes_exposed {
+        return published;
+    }
+    for exposed in exposed_ports(request, config) {
+        let is_published = published
+            .iter()
+            .any(|port| guest_port_name(port) == exposed);
+        // What an image exposes and is no port was let through when it was built elsewhere.
+        if let (false, Ok(ports)) = (is_published, parse_publish(&exposed)) {
+            published.extend(ports);
+        }
+    }
+    published
 }
 
 /// Docker: `daemon/create.go`, `merge()`, and `docs/reference/run.md`, "ENTRYPOINT".
@@ -158,8 +277,11 @@ fn arguments(request: &NewContainer, config: &ImageConfig) -> Result<Vec<String>
 /// `PATH`, then the image's variables, then those asked for; each name once, the last value wins.
 fn environment(request: &NewContainer, config: &ImageConfig) -> Result<Vec<String>, PlanError> {
     let path = format!("PATH={}", program::PATH_DEFAULT);
+    // Docker: `container/env.go`; nothing else is known of the terminal.
+    let terminal = request.has_terminal.then(|| "TERM=xterm".to_owned());
     let mut merged: Vec<String> = Vec::new();
     for variable in std::iter::once(&path)
+        .chain(&terminal)
         .chain(&config.env)
         .chain(&request.env)
     {
@@ -178,25 +300,23 @@ fn environment(request: &NewContainer, config: &ImageConfig) -> Result<Vec<Strin
     Ok(merged)
 }
 
-fn check_network(request: &NewContainer) -> Result<(), PlanError> {
-    match request.network {
-        NetworkModeSpec::None if !request.published.is_empty() => {
-            Err(PlanError::PublishedWithoutNetwork("none"))
-        }
-        NetworkModeSpec::Host if !request.published.is_empty() => {
-            Err(PlanError::PublishedWithoutNetwork("host"))
-        }
-        _ => Ok(()),
+fn check_network(mode: NetworkModeSpec, published: &[PublishedPort]) -> Result<(), PlanError> {
+    match mode {
+        _ if published.is_empty() => Ok(()),
+        NetworkModeSpec::None => Err(PlanError::PublishedWithoutNetwork("none")),
+        NetworkModeSpec::Host => Err(PlanError::PublishedWithoutNetwork("host")),
+        NetworkModeSpec::Private => Ok(()),
     }
 }
 
-fn hostname(id: &str, network: NetworkModeSpec) -> String {
-    match network {
-        NetworkModeSpec::Host => rustix::system::uname()
+fn hostname(id: &str, request: &NewContainer) -> String {
+    match (&request.hostname, request.network) {
+        (Some(asked), _) => asked.clone(),
+        (None, NetworkModeSpec::Host) => rustix::system::uname()
             .nodename()
             .to_string_lossy()
             .into_owned(),
-        NetworkModeSpec::Private | NetworkModeSpec::None => id.chars().take(12).collect(),
+        (None, _) => id.chars().take(12).collect(),
     }
 }
 
@@ -211,22 +331,7 @@ mod tests {
     use super::*;
 
     fn request() -> NewContainer {
-        NewContainer {
-            program: Program::Image("hello".into()),
-            args: Vec::new(),
-            name: None,
-            entrypoint: None,
-            env: Vec::new(),
-            working_directory: None,
-            user: None,
-            mounts: Vec::new(),
-            is_root_read_only: false,
-            memory_bytes_max: None,
-            pids_max: None,
-            network: NetworkModeSpec::Private,
-            published: Vec::new(),
-            is_auto_removed: false,
-        }
+        NewContainer::new(Program::Image("hello".into()))
     }
 
     fn config(entrypoint: &[&str], cmd: &[&str]) -> ImageConfig {
@@ -288,7 +393,7 @@ mod tests {
     fn what_contradicts_itself_is_refused() {
         let published = NewContainer {
             network: NetworkModeSpec::None,
-            published: vec![crate::syntax::parse_publish("80:80").expect("valid")],
+            published: parse_publish("80:80").expect("valid"),
             ..request()
         };
         assert!(specification("id", &published, None, Path::new("/m")).is_err());

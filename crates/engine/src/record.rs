@@ -1,8 +1,16 @@
 //! What is known of one container, as files in its directory.
 //!
-//! `config.json` never changes after creation; `state.json` is replaced as a whole; `lock` is locked (`flock(2)`)
-//! for as long as the process lives that is to run the container. The lock belongs to an open file, so it passes
-//! from a command to the sandbox that it starts without a moment of being free.
+//! | file | is |
+//! |---|---|
+//! | `config.json` | what the container was made from; replaced as a whole by `rename` and `update` |
+//! | `state.json` | how it is; replaced as a whole; missing while `run` has not started it yet |
+//! | `lock` | locked (`flock(2)`) for as long as the process lives that runs the container, or keeps it running |
+//! | `stopped` | there from `stop` or `kill` to the next start: it is not to be restarted |
+//! | `log`, … | what its programs printed |
+//!
+//! The lock belongs to an open file, so it passes from a command to the sandbox that it starts without a moment of being
+//! free. Beside it the directory itself is locked by whoever changes the record or asks whether the other lock is free
+//! ([`Record::edit`]): held for moments only, so that nobody who looks is taken for somebody who runs it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -10,9 +18,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use minke_sandbox::jail::FilesConfined;
+use minke_sandbox::logs;
 use minke_sandbox::spec::{PublishedPort, SandboxSpec};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::names::ignore_missing;
+use crate::restart::RestartPolicy;
 
 /// Bounds what is read of a record's file; ours are a few kilobytes, environment and arguments included.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -20,6 +32,10 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 const CONFIG: &str = "config.json";
 const STATE: &str = "state.json";
 const LOCK: &str = "lock";
+const STOPPED: &str = "stopped";
+
+/// Exit code of a sandbox that was killed. Docker: 128 + `SIGKILL`.
+pub(crate) const KILLED_CODE: u8 = 137;
 
 /// What a container was made from.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,7 +54,36 @@ pub struct ContainerConfig {
     pub command: Vec<String>,
     /// Whether it is removed once it has ended.
     pub is_auto_removed: bool,
+    #[serde(default)]
+    pub restart: RestartPolicy,
+    /// Seconds from the stop signal to `SIGKILL`; negative waits for ever. Docker: 10.
+    #[serde(default)]
+    pub stop_timeout_s: Option<i64>,
+    /// Docker: `--init`. Process 1 of every container reaps and takes default actions, so it changes nothing.
+    #[serde(default)]
+    pub has_init: bool,
     pub spec: SandboxSpec,
+}
+
+impl ContainerConfig {
+    /// A container that says nothing but its name and what its sandbox is to do.
+    pub(crate) fn new(name: String, spec: SandboxSpec) -> ContainerConfig {
+        ContainerConfig {
+            name,
+            created_at: String::new(),
+            image: String::new(),
+            image_id: None,
+            labels: BTreeMap::new(),
+            exposed_ports: Vec::new(),
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            is_auto_removed: false,
+            restart: RestartPolicy::No,
+            stop_timeout_s: None,
+            has_init: false,
+            spec,
+        }
+    }
 }
 
 /// Where a container is in its life.
@@ -48,16 +93,31 @@ pub enum Status {
     /// Not started, or on the way.
     Created,
     Running,
+    /// Ended, and waiting to be started again.
+    Restarting,
     Exited,
+    /// Its record is damaged: it can be removed, and nothing else.
+    Dead,
 }
 
 impl Status {
+    /// All states, as Docker lists them.
+    pub const ALL: [Status; 5] = [
+        Status::Created,
+        Status::Running,
+        Status::Restarting,
+        Status::Exited,
+        Status::Dead,
+    ];
+
     /// Returns Docker's word.
     pub fn word(self) -> &'static str {
         match self {
             Status::Created => "created",
             Status::Running => "running",
+            Status::Restarting => "restarting",
             Status::Exited => "exited",
+            Status::Dead => "dead",
         }
     }
 }
@@ -79,6 +139,18 @@ pub struct ContainerState {
     /// How far the host's kernel confines the sandbox's files; `None` before the start.
     #[serde(default)]
     pub files_confined: Option<FilesConfined>,
+    /// Why the last start failed; empty otherwise.
+    #[serde(default)]
+    pub error: String,
+    /// Restarts by the policy since somebody started it.
+    #[serde(default)]
+    pub restart_count: u32,
+    /// Whether a command or supervisor is about to start it.
+    #[serde(default)]
+    pub is_starting: bool,
+    /// Of the host when it was started. Linux: `/proc/sys/kernel/random/boot_id`.
+    #[serde(default)]
+    pub boot_id: String,
 }
 
 impl ContainerState {
@@ -93,7 +165,43 @@ impl ContainerState {
             finished_at: None,
             published: Vec::new(),
             files_confined: None,
+            error: String::new(),
+            restart_count: 0,
+            is_starting: false,
+            boot_id: String::new(),
         }
+    }
+
+    /// Returns how it is after its programs have ended.
+    pub(crate) fn ended(self, exit_code: u8, reason: String) -> ContainerState {
+        ContainerState {
+            status: Status::Exited,
+            pid: 0,
+            exit_code,
+            reason,
+            finished_at: Some(logs::now()),
+            is_starting: false,
+            ..self
+        }
+    }
+
+    /// Returns how it is after its sandbox died without a word.
+    pub(crate) fn killed(self) -> ContainerState {
+        let reason = match self.boot_id.is_empty() || self.boot_id == boot_id() {
+            true => "the sandbox process was killed",
+            false => "the host was restarted",
+        };
+        self.ended(KILLED_CODE, reason.to_owned())
+    }
+
+    /// Whether people take it for running: Docker's `Running`, which covers restarting.
+    pub fn is_up(&self) -> bool {
+        matches!(self.status, Status::Running | Status::Restarting)
+    }
+
+    /// Whether it runs or is to run: some process should hold its lock.
+    pub fn is_alive(&self) -> bool {
+        self.is_starting || matches!(self.status, Status::Running | Status::Restarting)
     }
 }
 
@@ -122,6 +230,10 @@ pub struct Record {
     pub directory: PathBuf,
 }
 
+/// Proof that nobody else changes the record now.
+#[derive(Debug)]
+pub struct Edit(#[expect(dead_code, reason = "held for its lock")] File);
+
 /// Proof that no sandbox runs the container, or that this process is to run it.
 #[derive(Debug)]
 pub struct Lock(pub(crate) File);
@@ -132,9 +244,21 @@ impl Record {
         Record { directory }
     }
 
+    /// Waits for the others who change the record, or look whether the container lives.
+    pub fn edit(&self) -> io::Result<Edit> {
+        let directory = File::open(&self.directory)?;
+        directory.lock()?;
+        Ok(Edit(directory))
+    }
+
     /// Reads what the container was made from.
     pub fn config(&self) -> io::Result<ContainerConfig> {
         read(&self.directory.join(CONFIG))
+    }
+
+    /// Whether it is a container's: one that is being made or removed has no such file.
+    pub fn exists(&self) -> bool {
+        self.directory.join(CONFIG).exists()
     }
 
     /// Writes what the container was made from: from now on it can be seen.
@@ -142,12 +266,40 @@ impl Record {
         write(&self.directory, CONFIG, config)
     }
 
-    /// Reads how the container is. Until its sandbox first says something, it is only created.
+    /// Reads how the container is. While `run` has not started it yet, it is created and starting.
     pub fn state(&self) -> io::Result<ContainerState> {
         match read(&self.directory.join(STATE)) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ContainerState::created()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ContainerState {
+                is_starting: true,
+                ..ContainerState::created()
+            }),
             result => result,
         }
+    }
+
+    /// Whether it was made by a `run` that has not started it yet: it goes if that fails.
+    pub fn is_draft(&self) -> bool {
+        !self.directory.join(STATE).exists()
+    }
+
+    /// Says that the container is to stay ended once it ends.
+    pub fn mark_stopped(&self) -> io::Result<()> {
+        File::create(self.directory.join(STOPPED)).map(drop)
+    }
+
+    /// Whether somebody stopped the container.
+    pub fn is_stopped(&self) -> bool {
+        self.directory.join(STOPPED).exists()
+    }
+
+    /// Forgets that somebody stopped the container.
+    pub fn clear_stopped(&self) -> io::Result<()> {
+        ignore_missing(fs::remove_file(self.directory.join(STOPPED)))
+    }
+
+    /// Removes what makes it a container: from now on it is not seen, and what is left of it is swept.
+    pub fn forget(&self) -> io::Result<()> {
+        ignore_missing(fs::remove_file(self.directory.join(CONFIG)))
     }
 
     /// Replaces how the container is.
@@ -162,7 +314,7 @@ impl Record {
         Ok(Lock(file))
     }
 
-    /// Takes the lock if it is free; `None` while the sandbox lives.
+    /// Takes the lock if it is free; `None` while the sandbox lives. Whoever only looks holds [`Record::edit`] meanwhile.
     pub fn try_lock(&self) -> io::Result<Option<Lock>> {
         let file = File::open(self.directory.join(LOCK))?;
         match file.try_lock() {
@@ -180,13 +332,21 @@ impl Record {
     }
 }
 
+/// Returns what tells this boot of the host from others; empty where the kernel does not say.
+pub(crate) fn boot_id() -> String {
+    let read = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    read.map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
 fn read<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
     use std::io::Read;
     let mut bytes = Vec::new();
     File::open(path)?
         .take(FILE_BYTES_MAX)
         .read_to_end(&mut bytes)?;
-    Ok(serde_json::from_slice(&bytes)?)
+    // A power cut can leave a file empty or cut short; `InvalidData` tells that from a failing disk.
+    serde_json::from_slice(&bytes)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 /// Replaces a file: readers see the old or the new one, never a part.

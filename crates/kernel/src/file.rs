@@ -93,6 +93,11 @@ pub trait File: Any + Send + Sync {
         false
     }
 
+    /// Returns rows, columns and the pixels of both of a terminal whose window is known (`TIOCGWINSZ`).
+    fn window(&self) -> Option<[u16; 4]> {
+        None
+    }
+
     /// Bytes that a read would get at once (`FIONREAD`).
     fn readable_bytes(&self) -> Result<usize> {
         Err(Errno::ENOTTY)

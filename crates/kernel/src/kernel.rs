@@ -1,7 +1,7 @@
 //! The kernel of one container: its processes, mounts, limits and platform.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minke_abi::{Errno, Result};
@@ -36,6 +36,8 @@ pub struct Kernel {
     pub memory: Arc<MemoryBudget>,
     /// Monotonic time of the container's start, for `/proc/uptime`.
     pub started_at: u64,
+    /// What [`KernelConfig::pids_max`] says, until it is changed.
+    pids_max: AtomicU32,
     processes: Mutex<ProcessTable>,
 }
 
@@ -62,6 +64,7 @@ impl Kernel {
     ) -> Arc<Kernel> {
         let started_at = clock.monotonic();
         Arc::new(Kernel {
+            pids_max: AtomicU32::new(config.pids_max),
             config,
             clock,
             entropy,
@@ -82,7 +85,7 @@ impl Kernel {
         fs: FsContext,
     ) -> Result<Arc<Process>> {
         let mut table = self.table();
-        let pid = Pid(table.next_number(self.config.pids_max)?);
+        let pid = Pid(table.next_number(self.pids_max.load(Ordering::Relaxed))?);
         let process = Arc::new(Process::new(
             Arc::clone(self),
             pid,
@@ -95,10 +98,15 @@ impl Kernel {
         Ok(process)
     }
 
+    /// Changes how many processes there may be. Those that are there stay.
+    pub fn set_pids_max(&self, pids_max: u32) {
+        self.pids_max.store(pids_max, Ordering::Relaxed);
+    }
+
     /// Makes one more thread of a process, with a number of its own; `EAGAIN` when the container has all it may have.
     pub fn spawn_thread(&self, process: &Arc<Process>) -> Result<Task> {
         let mut table = self.table();
-        let tid = table.next_number(self.config.pids_max)?;
+        let tid = table.next_number(self.pids_max.load(Ordering::Relaxed))?;
         table.threads.insert(tid);
         process.threads.started();
         Ok(Task {
@@ -164,7 +172,7 @@ impl ProcessTable {
 /// Memory that a container's guests can make us hold, counted in one place.
 #[derive(Debug)]
 pub struct MemoryBudget {
-    bytes_max: u64,
+    bytes_max: AtomicU64,
     bytes: AtomicU64,
 }
 
@@ -172,14 +180,17 @@ impl MemoryBudget {
     /// Makes a budget of which nothing is used.
     pub fn new(bytes_max: u64) -> Arc<MemoryBudget> {
         Arc::new(MemoryBudget {
-            bytes_max,
+            bytes_max: AtomicU64::new(bytes_max),
             bytes: AtomicU64::new(0),
         })
     }
 
     /// Takes bytes from the budget; `ENOMEM` when they are not there.
     pub fn charge(&self, bytes: u64) -> Result<()> {
-        let fits = |used: u64| used.checked_add(bytes).filter(|sum| *sum <= self.bytes_max);
+        let fits = |used: u64| {
+            used.checked_add(bytes)
+                .filter(|sum| *sum <= self.bytes_max())
+        };
         self.bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .map(drop)
@@ -198,6 +209,11 @@ impl MemoryBudget {
 
     /// The most that may be in use.
     pub fn bytes_max(&self) -> u64 {
-        self.bytes_max
+        self.bytes_max.load(Ordering::Relaxed)
+    }
+
+    /// Changes the most that may be in use. What is in use already stays, however much it is.
+    pub fn set_bytes_max(&self, bytes_max: u64) {
+        self.bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 }

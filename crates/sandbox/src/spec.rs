@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 /// A container, ready to start.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SandboxSpec {
     /// 64 hexadecimal digits.
     pub id: String,
@@ -21,7 +21,7 @@ pub struct SandboxSpec {
 }
 
 /// The root file system.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RootSpec {
     /// Uncompressed layer tars, lowest first.
     pub layers: Vec<PathBuf>,
@@ -46,7 +46,7 @@ pub enum MountSpec {
 }
 
 /// The first process.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ProcessSpec {
     /// Program and arguments, as typed.
     pub args: Vec<String>,
@@ -58,19 +58,29 @@ pub struct ProcessSpec {
     pub user: String,
     /// What `stop` sends.
     pub stop_signal: String,
+    /// Whether its standard streams are a terminal, if the caller's are: Docker's `-t`.
+    #[serde(default)]
+    pub has_terminal: bool,
+    /// Whether the standard input stays open, also without a caller: Docker's `-i`.
+    #[serde(default)]
+    pub is_stdin_open: bool,
 }
 
 /// The network.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct NetworkSpec {
     pub mode: NetworkModeSpec,
     pub published: Vec<PublishedPort>,
+    /// Names that the container knows without asking anybody: Docker's `--add-host`.
+    #[serde(default)]
+    pub hosts: Vec<(String, IpAddr)>,
 }
 
 /// Which network the container has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum NetworkModeSpec {
+    #[default]
     Private,
     Host,
     None,
@@ -96,7 +106,7 @@ pub enum TransportSpec {
 }
 
 /// What the container may have.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LimitsSpec {
     pub memory_bytes_max: u64,
     pub pids_max: u32,

@@ -6,6 +6,7 @@
 //! | `balenafiles` | Balenafiles that cannot be built |
 //! | `disks` | disks that are full, files that were changed behind our back |
 //! | `kills` | commands and sandboxes that are killed |
+//! | `moments` | commands that are killed at random moments |
 //! | `guests` | guests that take without end, or ask for what is not theirs |
 //! | `peers` | guests that do not answer whoever talks to them |
 //! | `swaps` | volumes whose files are swapped for links meanwhile |
@@ -15,5 +16,6 @@ mod disks;
 mod guests;
 mod kills;
 mod modules;
+mod moments;
 mod peers;
 mod swaps;

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
-use minke_engine::spec::{MountSpec, NetworkModeSpec};
-use minke_engine::{Container, Engine, Status};
+use clap::{Args, ValueEnum};
+use minke_engine::filter::network_name;
+use minke_engine::spec::{MountSpec, PublishedPort};
+use minke_engine::syntax::guest_port_name;
+use minke_engine::{Container, Engine, EngineError, Status};
 use serde_json::{Value, json};
 
-use super::ps::guest_port;
 use crate::commands::engine;
 use crate::format::Format;
 use crate::output::print;
-use crate::report::{Kind, Report};
+use crate::report::{self, Report};
 
 /// Docker's time of what has not happened yet.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -29,6 +30,14 @@ pub(crate) struct Inspect {
     )]
     format: Format,
 
+    /// Look for one kind only
+    #[arg(long = "type", value_enum, value_name = "TYPE")]
+    kind: Option<Kind>,
+
+    /// Show the sizes of containers too
+    #[arg(short, long)]
+    size: bool,
+
     /// Names, ids or beginnings of ids
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
@@ -40,17 +49,67 @@ impl Inspect {
         let mut found = Vec::new();
         let mut code = 0;
         for name in &self.names {
-            match inspect(&engine, name) {
+            match self.inspect(&engine, name) {
                 Ok(value) => found.push(value),
                 Err(report) => {
                     report.print();
-                    code = Kind::Command.exit_code();
+                    code = report::Kind::Command.exit_code();
                 }
             }
         }
         print(&inspected(&self.format, found)?)?;
         Ok(code)
     }
+
+    /// Looks for a container, then for an image; it is the container that is missed when there is neither.
+    fn inspect(&self, engine: &Engine, name: &str) -> Result<Value, Report> {
+        let missing = match self.kind {
+            Some(Kind::Image) => None,
+            _ => match engine.container(name) {
+                Ok(container) => return Ok(self.container(engine, &container)),
+                Err(error) => Some(error),
+            },
+        };
+        match (engine.store()?.image(name), missing) {
+            (Ok(image), _) if self.kind != Some(Kind::Container) => Ok(image_json(&image)),
+            (_, Some(missing)) => Err(missing.into()),
+            (result, None) => Ok(image_json(&result.map_err(EngineError::from)?)),
+        }
+    }
+
+    fn container(&self, engine: &Engine, container: &Container) -> Value {
+        let mut value = container_json(engine, container);
+        if self.size {
+            let written = written_bytes(engine, container);
+            let image = container.config.image_id.as_deref();
+            value["SizeRw"] = written.into();
+            value["SizeRootFs"] = (written + image.map_or(0, |id| image_bytes(engine, id))).into();
+        }
+        value
+    }
+}
+
+/// What an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    Container,
+    Image,
+}
+
+/// Returns the bytes that a container wrote to its own files: they are in memory, and gone when it has ended.
+pub(super) fn written_bytes(engine: &Engine, container: &Container) -> u64 {
+    match container.state.status {
+        Status::Running => engine
+            .statistics(container)
+            .map_or(0, |statistics| statistics.root_bytes),
+        _ => 0,
+    }
+}
+
+/// Returns the size of an image; 0 when it is gone.
+pub(super) fn image_bytes(engine: &Engine, id: &str) -> u64 {
+    let image = engine.store().ok().and_then(|store| store.image(id).ok());
+    image.map_or(0, |image| image.size_bytes)
 }
 
 /// Returns what `inspect` prints of what it found: a list, or a template's text for each.
@@ -68,18 +127,6 @@ pub(super) fn inspected(format: &Format, found: Vec<Value>) -> Result<String, Re
     }
 }
 
-/// Looks for a container, then for an image; it is the container that is missed when there is neither.
-fn inspect(engine: &Engine, name: &str) -> Result<Value, Report> {
-    let missing = match engine.container(name) {
-        Ok(container) => return Ok(container_json(engine, &container)),
-        Err(error) => error,
-    };
-    match engine.store()?.image(name) {
-        Ok(image) => Ok(image_json(&image)),
-        Err(_) => Err(missing.into()),
-    }
-}
-
 /// Docker: `GET /containers/{id}/json`, the fields that apply.
 fn container_json(engine: &Engine, container: &Container) -> Value {
     let (config, state) = (&container.config, &container.state);
@@ -93,15 +140,21 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
         "Args": process.args.get(1..).unwrap_or_default(),
         "State": {
             "Status": state.status.word(),
-            "Running": state.status == Status::Running,
+            "Running": state.is_up(),
+            "Paused": false,
+            "Restarting": state.status == Status::Restarting,
+            "OOMKilled": false,
+            "Dead": state.status == Status::Dead,
             "Pid": state.pid,
             "ExitCode": state.exit_code,
-            "Error": "",
+            "Error": state.error,
             "Reason": state.reason,
             "StartedAt": state.started_at.as_deref().unwrap_or(NEVER),
             "FinishedAt": state.finished_at.as_deref().unwrap_or(NEVER),
         },
+        "RestartCount": state.restart_count,
         "Image": config.image_id,
+        "Platform": "wasi",
         // Ours alone: `fully`, `partly` or `no`, by what Landlock this host's kernel has.
         "FilesConfined": state.files_confined,
         "LogPath": directory.join("log"),
@@ -118,6 +171,9 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
             "WorkingDir": process.cwd,
             "Labels": config.labels,
             "StopSignal": process.stop_signal,
+            "StopTimeout": config.stop_timeout_s,
+            "Tty": process.has_terminal,
+            "OpenStdin": process.is_stdin_open,
         },
         "NetworkSettings": { "Ports": ports(container) },
     })
@@ -127,6 +183,13 @@ fn host_config(container: &Container) -> Value {
     let spec = &container.config.spec;
     json!({
         "AutoRemove": container.config.is_auto_removed,
+        "RestartPolicy": {
+            "Name": container.config.restart.name(),
+            "MaximumRetryCount": container.config.restart.retries_max(),
+        },
+        "Init": container.config.has_init,
+        "ExtraHosts": spec.network.hosts.iter().map(|(name, address)| format!("{name}:{address}")).collect::<Vec<_>>(),
+        "PortBindings": bindings(&spec.network.published),
         "Memory": spec.limits.memory_bytes_max,
         "PidsLimit": spec.limits.pids_max,
         "NetworkMode": network_name(spec.network.mode),
@@ -135,33 +198,36 @@ fn host_config(container: &Container) -> Value {
     })
 }
 
-/// Docker's word for a network mode.
-pub(super) fn network_name(mode: NetworkModeSpec) -> &'static str {
-    match mode {
-        NetworkModeSpec::Private => "private",
-        NetworkModeSpec::Host => "host",
-        NetworkModeSpec::None => "none",
-    }
-}
-
 /// Published and exposed ports; those of a container that runs with the addresses that were bound.
 fn ports(container: &Container) -> BTreeMap<String, Value> {
-    let mut ports = BTreeMap::new();
-    for exposed in &container.config.exposed_ports {
-        ports.insert(exposed.clone(), Value::Null);
-    }
-    for port in &container.state.published {
-        let binding = json!({
-            "HostIp": port.host_address.map(|address| address.to_string()).unwrap_or_default(),
-            "HostPort": port.host_port.to_string(),
-        });
-        let bindings = ports.entry(guest_port(port)).or_insert(Value::Null);
-        match bindings {
-            Value::Array(bindings) => bindings.push(binding),
-            other => *other = json!([binding]),
-        }
+    let exposed = container.config.exposed_ports.iter();
+    let mut ports: BTreeMap<_, _> = exposed.map(|port| (port.clone(), Value::Null)).collect();
+    if container.state.is_up() {
+        ports.extend(bindings(&container.state.published));
     }
     ports
+}
+
+/// Where ports are published: a list for each.
+fn bindings(published: &[PublishedPort]) -> BTreeMap<String, Value> {
+    let mut ports: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for port in published {
+        let binding = json!({
+            "HostIp": port.host_address.map(|address| address.to_string()).unwrap_or_default(),
+            "HostPort": match port.host_port {
+                0 => String::new(),
+                port => port.to_string(),
+            },
+        });
+        ports
+            .entry(guest_port_name(port))
+            .or_default()
+            .push(binding);
+    }
+    ports
+        .into_iter()
+        .map(|(name, list)| (name, list.into()))
+        .collect()
 }
 
 fn mount_json(mount: &MountSpec) -> Value {

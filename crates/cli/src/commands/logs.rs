@@ -4,7 +4,9 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use clap::Args;
+use jiff::Timestamp;
 use minke_engine::logs::LogLine;
+use minke_engine::syntax::parse_time;
 use minke_engine::watch::Watch;
 use minke_engine::{Container, Engine, EngineError};
 
@@ -27,6 +29,28 @@ pub(crate) struct Logs {
     #[arg(short, long)]
     timestamps: bool,
 
+    /// Show the last lines only: a number, or `all`
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "LINES",
+        default_value = "all",
+        allow_hyphen_values = true
+    )]
+    tail: String,
+
+    /// Show what was printed since a duration ago (`10m`), a time, or seconds since 1970
+    #[arg(long, value_name = "TIME")]
+    since: Option<String>,
+
+    /// Show what was printed until then
+    #[arg(long, value_name = "TIME")]
+    until: Option<String>,
+
+    /// Show the container's labels that logs were asked to keep; there are none yet, so lines look as without
+    #[arg(long)]
+    details: bool,
+
     /// Name, id or beginning of an id
     #[arg(value_name = "CONTAINER")]
     container: String,
@@ -34,9 +58,13 @@ pub(crate) struct Logs {
 
 impl Logs {
     pub(crate) fn run(&self) -> Result<u8, Report> {
+        let window = Window {
+            since: self.since.as_deref().map(parse_time).transpose()?,
+            until: self.until.as_deref().map(parse_time).transpose()?,
+        };
         let engine = engine()?;
         let container = engine.container(&self.container)?;
-        match self.print(&engine, &container) {
+        match self.print(&engine, &container, &window) {
             // Whoever read has seen enough.
             Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(0),
             Err(Failure::Output(error)) => Err(error.into()),
@@ -45,8 +73,16 @@ impl Logs {
         }
     }
 
-    fn print(&self, engine: &Engine, container: &Container) -> Result<(), Failure> {
+    fn print(
+        &self,
+        engine: &Engine,
+        container: &Container,
+        window: &Window,
+    ) -> Result<(), Failure> {
         let mut reader = engine.logs(container);
+        if let Some(lines) = self.lines() {
+            reader.keep_last(lines)?;
+        }
         // Before the first look, so that no change is missed between looking and waiting.
         let watch = match self.follow {
             true => Watch::new(reader.directory()).ok(),
@@ -56,14 +92,21 @@ impl Logs {
             // Asked before reading: what a container printed before it ended is there.
             let is_running = watch.is_some() && engine.is_running(container)?;
             while let Some(line) = reader.next_line()? {
-                self.print_line(&line)?;
+                if window.holds(&line) {
+                    self.print_line(&line)?;
+                }
             }
             io::stdout().flush()?;
-            match (&watch, is_running) {
+            match (&watch, is_running && !window.is_over()) {
                 (Some(watch), true) => watch.wait(Some(LOOK_AGAIN), &[])?,
                 _ => return Ok(()),
             }
         }
+    }
+
+    /// Docker: all of them for what is no number, and for negative ones.
+    fn lines(&self) -> Option<usize> {
+        self.tail.parse().ok()
     }
 
     fn print_line(&self, line: &LogLine) -> io::Result<()> {
@@ -75,6 +118,29 @@ impl Logs {
             true => io::stderr().lock().write_all(text.as_bytes()),
             false => io::stdout().lock().write_all(text.as_bytes()),
         }
+    }
+}
+
+/// The time of the lines that are shown.
+struct Window {
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+}
+
+impl Window {
+    fn holds(&self, line: &LogLine) -> bool {
+        if self.since.is_none() && self.until.is_none() {
+            return true;
+        }
+        let Ok(time) = line.time.parse::<Timestamp>() else {
+            return false;
+        };
+        self.since.is_none_or(|since| time >= since) && self.until.is_none_or(|until| time <= until)
+    }
+
+    /// Whether no line can come any more.
+    fn is_over(&self) -> bool {
+        self.until.is_some_and(|until| until < Timestamp::now())
     }
 }
 

@@ -6,16 +6,25 @@ use minke_engine::{Container, Engine, Home};
 use crate::report::{Kind, Report};
 
 mod build;
+mod create;
 mod events;
+mod follow;
 mod images;
 mod inspect;
 mod kill;
 mod logs;
+mod options;
+mod port;
 mod ps;
+mod rename;
+mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod start;
 mod stop;
+mod terminal;
+mod update;
 mod version;
 mod wait;
 
@@ -38,13 +47,19 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Build(build::Build),
     Run(Box<run::Run>),
+    Create(Box<create::Create>),
+    Start(start::Start),
     Ps(ps::Ps),
     Logs(logs::Logs),
     Inspect(inspect::Inspect),
     Stop(stop::Stop),
+    Restart(restart::Restart),
     Kill(kill::Kill),
     Wait(wait::Wait),
     Events(events::Events),
+    Rename(rename::Rename),
+    Update(update::Update),
+    Port(port::Port),
     Rm(rm::Rm),
     Images(images::Images),
     Rmi(rmi::Rmi),
@@ -57,13 +72,19 @@ impl Command {
         match self {
             Command::Build(command) => command.run(),
             Command::Run(command) => command.run(),
+            Command::Create(command) => command.run(),
+            Command::Start(command) => command.run(),
             Command::Ps(command) => command.run(),
             Command::Logs(command) => command.run(),
             Command::Inspect(command) => command.run(),
             Command::Stop(command) => command.run(),
+            Command::Restart(command) => command.run(),
             Command::Kill(command) => command.run(),
             Command::Wait(command) => command.run(),
             Command::Events(command) => command.run(),
+            Command::Rename(command) => command.run(),
+            Command::Update(command) => command.run(),
+            Command::Port(command) => command.run(),
             Command::Rm(command) => command.run(),
             Command::Images(command) => command.run(),
             Command::Rmi(command) => command.run(),

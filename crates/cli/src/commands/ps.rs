@@ -1,13 +1,18 @@
 //! `minke ps`: containers as a table, ids or as `--format` says.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use clap::Args;
-use minke_engine::spec::{PublishedPort, TransportSpec};
-use minke_engine::{Container, Status};
+use minke_engine::filter::network_name;
+use minke_engine::spec::PublishedPort;
+use minke_engine::syntax::guest_port_name;
+use minke_engine::{Container, ContainerFilter, Engine, Status};
 use serde::Serialize;
 
 use crate::commands::engine;
 use crate::format::{Format, List};
-use crate::output::{ago, print, seconds_since};
+use crate::output::{ago, print, seconds_since, size};
 use crate::report::Report;
 
 /// Longest command that the table shows. Docker: `cli/command/formatter`, 20 characters with quotes.
@@ -16,9 +21,31 @@ const COMMAND_CHARS_MAX: usize = 20;
 /// List containers
 #[derive(Debug, Args)]
 pub(crate) struct Ps {
-    /// Show those that have ended too
+    /// Show those that do not run too
     #[arg(short, long)]
     all: bool,
+
+    /// Show the last created ones, whatever their state
+    #[arg(
+        short = 'n',
+        long,
+        value_name = "NUMBER",
+        allow_negative_numbers = true
+    )]
+    last: Option<i64>,
+
+    /// Show the last created one, whatever its state
+    #[arg(short, long, conflicts_with = "last")]
+    latest: bool,
+
+    /// Show some only: `id=`, `name=`, `label=`, `status=`, `ancestor=`, `exited=`, `publish=`, `expose=`, `before=`, `since=`,
+    /// `volume=` or `network=`
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    filter: Vec<String>,
+
+    /// Show sizes: what a container wrote, which is kept in memory while it runs, and its image
+    #[arg(short, long)]
+    size: bool,
 
     /// Show ids only
     #[arg(short, long)]
@@ -41,11 +68,13 @@ const LIST: List = List {
         ("ID", "CONTAINER ID"),
         ("Image", "IMAGE"),
         ("Labels", "LABELS"),
+        ("LocalVolumes", "LOCAL VOLUMES"),
         ("Mounts", "MOUNTS"),
         ("Names", "NAMES"),
         ("Networks", "NETWORKS"),
         ("Ports", "PORTS"),
         ("RunningFor", "CREATED"),
+        ("Size", "SIZE"),
         ("State", "STATE"),
         ("Status", "STATUS"),
     ],
@@ -60,6 +89,21 @@ const LIST: List = List {
     ],
 };
 
+/// The same with `-s`.
+const LIST_WITH_SIZES: List = List {
+    columns: &[
+        "ID",
+        "Image",
+        "Command",
+        "RunningFor",
+        "Status",
+        "Ports",
+        "Names",
+        "Size",
+    ],
+    ..LIST
+};
+
 /// Docker's fields of `docker ps --format json`.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -70,32 +114,66 @@ struct Row {
     id: String,
     image: String,
     labels: String,
+    local_volumes: &'static str,
     mounts: String,
     names: String,
     networks: String,
     ports: String,
     running_for: String,
+    size: String,
     state: &'static str,
     status: String,
 }
 
 impl Ps {
     pub(crate) fn run(&self) -> Result<u8, Report> {
+        let filter = ContainerFilter::parse(&self.filter)?;
         let engine = engine()?;
-        let containers = engine.containers()?;
-        let shown = containers
-            .iter()
-            .filter(|container| self.all || container.state.status == Status::Running);
-        let rows: Vec<Row> = shown.map(|container| self.row(container)).collect();
+        let shown = self.shown(&engine.containers()?, &filter)?;
+        let sizes = Sizes::of(&engine, self.size);
+        let rows: Vec<Row> = shown.iter().map(|it| self.row(it, &sizes)).collect();
+        let list = if self.size { LIST_WITH_SIZES } else { LIST };
         let text = match self.quiet {
             true => rows.iter().map(|row| format!("{}\n", row.id)).collect(),
-            false => LIST.text(&self.format, &rows)?,
+            false => list.text(&self.format, &rows)?,
         };
         print(&text)?;
         Ok(0)
     }
 
-    fn row(&self, container: &Container) -> Row {
+    /// Chooses among all containers, newest first. Docker: `daemon/list.go`, `includeContainerInList()`.
+    fn shown(
+        &self,
+        containers: &[Container],
+        filter: &ContainerFilter,
+    ) -> Result<Vec<Container>, Report> {
+        let made_at = |wanted: &str| {
+            let is_wanted =
+                |it: &&Container| it.config.name == wanted || it.id().starts_with(wanted);
+            containers
+                .iter()
+                .find(is_wanted)
+                .map(|it| it.config.created_at.clone())
+        };
+        if let Some(missing) = filter.references().find(|wanted| made_at(wanted).is_none()) {
+            return Err(Report::new(
+                format!("no such container: `{missing}`"),
+                "`minke ps -a` lists the containers",
+            ));
+        }
+        let last = if self.latest { Some(1) } else { self.last };
+        let last = last
+            .and_then(|last| usize::try_from(last).ok())
+            .filter(|last| *last > 0);
+        let is_any_state = self.all || last.is_some() || filter.names_states();
+        let is_shown = |container: &&Container| {
+            (is_any_state || container.state.is_up()) && filter.matches(container, &made_at)
+        };
+        let shown = containers.iter().filter(is_shown).cloned();
+        Ok(shown.take(last.unwrap_or(usize::MAX)).collect())
+    }
+
+    fn row(&self, container: &Container, sizes: &Sizes<'_>) -> Row {
         let config = &container.config;
         let labels = config
             .labels
@@ -111,11 +189,13 @@ impl Ps {
             },
             image: config.image.clone(),
             labels: labels.collect::<Vec<_>>().join(","),
+            local_volumes: "0",
             mounts: mounts.collect::<Vec<_>>().join(","),
             names: config.name.clone(),
-            networks: super::inspect::network_name(config.spec.network.mode).to_owned(),
+            networks: network_name(config.spec.network.mode).to_owned(),
             ports: ports(container),
             running_for: format!("{} ago", ago(seconds_since(&config.created_at))),
+            size: sizes.text(container),
             state: container.state.status.word(),
             status: status(container),
         }
@@ -131,6 +211,43 @@ impl Ps {
     }
 }
 
+/// Sizes of images, looked up once each, if anybody wants them.
+struct Sizes<'a> {
+    engine: Option<&'a Engine>,
+    images: RefCell<HashMap<String, u64>>,
+}
+
+impl Sizes<'_> {
+    fn of(engine: &Engine, is_wanted: bool) -> Sizes<'_> {
+        Sizes {
+            engine: is_wanted.then_some(engine),
+            images: RefCell::default(),
+        }
+    }
+
+    /// Docker: `0B (virtual 5.5MB)`; without `-s` nothing is measured.
+    fn text(&self, container: &Container) -> String {
+        let Some(engine) = self.engine else {
+            return size(0);
+        };
+        let written = super::inspect::written_bytes(engine, container);
+        match self.image(engine, container) {
+            0 => size(written),
+            image => format!("{} (virtual {})", size(written), size(written + image)),
+        }
+    }
+
+    fn image(&self, engine: &Engine, container: &Container) -> u64 {
+        let Some(id) = &container.config.image_id else {
+            return 0;
+        };
+        let mut images = self.images.borrow_mut();
+        *images
+            .entry(id.clone())
+            .or_insert_with(|| super::inspect::image_bytes(engine, id))
+    }
+}
+
 /// Docker: `container/state.go`, `String()`.
 fn status(container: &Container) -> String {
     let state = &container.state;
@@ -138,6 +255,12 @@ fn status(container: &Container) -> String {
     match state.status {
         Status::Created => "Created".to_owned(),
         Status::Running => format!("Up {}", since(&state.started_at)),
+        Status::Restarting => format!(
+            "Restarting ({}) {} ago",
+            state.exit_code,
+            since(&state.finished_at)
+        ),
+        Status::Dead => "Dead".to_owned(),
         Status::Exited => format!(
             "Exited ({}) {} ago",
             state.exit_code,
@@ -148,13 +271,15 @@ fn status(container: &Container) -> String {
 
 /// Docker: `cli/command/formatter/container.go`, `DisplayablePorts()`, without ranges.
 fn ports(container: &Container) -> String {
-    if container.state.status != Status::Running {
+    if !container.state.is_up() {
         return String::new();
     }
     let published = &container.state.published;
     let mut shown: Vec<String> = published.iter().map(published_port).collect();
     for exposed in &container.config.exposed_ports {
-        let is_published = published.iter().any(|port| *exposed == guest_port(port));
+        let is_published = published
+            .iter()
+            .any(|port| *exposed == guest_port_name(port));
         if !is_published {
             shown.push(exposed.clone());
         }
@@ -167,14 +292,5 @@ fn published_port(port: &PublishedPort) -> String {
         Some(address) => std::net::SocketAddr::new(address, port.host_port).to_string(),
         None => port.host_port.to_string(),
     };
-    format!("{host}->{}", guest_port(port))
-}
-
-/// Returns `3000/tcp`.
-pub(super) fn guest_port(port: &PublishedPort) -> String {
-    let transport = match port.transport {
-        TransportSpec::Tcp => "tcp",
-        TransportSpec::Udp => "udp",
-    };
-    format!("{}/{transport}", port.guest_port)
+    format!("{host}->{}", guest_port_name(port))
 }

@@ -14,6 +14,10 @@ pub(crate) struct Rm {
     #[arg(short, long)]
     force: bool,
 
+    /// Remove its anonymous volumes too; there are none yet
+    #[arg(short, long)]
+    volumes: bool,
+
     /// Names, ids or beginnings of ids
     #[arg(required = true, value_name = "CONTAINER")]
     containers: Vec<String>,

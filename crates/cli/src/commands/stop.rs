@@ -1,8 +1,7 @@
 //! `minke stop`: the stop signal, and `SIGKILL` when the time is up.
 
-use std::time::Duration;
-
 use clap::Args;
+use minke_engine::Stopping;
 
 use crate::commands::{engine, for_each};
 use crate::output::print_line;
@@ -10,18 +9,23 @@ use crate::report::Report;
 
 /// Stop running containers
 ///
-/// Sends the image's stop signal (`TERM` unless it says another), and `KILL` when the container still runs after the timeout.
+/// Sends the container's stop signal (`TERM` unless it or its image says another), and `KILL` when it still runs after the timeout.
+/// A container that is stopped is not restarted, whatever its restart policy.
 #[derive(Debug, Args)]
 pub(crate) struct Stop {
-    /// Seconds to wait before killing the container; -1 waits for ever
+    /// Signal to send [default: the container's stop signal]
+    #[arg(short, long, value_name = "SIGNAL")]
+    signal: Option<String>,
+
+    /// Seconds to wait before killing the container; -1 waits for ever [default: the container's, or 10]
     #[arg(
         short,
-        long = "time",
+        long = "timeout",
+        alias = "time",
         value_name = "SECONDS",
-        default_value_t = 10,
         allow_negative_numbers = true
     )]
-    timeout: i64,
+    timeout: Option<i64>,
 
     /// Names, ids or beginnings of ids
     #[arg(required = true, value_name = "CONTAINER")]
@@ -31,9 +35,9 @@ pub(crate) struct Stop {
 impl Stop {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let engine = engine()?;
-        let timeout = u64::try_from(self.timeout).ok().map(Duration::from_secs);
         for_each(&engine, &self.containers, |container, name| {
-            engine.stop(container, timeout)?;
+            let stopping = Stopping::of(container, self.signal.as_deref(), self.timeout)?;
+            engine.stop(container, &stopping)?;
             Ok(print_line(name)?)
         })
     }

@@ -1,20 +1,17 @@
 //! Finding containers, and finishing what dead sandboxes could not.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 
-use minke_sandbox::logs;
+use minke_sandbox::spec::SandboxSpec;
 
 use super::{Engine, EngineError};
 use crate::events::Event;
 use crate::home::Home;
 use crate::names::{self, ignore_missing};
-use crate::record::{Container, ContainerState, Record, Status};
+use crate::record::{Container, ContainerConfig, ContainerState, Edit, Record, Status};
 use crate::supervise::{death, remove_files};
-
-/// Exit code of a sandbox that was killed. Docker: 128 + `SIGKILL`.
-pub(super) const KILLED_CODE: u8 = 137;
 
 /// Names less alike than this are not suggested.
 const LIKENESS_MIN: f64 = 0.75;
@@ -31,12 +28,19 @@ pub(super) fn hold_off_sweeps(home: &Home) -> Result<File, EngineError> {
 impl Engine {
     /// Returns every container, newest first. What dead sandboxes and commands left is put in order before.
     pub fn containers(&self) -> Result<Vec<Container>, EngineError> {
-        self.sweep()?;
+        let names = self.sweep()?;
         let mut containers = Vec::new();
         for id in self.ids()? {
             // One that is being made or removed is not there.
-            containers.extend(self.load(&id)?);
+            let Some(container) = self.load(&id)? else {
+                continue;
+            };
+            containers.push(match names.get(&id) {
+                Some(name) if *name != container.config.name => self.finish_renaming(&id)?,
+                _ => Some(container),
+            });
         }
+        let mut containers: Vec<Container> = containers.into_iter().flatten().collect();
         containers.sort_by(|a, b| b.config.created_at.cmp(&a.config.created_at));
         Ok(containers)
     }
@@ -69,67 +73,111 @@ impl Engine {
     /// Reads a container's record; `None` when there is none (any more).
     pub(super) fn load(&self, id: &str) -> Result<Option<Container>, EngineError> {
         let record = self.record(id);
-        let read = || -> io::Result<Container> {
-            Ok(Container {
-                config: record.config()?,
-                state: record.state()?,
-            })
+        let Some(container) = self.read(id)? else {
+            return Ok(None);
         };
-        let container = match read() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            result => result.map_err(EngineError::io("read the record", &record.directory))?,
-        };
-        if container.state.status == Status::Exited {
+        if !container.state.is_alive() {
             return Ok(Some(container));
         }
-        self.settle(container, &record)
+        match record.edit() {
+            Ok(edit) => self.load_edited(id, &edit),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(EngineError::io("lock the record", &record.directory)(error)),
+        }
     }
 
-    /// Finishes the record of a container whose sandbox died without doing so.
+    /// Reads a record that nobody else changes, and finishes that of a container whose sandbox died without doing so.
+    pub(super) fn load_edited(
+        &self,
+        id: &str,
+        _edit: &Edit,
+    ) -> Result<Option<Container>, EngineError> {
+        let record = self.record(id);
+        let failed = || EngineError::io("settle the record", &record.directory);
+        // The lock before the state: a sandbox that ends in between has written its last.
+        let lock = match record.try_lock() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            lock => lock.map_err(failed())?,
+        };
+        let Some(container) = self.read(id)? else {
+            return Ok(None);
+        };
+        match lock {
+            Some(_lock) if container.state.is_alive() => self.settle(container, &record),
+            _ => Ok(Some(container)),
+        }
+    }
+
+    fn read(&self, id: &str) -> Result<Option<Container>, EngineError> {
+        let record = self.record(id);
+        let failed = EngineError::io("read the record", &record.directory);
+        let config = match record.config() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                return Ok(Some(self.damaged(id)));
+            }
+            config => config.map_err(&failed)?,
+        };
+        match record.state() {
+            Ok(state) => Ok(Some(Container { config, state })),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(Some(Container {
+                config,
+                state: dead(),
+            })),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// A container of which a power cut left no more than its directory.
+    fn damaged(&self, id: &str) -> Container {
+        let names = names::all(&self.home.names()).unwrap_or_default();
+        let mut names = names.into_iter().map(|(_, name)| name);
+        let name =
+            names.find(|name| names::holder(&self.home.names(), name).as_deref() == Some(id));
+        let spec = SandboxSpec {
+            id: id.to_owned(),
+            ..SandboxSpec::default()
+        };
+        Container {
+            config: ContainerConfig::new(name.unwrap_or_default(), spec),
+            state: dead(),
+        }
+    }
+
+    /// Finishes a record; the lock is held by the caller.
     fn settle(
         &self,
         container: Container,
         record: &Record,
     ) -> Result<Option<Container>, EngineError> {
         let failed = || EngineError::io("settle the record", &record.directory);
-        let lock = match record.try_lock() {
-            Ok(Some(lock)) => lock,
-            Ok(None) => return Ok(Some(container)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed()(error)),
-        };
-        // With the lock, the record is ours; it may have been finished between reading and locking.
-        let state = match record.state() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            state => state.map_err(failed())?,
-        };
-        if state.status == Status::Exited {
-            return Ok(Some(Container { state, ..container }));
+        let Container { config, state } = &container;
+        let is_running = state.status == Status::Running;
+        if is_running {
+            let code = state.clone().killed().exit_code;
+            self.events().record(&death(config, code));
         }
-        let is_started = state.status == Status::Running;
-        if is_started {
-            self.events().record(&death(&container.config, KILLED_CODE));
-        }
-        if container.config.is_auto_removed || !is_started {
+        if config.is_auto_removed && is_running || record.is_draft() {
             self.remove_locked(&container).map_err(failed())?;
             return Ok(None);
         }
-        let state = killed(state);
+        let state = settled(state.clone());
         if let Err(error) = record.write_state(&state) {
             // A full disk must not keep anybody from seeing and removing the container.
             tracing::warn!(%error, id = container.id(), "the container's end is not recorded");
         }
         ignore_missing(fs::remove_dir_all(self.home.run.join(container.id()))).map_err(failed())?;
-        drop(lock);
         Ok(Some(Container { state, ..container }))
     }
 
     pub(super) fn remove_locked(&self, container: &Container) -> io::Result<()> {
-        let id = container.id();
+        let run_directory = self.home.run.join(container.id());
+        let record = self.record(container.id());
         remove_files(
-            &self.record(id),
-            &self.home.run.join(id),
-            (&self.home.names(), &container.config.name, id),
+            &record,
+            &run_directory,
+            &self.home.names(),
+            &container.config,
         )?;
         let event = Event::of_container("destroy", &container.config);
         self.events().record(&event);
@@ -138,6 +186,20 @@ impl Engine {
 
     pub(super) fn record(&self, id: &str) -> Record {
         Record::new(self.home.containers().join(id))
+    }
+
+    /// The error about a container that was there a moment ago.
+    pub(super) fn gone(&self, container: &Container) -> EngineError {
+        EngineError::NoSuchContainer {
+            wanted: container.config.name.clone(),
+            nearest: None,
+        }
+    }
+
+    /// Whether an id is that of a container, or of one that is being made.
+    pub(super) fn is_known(&self, id: &str) -> bool {
+        let record = self.record(id);
+        record.directory.exists() && !is_abandoned(&record)
     }
 
     fn ids(&self) -> Result<Vec<String>, EngineError> {
@@ -157,70 +219,104 @@ impl Engine {
     }
 
     /// Removes what commands that were killed left half made: directories without a record, names without a
-    /// container, run directories of nobody.
-    fn sweep(&self) -> Result<(), EngineError> {
+    /// container, run directories of nobody. Returns who has which name, as far as it was looked at: by id.
+    fn sweep(&self) -> Result<HashMap<String, String>, EngineError> {
         let containers = self.home.containers();
         let failed = || EngineError::io("sweep", &containers);
         let guard = File::open(&containers).map_err(failed())?;
         if guard.try_lock().is_err() {
             // Somebody makes a container just now: the next command sweeps.
-            return Ok(());
+            return Ok(HashMap::new());
         }
-        let mut known = HashSet::new();
+        let mut known = HashMap::new();
         for (path, id) in names::all(&containers).map_err(failed())? {
             let record = Record::new(path);
-            if self.is_abandoned(&record) {
+            if is_abandoned(&record) {
                 ignore_missing(fs::remove_dir_all(&record.directory)).map_err(failed())?;
             } else {
-                known.insert(id);
+                known.insert(id, String::new());
             }
         }
-        self.sweep_names(&known).map_err(failed())?;
+        self.sweep_names(&mut known).map_err(failed())?;
         for (path, id) in names::all(&self.home.run).map_err(failed())? {
-            if !known.contains(&id) {
+            if !known.contains_key(&id) {
                 ignore_missing(fs::remove_dir_all(path)).map_err(failed())?;
             }
         }
-        Ok(())
+        known.retain(|_, name| !name.is_empty());
+        Ok(known)
     }
 
-    /// Whether a directory has no record and nobody who is making one.
-    fn is_abandoned(&self, record: &Record) -> bool {
-        match record.config() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Without a lock file it was being removed, or was never locked.
-                record.try_lock().map_or(true, |lock| lock.is_some())
-            }
-            _ => false,
-        }
-    }
-
-    fn sweep_names(&self, known: &HashSet<String>) -> io::Result<()> {
+    fn sweep_names(&self, known: &mut HashMap<String, String>) -> io::Result<()> {
         let names = self.home.names();
         for (path, name) in names::all(&names)? {
             if let Some(id) = name.strip_prefix('.') {
                 // A claim that was cut short, unless its container is being made.
-                if !known.contains(id) {
+                if !known.contains_key(id) {
                     ignore_missing(fs::remove_dir_all(path))?;
                 }
                 continue;
             }
-            match names::holder(&names, &name) {
-                Some(id) if !known.contains(&id) => names::release(&names, &name, &id)?,
-                _ => {}
+            let Some(id) = names::holder(&names, &name) else {
+                continue;
+            };
+            match known.get_mut(&id) {
+                Some(known) => *known = name,
+                None => names::release(&names, &name, &id)?,
             }
         }
         Ok(())
     }
+
+    /// Writes the name into a record whose `rename` was killed after it had the name.
+    fn finish_renaming(&self, id: &str) -> Result<Option<Container>, EngineError> {
+        let record = self.record(id);
+        let failed = || EngineError::io("settle the record", &record.directory);
+        let Ok(edit) = record.edit() else {
+            return Ok(None);
+        };
+        let Some(mut container) = self.load_edited(id, &edit)? else {
+            return Ok(None);
+        };
+        // A `rename` may be under way; with the lock it is finished.
+        let name = self.damaged(id).config.name;
+        if !name.is_empty()
+            && name != container.config.name
+            && container.state.status != Status::Dead
+        {
+            container.config.name = name;
+            record.write_config(&container.config).map_err(failed())?;
+        }
+        Ok(Some(container))
+    }
 }
 
-fn killed(state: ContainerState) -> ContainerState {
+/// Whether a directory has no record and nobody who is making one.
+fn is_abandoned(record: &Record) -> bool {
+    // Without a lock file it was being removed, or was never locked.
+    !record.exists() && record.try_lock().map_or(true, |lock| lock.is_some())
+}
+
+/// The state of a container that nobody runs any more, although its record says so.
+fn settled(state: ContainerState) -> ContainerState {
+    match state.status {
+        Status::Running => state.killed(),
+        Status::Restarting => ContainerState {
+            status: Status::Exited,
+            is_starting: false,
+            ..state
+        },
+        _ => ContainerState {
+            is_starting: false,
+            ..state
+        },
+    }
+}
+
+fn dead() -> ContainerState {
     ContainerState {
-        status: Status::Exited,
-        pid: 0,
-        exit_code: KILLED_CODE,
-        reason: "the sandbox process was killed".to_owned(),
-        finished_at: Some(logs::now()),
-        ..state
+        status: Status::Dead,
+        reason: "its record is damaged".to_owned(),
+        ..ContainerState::created()
     }
 }

@@ -1,23 +1,30 @@
 //! The operations on containers and images of one home.
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use minke_image::{Image, Store, StoreError};
-use minke_sandbox::container::StartError;
+use minke_image::{Image, Store};
 use minke_sandbox::logs;
 
 use crate::events::{Event, EventLog};
 use crate::home::{Home, make_private};
-use crate::names::{self, NameError};
-use crate::plan::{self, NewContainer, PlanError, Program};
-use crate::record::{ContainerConfig, Lock, Record};
+use crate::names::{self, NameError, ignore_missing};
+use crate::plan::{self, NewContainer, Program};
+use crate::record::{ContainerConfig, ContainerState, Lock, Record};
 use crate::supervise::{self, Attachment, Outcome, Progress};
 
+mod change;
+mod error;
 mod find;
 mod images;
+mod start;
 mod stop;
+
+pub use change::Update;
+pub use error::EngineError;
+pub use stop::Stopping;
 
 /// How often a made-up name is made up again before the attempt is given up.
 const NAME_ATTEMPTS_MAX: u32 = 16;
@@ -27,120 +34,6 @@ pub struct Engine {
     home: Home,
     /// Opened when an image is needed first: a bare module runs without.
     store: OnceLock<Store>,
-}
-
-/// What an operation can fail with.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    #[error("cannot {action} `{}`", path.display())]
-    Io {
-        action: &'static str,
-        path: PathBuf,
-        source: io::Error,
-    },
-    #[error(transparent)]
-    Image(#[from] StoreError),
-    #[error(transparent)]
-    Name(#[from] NameError),
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    #[error(transparent)]
-    Start(#[from] StartError),
-    #[error("no such container: `{wanted}`")]
-    NoSuchContainer {
-        wanted: String,
-        nearest: Option<String>,
-    },
-    #[error("`{wanted}` is the beginning of {count} container ids")]
-    Ambiguous { wanted: String, count: usize },
-    #[error("cannot {action} container `{name}`: it is not running")]
-    NotRunning { action: &'static str, name: String },
-    #[error("cannot remove container `{name}`: it is running")]
-    Running { name: String },
-    #[error("container `{name}` does not answer")]
-    Unreachable { name: String, source: io::Error },
-    #[error("container `{name}` refused: {message}")]
-    Refused { name: String, message: String },
-    #[error("`{0}` is not a signal")]
-    NoSuchSignal(String),
-    #[error("image `{image}` is used by container `{container}`")]
-    ImageInUse { image: String, container: String },
-}
-
-impl EngineError {
-    /// Returns what a person can do about it.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            EngineError::Io { source, .. } => io_hint(source),
-            EngineError::Image(error) => error.hint(),
-            EngineError::Name(NameError::Taken { name, .. }) => Some(format!(
-                "remove that container with `minke rm -f {name}`, or choose another name"
-            )),
-            EngineError::Name(NameError::Io { source, .. }) => io_hint(source),
-            EngineError::Name(NameError::Invalid(_)) => {
-                Some("use letters, digits, `_`, `.` and `-`, such as `web-1`".to_owned())
-            }
-            EngineError::Plan(error) => plan_hint(error),
-            EngineError::Start(error) => error.hint.clone(),
-            EngineError::NoSuchContainer {
-                nearest: Some(nearest),
-                ..
-            } => Some(format!("did you mean `{nearest}`?")),
-            EngineError::NoSuchContainer { nearest: None, .. } => {
-                Some("`minke ps -a` lists the containers".to_owned())
-            }
-            EngineError::Ambiguous { .. } => Some("give more digits of the id".to_owned()),
-            EngineError::NotRunning { .. } => Some("`minke ps` lists what runs".to_owned()),
-            EngineError::Running { name } => Some(format!(
-                "stop it with `minke stop {name}`, or remove it with `minke rm -f {name}`"
-            )),
-            EngineError::Unreachable { name, .. } | EngineError::Refused { name, .. } => {
-                Some(format!("end it with `minke rm -f {name}`"))
-            }
-            EngineError::NoSuchSignal(_) => {
-                Some("use a name or a number, such as `TERM`, `SIGKILL` or `9`".to_owned())
-            }
-            EngineError::ImageInUse { container, .. } => Some(format!(
-                "remove the container with `minke rm {container}`, or the image with `minke rmi -f`"
-            )),
-        }
-    }
-
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> EngineError + use<> {
-        let path = path.to_path_buf();
-        move |source| EngineError::Io {
-            action,
-            path,
-            source,
-        }
-    }
-}
-
-fn io_hint(error: &io::Error) -> Option<String> {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    match error.kind() {
-        StorageFull | QuotaExceeded => {
-            Some("free space on that file system, or set `MINKE_HOME` to another".to_owned())
-        }
-        PermissionDenied | ReadOnlyFilesystem => {
-            Some("set `MINKE_HOME` to a directory that you may write".to_owned())
-        }
-        _ => None,
-    }
-}
-
-fn plan_hint(error: &PlanError) -> Option<String> {
-    let text = match error {
-        PlanError::NoCommand => "give a command after the image's name",
-        PlanError::RelativeDirectory(_) => "begin it with `/`",
-        PlanError::EntrypointOfModule(_) => "give the other module instead",
-        PlanError::PublishedWithoutNetwork("host") => {
-            "leave `-p` out: on the host's network the guest's ports are the host's"
-        }
-        PlanError::PublishedWithoutNetwork(_) => "leave out `-p` or `--network`",
-        PlanError::NamelessVariable(_) => "write `KEY=VALUE`",
-    };
-    Some(text.to_owned())
 }
 
 impl Engine {
@@ -173,7 +66,7 @@ impl Engine {
         Ok(self.store.get_or_init(|| store))
     }
 
-    /// Makes a container's record. It is removed again unless the container is started.
+    /// Makes a container's record. It is removed again unless the container is started or kept.
     pub fn create(&self, request: &NewContainer) -> Result<Created<'_>, EngineError> {
         if let Some(name) = &request.name {
             names::check(name)?;
@@ -199,7 +92,11 @@ impl Engine {
         draft.record.write_config(&config).map_err(writing)?;
         self.events()
             .record(&Event::of_container("create", &config));
-        Ok(Created { draft, config })
+        Ok(Created {
+            engine: self,
+            draft,
+            config,
+        })
     }
 
     /// Makes a container's directories, locked.
@@ -227,7 +124,7 @@ impl Engine {
 
     fn claim_name(&self, asked: Option<&str>, id: &str) -> Result<String, EngineError> {
         let names = self.home.names();
-        let is_known = |id: &str| self.home.containers().join(id).exists();
+        let is_known = |id: &str| self.is_known(id);
         if let Some(name) = asked {
             names::claim(&names, name, id, is_known)?;
             return Ok(name.to_owned());
@@ -251,32 +148,38 @@ fn describe(
     spec: crate::spec::SandboxSpec,
 ) -> ContainerConfig {
     let config = image.map(|image| image.config.clone()).unwrap_or_default();
+    let mut labels = config.labels.clone();
+    labels.extend(request.labels.clone());
     ContainerConfig {
-        name,
         created_at: logs::now(),
         image: match &request.program {
             Program::Image(wanted) => wanted.clone(),
             Program::Module(path) => path.display().to_string(),
         },
         image_id: image.map(|image| image.id.to_string()),
-        labels: config.labels,
-        exposed_ports: config.exposed_ports,
-        entrypoint: match &request.entrypoint {
-            Some(entrypoint) => vec![entrypoint.clone()],
+        labels,
+        exposed_ports: plan::exposed_ports(request, &config),
+        entrypoint: match request.entrypoint.as_deref() {
+            Some("") => Vec::new(),
+            Some(entrypoint) => vec![entrypoint.to_owned()],
             None => config.entrypoint,
         },
-        command: if request.args.is_empty() {
-            config.cmd
-        } else {
-            request.args.clone()
+        command: match request.args.is_empty() {
+            // Another entry point drops the image's command.
+            true if request.entrypoint.is_none() => config.cmd,
+            _ => request.args.clone(),
         },
         is_auto_removed: request.is_auto_removed,
-        spec,
+        restart: request.restart,
+        stop_timeout_s: request.stop_timeout_s,
+        has_init: request.has_init,
+        ..ContainerConfig::new(name, spec)
     }
 }
 
 /// A container that is recorded and not started. Dropped, it leaves nothing behind.
 pub struct Created<'a> {
+    engine: &'a Engine,
     draft: Draft<'a>,
     config: ContainerConfig,
 }
@@ -287,13 +190,24 @@ impl Created<'_> {
         &self.config
     }
 
+    /// Keeps it as it is, to be started later; returns its id.
+    pub fn keep(mut self) -> Result<String, EngineError> {
+        let record = &self.draft.record;
+        let failed = EngineError::io("write the record of a container in", &record.directory);
+        record
+            .write_state(&ContainerState::created())
+            .map_err(failed)?;
+        drop(self.draft.keep());
+        Ok(self.config.spec.id.clone())
+    }
+
     /// Runs it in this process, to its end; `progress` is told of a first compilation.
     pub fn run(
         mut self,
         attachment: Attachment,
         progress: &dyn Fn(Progress),
     ) -> Result<Outcome, EngineError> {
-        let home = self.draft.home;
+        let home = self.engine.home();
         let lock = self.draft.keep();
         Ok(supervise::run(
             home,
@@ -305,11 +219,10 @@ impl Created<'_> {
         )?)
     }
 
-    /// Runs it in a process of its own; returns its id once its guest is about to run.
+    /// Starts it in a process of its own; returns its id once its guest is about to run.
     pub fn start(mut self) -> Result<String, EngineError> {
-        let home = self.draft.home;
         if let Some(lock) = &self.draft.lock {
-            supervise::start_detached(home, &self.config, lock)?;
+            self.engine.start_detached(&self.config, lock)?;
         }
         // From here on the sandbox alone holds the lock and keeps the record.
         drop(self.draft.keep());
@@ -337,16 +250,24 @@ impl Draft<'_> {
     }
 }
 
+impl Draft<'_> {
+    fn remove(&self) -> io::Result<()> {
+        self.record.forget()?;
+        if let Some(name) = &self.name {
+            names::release(&self.home.names(), name, &self.id)?;
+        }
+        ignore_missing(fs::remove_dir_all(&self.run_directory))?;
+        ignore_missing(fs::remove_dir_all(&self.record.directory))
+    }
+}
+
 impl Drop for Draft<'_> {
     fn drop(&mut self) {
         if self.lock.is_none() && self.name.is_some() {
             return;
         }
-        let name = self.name.as_deref().unwrap_or("-");
-        let names = self.home.names();
         // What cannot be removed now is swept by the next command.
-        let _ =
-            supervise::remove_files(&self.record, &self.run_directory, (&names, name, &self.id));
+        let _ = self.remove();
     }
 }
 

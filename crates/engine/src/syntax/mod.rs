@@ -1,13 +1,19 @@
-//! Ports, volumes, sizes and times as people type them, in Docker's short forms.
+//! Ports, mounts, variables, sizes and times as people type them, in Docker's short forms.
 
+mod host;
+mod mount;
 mod port;
 mod size;
 mod time;
+mod variables;
 mod volume;
 
-pub use port::parse_publish;
+pub use host::{check_hostname, parse_host};
+pub use mount::parse_mount;
+pub use port::{PortRange, guest_port_name, parse_publish};
 pub use size::parse_bytes;
 pub use time::{parse_duration, parse_time};
+pub use variables::{parse_label, read_labels, read_variables};
 pub use volume::{parse_tmpfs, parse_volume};
 
 /// A text that is not what it should be.

@@ -66,7 +66,7 @@ pub fn parse_tmpfs(text: &str) -> Result<MountSpec, SyntaxError> {
     })
 }
 
-fn check_target(text: &str, target: &str) -> Result<(), SyntaxError> {
+pub(super) fn check_target(text: &str, target: &str) -> Result<(), SyntaxError> {
     let is_inside = target.split('/').all(|part| part != "..");
     let is_root = target.split('/').all(|part| part.is_empty() || part == ".");
     if target.starts_with('/') && is_inside && !is_root {

@@ -107,6 +107,10 @@ impl File for Reopened {
         self.0.file.is_terminal()
     }
 
+    fn window(&self) -> Option<[u16; 4]> {
+        self.0.file.window()
+    }
+
     fn readable_bytes(&self) -> Result<usize> {
         self.0.file.readable_bytes()
     }

@@ -24,7 +24,7 @@ use minke_kernel::process::{FsContext, ProcessImage};
 use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
-use crate::control::{ControlThread, Controlled, Listener, Statistics};
+use crate::control::{ControlThread, Controlled, LimitsChange, Listener, Statistics};
 use crate::executor::{Executor, ExecutorConfig};
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver};
@@ -200,7 +200,7 @@ impl Prepared {
         let loaded = program::load(&runtime, &kernel.mounts, spec, progress)?;
         let process = make_process(&kernel, spec, user, loaded.path)?;
         let task = Arc::new(Task::main_of(process));
-        streams::open(&task, &executor, surroundings)
+        streams::open(&task, &executor, surroundings, &spec.process)
             .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
         Ok(Prepared {
             task,
@@ -354,6 +354,27 @@ impl Controlled for Target {
             memory_bytes_max: kernel.memory.bytes_max(),
             processes: u32::try_from(kernel.tasks_count()).unwrap_or(u32::MAX),
             cpu_time_ns: kernel.clock.cpu_time(),
+            root_bytes: root_bytes(&kernel),
         }
     }
+
+    fn limit(&self, change: &LimitsChange) {
+        let Some(kernel) = self.kernel.upgrade() else {
+            return;
+        };
+        if let Some(bytes_max) = change.memory_bytes_max {
+            kernel.memory.set_bytes_max(bytes_max);
+        }
+        if let Some(pids_max) = change.pids_max {
+            kernel.set_pids_max(pids_max);
+        }
+    }
+}
+
+fn root_bytes(kernel: &Kernel) -> u64 {
+    let root = kernel.mounts.root();
+    let used = root.mount.file_system.statistics();
+    used.map_or(0, |used| {
+        used.blocks.saturating_sub(used.blocks_free) * used.block_size
+    })
 }

@@ -1,5 +1,6 @@
 //! The container's file systems: the root, `/dev`, `/proc`, binds and tmpfs.
 
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,10 +36,34 @@ pub(super) fn assemble(
     maker
         .mount_own(&tree)
         .map_err(|errno| StartError::failed("cannot mount `/dev`", &errno))?;
+    add_hosts(&tree, &spec.network.hosts)
+        .map_err(|errno| StartError::failed("cannot write `/etc/hosts`", &errno))?;
     for mount in &spec.mounts {
         maker.mount(&tree, mount)?;
     }
     Ok(tree)
+}
+
+/// Adds the names that were asked for to `/etc/hosts`, which programs read and the kernel asks. Docker: `--add-host`.
+fn add_hosts(tree: &Arc<MountTree>, hosts: &[(String, IpAddr)]) -> Result<()> {
+    if hosts.is_empty() {
+        return Ok(());
+    }
+    const HOSTS: &[u8] = b"/etc/hosts";
+    tree.make_mount_point(HOSTS, FileType::Regular)?;
+    let inode = Arc::clone(&tree.find(HOSTS)?.inode);
+    if inode.file_type() != FileType::Regular {
+        return Err(Errno::EINVAL);
+    }
+    let lines = hosts
+        .iter()
+        .map(|(name, address)| format!("{address}\t{name}\n"));
+    // A last line of the image's without a newline stays one of its own.
+    let text = format!("\n{}", lines.collect::<String>());
+    inode
+        .open(OpenFlags::WRONLY)?
+        .append(text.as_bytes())
+        .map(drop)
 }
 
 /// Mounts `/proc`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Waker;
 
 use minke_abi::Result;
-use minke_abi::linux::{OpenFlags, PollEvents};
+use minke_abi::linux::{FileType, OpenFlags, PollEvents};
 use minke_kernel::calls::paths::At;
 use minke_kernel::vfs::Metadata;
 use minke_kernel::{File, FileDescription, Task};
@@ -18,23 +18,35 @@ use crate::executor::{Executor, Reactor};
 use crate::logs::{LogWriter, Stream};
 use crate::platform::stdio::Direction;
 use crate::platform::{HostStream, LogStream};
+use crate::spec::ProcessSpec;
 
 /// Opens descriptors 0, 1 and 2.
+///
+/// With a terminal (`-t`) the caller's own is passed on: its line discipline, its window. Standard output and standard error are
+/// then one stream, as on any terminal. Without `-t` a guest sees none, wherever the streams lead, as with Docker.
 pub(super) fn open(
     task: &Task,
     executor: &Executor,
     surroundings: &Surroundings,
+    process: &ProcessSpec,
 ) -> io::Result<()> {
     let log = match surroundings.has_log {
         true => Some(Arc::new(LogWriter::open(&surroundings.state_directory)?)),
         false => None,
     };
     let reactor = executor.reactor();
-    open_input(task, reactor, surroundings.attachment)?;
-    let outputs = [
-        (Stream::Stdout, stdio::stdout()),
-        (Stream::Stderr, stdio::stderr()),
-    ];
+    let terminal = match process.has_terminal {
+        true => Terminal::Shown,
+        false => Terminal::Hidden,
+    };
+    open_input(task, reactor, surroundings.attachment, process, terminal)?;
+    let outputs = match terminal {
+        Terminal::Shown => [(Stream::Stdout, stdio::stdout()); 2],
+        Terminal::Hidden => [
+            (Stream::Stdout, stdio::stdout()),
+            (Stream::Stderr, stdio::stderr()),
+        ],
+    };
     for (stream, fd) in outputs {
         let kept = log.as_ref().map(|log| LogStream::new(log.sink(stream)));
         let file: Arc<dyn File> = match (surroundings.attachment, kept) {
@@ -43,9 +55,9 @@ pub(super) fn open(
                 open_null(task, OpenFlags::WRONLY)?;
                 continue;
             }
-            (Attachment::Attached { .. }, None) => host_output(reactor, fd)?,
+            (Attachment::Attached { .. }, None) => host_output(reactor, fd, terminal)?,
             (Attachment::Attached { .. }, Some(kept)) => Arc::new(Tee {
-                host: host_output(reactor, fd)?,
+                host: host_output(reactor, fd, terminal)?,
                 kept,
             }),
         };
@@ -54,15 +66,41 @@ pub(super) fn open(
     Ok(())
 }
 
-fn open_input(task: &Task, reactor: &Arc<Reactor>, attachment: Attachment) -> io::Result<()> {
-    match attachment {
-        Attachment::Attached { stdin: Stdin::Open } => {
-            let fd = duplicate(stdio::stdin())?;
-            let input = HostStream::new(reactor, fd, Direction::In);
-            place(task, input, OpenFlags::RDONLY)
-        }
+/// Whether a guest may see that a stream is a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Terminal {
+    Shown,
+    Hidden,
+}
+
+fn open_input(
+    task: &Task,
+    reactor: &Arc<Reactor>,
+    attachment: Attachment,
+    process: &ProcessSpec,
+    terminal: Terminal,
+) -> io::Result<()> {
+    let fd = match attachment {
+        Attachment::Attached { stdin: Stdin::Open } => duplicate(stdio::stdin())?,
+        Attachment::Detached if process.is_stdin_open => endless_input()?,
         // Docker: without `-i` the standard input is `/dev/null`.
-        _ => open_null(task, OpenFlags::RDONLY),
+        _ => return open_null(task, OpenFlags::RDONLY),
+    };
+    let input = shown(HostStream::new(reactor, fd, Direction::In), terminal);
+    place(task, input, OpenFlags::RDONLY)
+}
+
+/// An input on which nobody writes and which does not end, for as long as the process lives.
+fn endless_input() -> io::Result<OwnedFd> {
+    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    std::mem::forget(writer);
+    Ok(reader)
+}
+
+fn shown(stream: Arc<HostStream>, terminal: Terminal) -> Arc<dyn File> {
+    match terminal {
+        Terminal::Shown => stream,
+        Terminal::Hidden => Arc::new(Plain(stream)),
     }
 }
 
@@ -71,8 +109,13 @@ fn open_null(task: &Task, flags: OpenFlags) -> io::Result<()> {
     opened.map(drop).map_err(io::Error::other)
 }
 
-fn host_output(reactor: &Arc<Reactor>, fd: BorrowedFd<'_>) -> io::Result<Arc<dyn File>> {
-    Ok(HostStream::new(reactor, duplicate(fd)?, Direction::Out))
+fn host_output(
+    reactor: &Arc<Reactor>,
+    fd: BorrowedFd<'_>,
+    terminal: Terminal,
+) -> io::Result<Arc<dyn File>> {
+    let stream = HostStream::new(reactor, duplicate(fd)?, Direction::Out);
+    Ok(shown(stream, terminal))
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {
@@ -86,6 +129,44 @@ fn place(task: &Task, file: Arc<dyn File>, flags: OpenFlags) -> io::Result<()> {
     let description = FileDescription::new(file, None, flags);
     let placed = task.process.fds.insert(description, false);
     placed.map(drop).map_err(io::Error::other)
+}
+
+/// A stream of the caller that is no terminal to the guest, whatever it is.
+struct Plain(Arc<HostStream>);
+
+impl File for Plain {
+    fn read(&self, buffer: &mut [u8]) -> Result<usize> {
+        self.0.read(buffer)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn poll(&self, interest: PollEvents, waker: Option<&Waker>) -> PollEvents {
+        self.0.poll(interest, waker)
+    }
+
+    fn register(&self, interest: PollEvents, waker: &Waker) {
+        self.0.register(interest, waker);
+    }
+
+    /// A pipe, as with Docker: a guest that asks for the type must not find a terminal's either.
+    fn metadata(&self) -> Result<Metadata> {
+        let metadata = self.0.metadata()?;
+        Ok(match self.0.is_terminal() {
+            true => Metadata {
+                file_type: FileType::Fifo,
+                device_id: 0,
+                ..metadata
+            },
+            false => metadata,
+        })
+    }
+
+    fn readable_bytes(&self) -> Result<usize> {
+        self.0.readable_bytes()
+    }
 }
 
 /// A stream of the caller whose lines are kept too.
@@ -116,6 +197,10 @@ impl File for Tee {
 
     fn is_terminal(&self) -> bool {
         self.host.is_terminal()
+    }
+
+    fn window(&self) -> Option<[u16; 4]> {
+        self.host.window()
     }
 
     fn close(&self) {

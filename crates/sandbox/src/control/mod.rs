@@ -42,6 +42,15 @@ pub enum Request {
     Wait,
     /// Answers with [`Response::Statistics`].
     Statistics,
+    /// Changes what the container may have from now on; the answer comes at once.
+    Limit(LimitsChange),
+}
+
+/// New limits; `None` leaves one as it is. What is in use already stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LimitsChange {
+    pub memory_bytes_max: Option<u64>,
+    pub pids_max: Option<u32>,
 }
 
 /// What a sandbox answers.
@@ -67,6 +76,9 @@ pub struct Statistics {
     pub memory_bytes_max: u64,
     pub processes: u32,
     pub cpu_time_ns: u64,
+    /// What was written to the root, which is in memory.
+    #[serde(default)]
+    pub root_bytes: u64,
 }
 
 /// Parses a signal as people type it: `TERM`, `SIGTERM` or `15`.

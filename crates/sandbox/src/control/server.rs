@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use minke_abi::linux::Signal;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 
-use super::{Request, Response, SOCKET_NAME, Statistics, message, open_directory, short_path};
+use super::{
+    LimitsChange, Request, Response, SOCKET_NAME, Statistics, message, open_directory, short_path,
+};
 
 /// Bounds the connections at one time; further ones wait in the listener's queue.
 const CONNECTIONS_MAX: usize = 64;
@@ -32,6 +34,8 @@ pub trait Controlled: Send + Sync {
     fn kill(&self, signal: Signal);
     /// Returns what the container uses now.
     fn statistics(&self) -> Statistics;
+    /// Changes what the container may have.
+    fn limit(&self, change: &LimitsChange);
 }
 
 /// A bound control socket that nobody serves yet; connections queue up.
@@ -276,6 +280,10 @@ impl Connection {
             }
             Request::Wait => self.is_waiting = true,
             Request::Statistics => self.answer(&Response::Statistics(target.statistics())),
+            Request::Limit(change) => {
+                target.limit(change);
+                self.answer(&Response::Done);
+            }
         }
     }
 

@@ -8,13 +8,14 @@ use std::time::Duration;
 use minke_abi::linux::Signal;
 
 use super::{
-    Client, ControlThread, Controlled, Listener, Request, Response, SOCKET_NAME, Statistics,
-    message,
+    Client, ControlThread, Controlled, LimitsChange, Listener, Request, Response, SOCKET_NAME,
+    Statistics, message,
 };
 
 #[derive(Default)]
 struct Container {
     signals: Mutex<Vec<Signal>>,
+    limits: Mutex<Vec<LimitsChange>>,
     changed: Condvar,
 }
 
@@ -39,6 +40,10 @@ impl Controlled for Container {
             processes: 7,
             ..Statistics::default()
         }
+    }
+
+    fn limit(&self, change: &LimitsChange) {
+        self.limits.lock().expect("no panic").push(*change);
     }
 }
 
@@ -67,6 +72,13 @@ fn a_client_is_answered_by_a_socket_under_a_path_longer_than_an_address() {
         Response::Done
     );
     assert_eq!(*container.signals.lock().expect("no panic"), [Signal::TERM]);
+    let change = LimitsChange {
+        memory_bytes_max: Some(1 << 20),
+        pids_max: None,
+    };
+    let answer = client.ask(&Request::Limit(change)).expect("an answer");
+    assert_eq!(answer, Response::Done);
+    assert_eq!(*container.limits.lock().expect("no panic"), [change]);
     thread.finish(0);
 }
 

@@ -182,6 +182,11 @@ impl File for HostStream {
         self.fd.is_terminal()
     }
 
+    fn window(&self) -> Option<[u16; 4]> {
+        let size = rustix::termios::tcgetwinsize(&self.fd).ok()?;
+        Some([size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel])
+    }
+
     fn readable_bytes(&self) -> Result<usize> {
         let bytes = rustix::io::ioctl_fionread(&self.fd).map_err(errno)?;
         Ok(usize::try_from(bytes).unwrap_or(usize::MAX))

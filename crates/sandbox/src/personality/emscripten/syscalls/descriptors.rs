@@ -162,18 +162,28 @@ fn ioctl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
         }
         request::FIOCLEX => context.task().process.fds.set_close_on_exec(fd, true)?,
         request::FIONCLEX => context.task().process.fds.set_close_on_exec(fd, false)?,
-        request if description.file.is_terminal() => terminal(context, request, argument)?,
+        request if description.file.is_terminal() => {
+            terminal(context, request, argument, description.file.window())?;
+        }
         _ => return Err(Errno::ENOTTY),
     }
     Ok(0)
 }
 
 /// Serves a terminal's requests.
-fn terminal(context: &mut Context<'_>, request: u32, argument: GuestAddr) -> Result<()> {
-    /// Rows, columns, and no pixels.
-    const WINDOW: [u8; 8] = [24, 0, 80, 0, 0, 0, 0, 0];
+fn terminal(
+    context: &mut Context<'_>,
+    request: u32,
+    argument: GuestAddr,
+    window: Option<[u16; 4]>,
+) -> Result<()> {
+    /// Rows and columns of a terminal that does not tell.
+    const WINDOW: [u16; 4] = [24, 80, 0, 0];
     match request {
-        request::TIOCGWINSZ => context.memory.write(argument, &WINDOW),
+        request::TIOCGWINSZ => {
+            let window = window.unwrap_or(WINDOW).map(u16::to_le_bytes);
+            context.memory.write(argument, window.as_flattened())
+        }
         request::TIOCGPGRP => {
             let group = context.task().process.pid.0;
             context.memory.write_u32(argument, group)

@@ -1,0 +1,57 @@
+//! `minke update`: limits and restart policies of containers that are there.
+
+use clap::Args;
+use minke_engine::syntax::parse_bytes;
+use minke_engine::{RestartPolicy, Update as Change};
+
+use super::options::pids_max;
+use crate::commands::{engine, for_each};
+use crate::output::print_line;
+use crate::report::Report;
+
+/// Change limits and restart policies of containers
+///
+/// A container that runs has its new limits at once; what it uses already it keeps. A restart policy of one that runs
+/// without any holds from its next start on.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  minke update --memory 32m web\n  minke update --restart no web"
+)]
+pub(crate) struct Update {
+    /// Most memory for the container, such as `64m`
+    #[arg(short, long, value_name = "BYTES")]
+    memory: Option<String>,
+
+    /// Most processes and threads at a time
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pids_limit: Option<i64>,
+
+    /// Start the container again when it has ended: `no`, `on-failure[:N]`, `always` or `unless-stopped`
+    #[arg(long, value_name = "POLICY", value_parser = RestartPolicy::parse)]
+    restart: Option<RestartPolicy>,
+
+    /// Names, ids or beginnings of ids
+    #[arg(required = true, value_name = "CONTAINER")]
+    containers: Vec<String>,
+}
+
+impl Update {
+    pub(crate) fn run(&self) -> Result<u8, Report> {
+        let change = Change {
+            memory_bytes_max: self.memory.as_deref().map(parse_bytes).transpose()?,
+            pids_max: pids_max(self.pids_limit)?,
+            restart: self.restart,
+        };
+        if change == Change::default() {
+            return Err(Report::usage(
+                "you must provide one or more flags when using this command",
+                "give `--memory`, `--pids-limit` or `--restart`",
+            ));
+        }
+        let engine = engine()?;
+        for_each(&engine, &self.containers, |container, name| {
+            engine.update(container, &change)?;
+            Ok(print_line(name)?)
+        })
+    }
+}

@@ -1,0 +1,127 @@
+//! What an operation can fail with, and what a person can do about it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use minke_image::StoreError;
+use minke_sandbox::container::StartError;
+
+use crate::names::NameError;
+use crate::plan::PlanError;
+
+/// What an operation can fail with.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("cannot {action} `{}`", path.display())]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Image(#[from] StoreError),
+    #[error(transparent)]
+    Name(#[from] NameError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("no such container: `{wanted}`")]
+    NoSuchContainer {
+        wanted: String,
+        nearest: Option<String>,
+    },
+    #[error("`{wanted}` is the beginning of {count} container ids")]
+    Ambiguous { wanted: String, count: usize },
+    #[error("cannot {action} container `{name}`: it is not running")]
+    NotRunning { action: &'static str, name: String },
+    #[error("cannot remove container `{name}`: it is {state}")]
+    Running { name: String, state: &'static str },
+    #[error("cannot start container `{name}`: its record is damaged")]
+    Damaged { name: String },
+    #[error("container `{name}` does not answer")]
+    Unreachable { name: String, source: io::Error },
+    #[error("container `{name}` refused: {message}")]
+    Refused { name: String, message: String },
+    #[error("`{0}` is not a signal")]
+    NoSuchSignal(String),
+    #[error("image `{image}` is used by container `{container}`")]
+    ImageInUse { image: String, container: String },
+    #[error("the container is called `{name}` already")]
+    SameName { name: String },
+    #[error("a container that is removed when it ends cannot be restarted")]
+    RestartOfRemoved,
+}
+
+impl EngineError {
+    /// Returns what a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EngineError::Io { source, .. } => io_hint(source),
+            EngineError::Image(error) => error.hint(),
+            EngineError::Name(error) => name_hint(error),
+            EngineError::Plan(error) => Some(error.hint().to_owned()),
+            EngineError::Start(error) => error.hint.clone(),
+            EngineError::NoSuchContainer { nearest, .. } => Some(match nearest {
+                Some(nearest) => format!("did you mean `{nearest}`?"),
+                None => "`minke ps -a` lists the containers".to_owned(),
+            }),
+            EngineError::Ambiguous { .. } => Some("give more digits of the id".to_owned()),
+            EngineError::NotRunning { .. } => Some("`minke ps` lists what runs".to_owned()),
+            EngineError::Running { name, .. } => Some(format!(
+                "stop it with `minke stop {name}`, or remove it with `minke rm -f {name}`"
+            )),
+            EngineError::Damaged { name } => Some(format!(
+                "remove it with `minke rm {name}`, and make it anew"
+            )),
+            EngineError::Unreachable { name, .. } | EngineError::Refused { name, .. } => {
+                Some(format!("end it with `minke rm -f {name}`"))
+            }
+            EngineError::NoSuchSignal(_) => {
+                Some("use a name or a number, such as `TERM`, `SIGKILL` or `9`".to_owned())
+            }
+            EngineError::ImageInUse { container, .. } => Some(format!(
+                "remove the container with `minke rm {container}`, or the image with `minke rmi -f`"
+            )),
+            EngineError::SameName { .. } => Some("give another name".to_owned()),
+            EngineError::RestartOfRemoved => Some("leave out `--restart` or `--rm`".to_owned()),
+        }
+    }
+
+    pub(super) fn io(
+        action: &'static str,
+        path: &Path,
+    ) -> impl Fn(io::Error) -> EngineError + use<> {
+        let path = path.to_path_buf();
+        move |source| EngineError::Io {
+            action,
+            path: path.clone(),
+            source,
+        }
+    }
+}
+
+fn name_hint(error: &NameError) -> Option<String> {
+    match error {
+        NameError::Taken { name, .. } => Some(format!(
+            "remove that container with `minke rm -f {name}`, or choose another name"
+        )),
+        NameError::Io { source, .. } => io_hint(source),
+        NameError::Invalid(_) => {
+            Some("use letters, digits, `_`, `.` and `-`, such as `web-1`".to_owned())
+        }
+    }
+}
+
+fn io_hint(error: &io::Error) -> Option<String> {
+    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error.kind() {
+        StorageFull | QuotaExceeded => {
+            Some("free space on that file system, or set `MINKE_HOME` to another".to_owned())
+        }
+        PermissionDenied | ReadOnlyFilesystem => {
+            Some("set `MINKE_HOME` to a directory that you may write".to_owned())
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,275 @@
+//! A sandbox from its start to its recorded end, in this process or in one of its own.
+//!
+//! The same code serves `minke run` in the foreground and the hidden `minke sandbox` behind `minke run -d`. It
+//! runs the container, keeps its record true, and removes it at the end where that was asked for.
+//!
+//! | module | is |
+//! |---|---|
+//! | `process` | a sandbox in a process of its own: started, and being it |
+//! | `supervisor` | the process that starts a container again when it has ended |
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::Shutdown;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use minke_sandbox::container::{self, Observer, Started, Surroundings};
+pub use minke_sandbox::container::{
+    Attachment, Outcome, Progress, StartError, StartErrorKind, Stdin,
+};
+use minke_sandbox::logs;
+use minke_sandbox::spec::PublishedPort;
+use serde::{Deserialize, Serialize};
+
+use crate::events::{Event, EventLog, EventWriter};
+use crate::home::Home;
+use crate::names::{self, ignore_missing};
+use crate::record::{ContainerConfig, ContainerState, Lock, Record, Status, boot_id};
+
+mod process;
+mod supervisor;
+
+pub use process::{SANDBOX_COMMAND, sandbox_main};
+pub(crate) use process::{start_sandbox, start_supervisor};
+pub use supervisor::{SUPERVISOR_COMMAND, supervisor_main};
+
+/// What a process that starts a container tells whoever started it, once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "report", rename_all = "lowercase")]
+pub enum StartReport {
+    /// The guest is about to run its first instruction.
+    Started,
+    Failed(StartError),
+}
+
+/// Runs a container to its end. `lock` is held meanwhile; an error means that it did not start: then nothing is left of one
+/// that `run` made, and another is as it was before.
+pub(crate) fn run(
+    home: &Home,
+    config: &ContainerConfig,
+    lock: Lock,
+    attachment: Attachment,
+    report: Option<UnixStream>,
+    progress: &dyn Fn(Progress),
+) -> Result<Outcome, StartError> {
+    let mut keeper = Keeper::new(home, config, report)
+        .map_err(|error| StartError::failed("cannot read the container's record", &error))?;
+    let result = keeper.run(attachment, progress);
+    if let Err(error) = &result {
+        keeper.not_started(error);
+    }
+    drop(lock);
+    result
+}
+
+/// Keeps the record of a container that runs in this process.
+struct Keeper {
+    record: Record,
+    run_directory: PathBuf,
+    names: PathBuf,
+    config: ContainerConfig,
+    state: ContainerState,
+    /// How it was before this start; `None` for one that `run` made for it.
+    before: Option<ContainerState>,
+    /// Whom to tell that the container has started.
+    report: Option<UnixStream>,
+    /// `None` when it could not be opened.
+    events: Option<EventWriter>,
+    /// Read before the jail closes.
+    boot_id: String,
+}
+
+impl Keeper {
+    fn new(
+        home: &Home,
+        config: &ContainerConfig,
+        report: Option<UnixStream>,
+    ) -> io::Result<Keeper> {
+        let id = &config.spec.id;
+        let record = Record::new(home.containers().join(id));
+        let state = record.state()?;
+        Ok(Keeper {
+            before: (!record.is_draft()).then(|| state.clone()),
+            state,
+            record,
+            run_directory: home.run.join(id),
+            names: home.names(),
+            config: config.clone(),
+            report,
+            events: EventLog::of(home).writer().ok(),
+            boot_id: boot_id(),
+        })
+    }
+
+    fn run(
+        &mut self,
+        attachment: Attachment,
+        progress: &dyn Fn(Progress),
+    ) -> Result<Outcome, StartError> {
+        let surroundings = Surroundings {
+            state_directory: self.record.directory.clone(),
+            run_directory: self.run_directory.clone(),
+            writable: vec![
+                self.record.directory.clone(),
+                self.run_directory.clone(),
+                self.names.join(&self.config.name),
+            ],
+            removable: [
+                &self.record.directory,
+                &self.run_directory,
+                &self.names.join("x"),
+            ]
+            .iter()
+            .filter_map(|path| path.parent().map(Path::to_path_buf))
+            .collect(),
+            attachment,
+            // Nobody can read the log of what is gone.
+            has_log: attachment == Attachment::Detached || !self.config.is_auto_removed,
+        };
+        let spec = self.config.spec.clone();
+        container::run(&spec, surroundings, self, progress)
+    }
+
+    /// Removes everything of the container. What does not go now is found by the next command.
+    fn remove(&self) {
+        let removed = remove_files(
+            &self.record,
+            &self.run_directory,
+            &self.names,
+            &self.current_config(),
+        );
+        if let Err(error) = removed {
+            let id = &self.config.spec.id;
+            tracing::warn!(%error, id, "the container's files are not all removed");
+        }
+        self.tell(&Event::of_container("destroy", &self.config));
+    }
+
+    /// What the container is called now: it may have been renamed since it started.
+    fn current_config(&self) -> ContainerConfig {
+        let config = self.record.config();
+        config.unwrap_or_else(|_| self.config.clone())
+    }
+
+    /// Puts the record in order after a start that failed.
+    fn not_started(&mut self, error: &StartError) {
+        let Some(before) = self.before.take() else {
+            return self.remove();
+        };
+        let status = match before.status {
+            Status::Restarting => Status::Exited,
+            status => status,
+        };
+        self.state = ContainerState {
+            status,
+            is_starting: false,
+            error: error.message.clone(),
+            exit_code: error.kind.exit_code(),
+            ..before
+        };
+        self.write_state();
+        // It was made for this start.
+        let _ = fs::remove_dir_all(&self.run_directory);
+    }
+
+    fn write_state(&self) {
+        if let Err(error) = self.record.write_state(&self.state) {
+            let id = &self.config.spec.id;
+            tracing::error!(%error, id, "the container's end is not recorded");
+        }
+    }
+
+    fn tell(&self, event: &Event) {
+        let written = self.events.as_ref().map(|events| events.append(event));
+        if let Some(Err(error)) = written {
+            tracing::warn!(%error, action = event.action, "an event is not recorded");
+        }
+    }
+}
+
+/// Removes a container's files; its lock is held by the caller.
+pub(crate) fn remove_files(
+    record: &Record,
+    run_directory: &Path,
+    names: &Path,
+    config: &ContainerConfig,
+) -> io::Result<()> {
+    // First what makes it a container: after a kill in between, the rest is swept.
+    record.forget()?;
+    names::release(names, &config.name, &config.spec.id)?;
+    ignore_missing(fs::remove_dir_all(run_directory))?;
+    ignore_missing(fs::remove_dir_all(&record.directory))
+}
+
+impl Observer for Keeper {
+    fn started(&mut self, started: &Started) -> io::Result<()> {
+        self.state = ContainerState {
+            status: Status::Running,
+            pid: std::process::id(),
+            started_at: Some(logs::now()),
+            finished_at: self.state.finished_at.take(),
+            published: started.published.iter().map(bound_port).collect(),
+            files_confined: Some(started.files_confined),
+            restart_count: self.state.restart_count,
+            boot_id: std::mem::take(&mut self.boot_id),
+            ..ContainerState::created()
+        };
+        self.record.write_state(&self.state)?;
+        self.tell(&Event::of_container("start", &self.config));
+        // A command that is gone cannot print the id: then nobody would know of the container.
+        self.report
+            .take()
+            .map_or(Ok(()), |report| send(report, &StartReport::Started))
+    }
+
+    fn ended(&mut self, outcome: &Outcome) {
+        let is_stopped = self.record.is_stopped();
+        self.state = self.state.clone().ended(
+            outcome.exit_code,
+            outcome.reason.clone().unwrap_or_default(),
+        );
+        let config = self.current_config();
+        if is_restarted(&config, &self.state, is_stopped) {
+            self.state.status = Status::Restarting;
+        }
+        self.tell(&death(&config, outcome.exit_code));
+        if self.config.is_auto_removed {
+            return self.remove();
+        }
+        self.write_state();
+        // The socket answers nobody any more.
+        let _ = fs::remove_dir_all(&self.run_directory);
+    }
+}
+
+/// Whether a container that has ended is started again, if it has a supervisor.
+pub(crate) fn is_restarted(
+    config: &ContainerConfig,
+    state: &ContainerState,
+    is_stopped: bool,
+) -> bool {
+    !is_stopped
+        && config
+            .restart
+            .restarts(state.exit_code, state.restart_count)
+}
+
+/// Docker: `die`, with the exit code.
+pub(crate) fn death(config: &ContainerConfig, exit_code: u8) -> Event {
+    Event::of_container("die", config).with("exitCode", exit_code.to_string())
+}
+
+fn bound_port((port, address): &(PublishedPort, std::net::SocketAddr)) -> PublishedPort {
+    PublishedPort {
+        host_address: Some(address.ip()),
+        host_port: address.port(),
+        ..port.clone()
+    }
+}
+
+/// Sends the one report, and its end: the socket may have other descriptors.
+fn send(mut stream: UnixStream, report: &StartReport) -> io::Result<()> {
+    stream.write_all(&serde_json::to_vec(report)?)?;
+    stream.shutdown(Shutdown::Write)
+}

@@ -1,0 +1,134 @@
+//! A sandbox in a process of its own: how it is started, and what it does.
+//!
+//! The process gets three descriptors and nothing else: a socket for its report as standard input, the container's
+//! lock as standard output, and a file for what it says itself as standard error. They are ordinary standard
+//! streams, so that no code has to run between fork and exec.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus};
+
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::stdio;
+
+use super::{Attachment, StartError, StartErrorKind, StartReport, run, send};
+use crate::home::Home;
+use crate::record::{Lock, Record};
+
+/// The hidden command that runs a detached sandbox.
+pub const SANDBOX_COMMAND: &str = "sandbox";
+
+/// Bounds a start report: an error's text, which may quote what was typed.
+const REPORT_BYTES_MAX: u64 = 1 << 20;
+
+/// The file that takes what a detached sandbox says itself: warnings, and the message of a panic.
+const MESSAGES: &str = "sandbox.log";
+
+/// Bounds what is shown of a dead sandbox's messages.
+const MESSAGES_BYTES_MAX: usize = 2000;
+
+/// Starts a sandbox in a process of its own and waits until its guest runs.
+pub(crate) fn start_sandbox(home: &Home, id: &str, lock: &Lock) -> Result<Child, StartError> {
+    start(SANDBOX_COMMAND, home, id, lock)
+}
+
+/// Starts a supervisor, which starts the sandbox; waits until the guest runs.
+pub(crate) fn start_supervisor(home: &Home, id: &str, lock: &Lock) -> Result<Child, StartError> {
+    start(super::SUPERVISOR_COMMAND, home, id, lock)
+}
+
+fn start(command: &str, home: &Home, id: &str, lock: &Lock) -> Result<Child, StartError> {
+    let failed = |error: io::Error| StartError::failed("cannot start a sandbox process", &error);
+    let directory = home.containers().join(id);
+    let (mut ours, theirs) = UnixStream::pair().map_err(failed)?;
+    let messages = File::create(directory.join(MESSAGES)).map_err(failed)?;
+    let lock = lock.0.try_clone().map_err(failed)?;
+    let mut child = Command::new("/proc/self/exe")
+        .arg(command)
+        .args([&home.data, &home.run])
+        .arg(id)
+        .current_dir("/")
+        .stdin(OwnedFd::from(theirs))
+        .stdout(lock)
+        .stderr(messages)
+        .spawn()
+        .map_err(failed)?;
+    let mut report = Vec::new();
+    let received = (&mut ours).take(REPORT_BYTES_MAX).read_to_end(&mut report);
+    match received.and_then(|_| Ok(serde_json::from_slice(&report)?)) {
+        Ok(StartReport::Started) => Ok(child),
+        Ok(StartReport::Failed(error)) => {
+            // It is about to end by itself; afterwards its ports and files are free.
+            let _ = child.wait();
+            Err(error)
+        }
+        Err(_) => {
+            let _ = child.kill();
+            let status = child.wait().map_err(failed)?;
+            Err(died(&directory, status))
+        }
+    }
+}
+
+fn died(directory: &Path, status: ExitStatus) -> StartError {
+    let messages = fs::read(directory.join(MESSAGES)).unwrap_or_default();
+    let tail = &messages[messages.len().saturating_sub(MESSAGES_BYTES_MAX)..];
+    let message = format!(
+        "the sandbox process ended before the container ran ({status}): {}",
+        String::from_utf8_lossy(tail).trim()
+    );
+    StartError {
+        kind: StartErrorKind::Failed,
+        message,
+        hint: None,
+    }
+}
+
+/// Is the detached sandbox process: takes its descriptors, runs the container, and returns its exit code.
+///
+/// Errors have been told to the command that started it.
+pub fn sandbox_main(home: &Home, id: &str) -> u8 {
+    let (report, lock) = match take_descriptors() {
+        Ok(taken) => taken,
+        Err(error) => {
+            tracing::error!(%error, "not started by `minke run`");
+            return 125;
+        }
+    };
+    let told = report.try_clone();
+    let result = Record::new(home.containers().join(id))
+        .config()
+        .map_err(|error| StartError::failed("cannot read the container's record", &error))
+        .and_then(|config| {
+            let attachment = Attachment::Detached;
+            run(home, &config, lock, attachment, Some(report), &|_| {})
+        });
+    match (result, told) {
+        (Ok(outcome), _) => outcome.exit_code,
+        (Err(error), Ok(report)) => {
+            let code = error.kind.exit_code();
+            let _ = send(report, &StartReport::Failed(error));
+            code
+        }
+        (Err(error), Err(_)) => error.kind.exit_code(),
+    }
+}
+
+/// Moves the report's socket and the lock away from the standard streams, leaves the caller's session and terminal.
+pub(super) fn take_descriptors() -> io::Result<(UnixStream, Lock)> {
+    const FIRST_OTHER: i32 = 3;
+    let report = UnixStream::from(fcntl_dupfd_cloexec(stdio::stdin(), FIRST_OTHER)?);
+    report.peer_addr()?;
+    let lock = Lock(File::from(fcntl_dupfd_cloexec(
+        stdio::stdout(),
+        FIRST_OTHER,
+    )?));
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    stdio::dup2_stdin(null.as_fd())?;
+    stdio::dup2_stdout(null.as_fd())?;
+    rustix::process::setsid()?;
+    Ok((report, lock))
+}

@@ -1,0 +1,177 @@
+//! Mounts in Docker's long form: `type=bind,source=DIR,target=DIR,readonly`.
+
+use std::path::Path;
+
+use minke_sandbox::spec::MountSpec;
+
+use super::volume::check_target;
+use super::{SyntaxError, parse_bytes};
+
+const FORM: &str = "write `type=bind,source=./site,target=/srv,readonly` or `type=tmpfs,target=/cache,tmpfs-size=64m`";
+
+/// What was found in a mount so far.
+#[derive(Default)]
+struct Fields<'a> {
+    kind: &'a str,
+    source: &'a str,
+    target: &'a str,
+    is_read_only: bool,
+    size_bytes: Option<u64>,
+}
+
+/// Parses a mount; a relative source is below `directory`, the working directory of who typed it. Docker: `opts/mount.go`.
+pub fn parse_mount(text: &str, directory: &Path) -> Result<MountSpec, SyntaxError> {
+    let mut fields = Fields::default();
+    for field in text.split(',') {
+        let (key, value) = match field.split_once('=') {
+            Some((key, value)) => (key, Some(value)),
+            None => (field, None),
+        };
+        take(&mut fields, text, key, value)?;
+    }
+    match fields.kind {
+        "bind" => bind(&fields, text, directory),
+        "tmpfs" => tmpfs(&fields, text),
+        // Docker: a mount without a type is a volume.
+        "volume" | "" => Err(SyntaxError::new(
+            format!("`{text}` is a volume; named volumes are not supported yet"),
+            "mount a directory of the host with `type=bind`",
+        )),
+        kind => Err(SyntaxError::new(
+            format!("unknown mount type `{kind}` in `{text}`"),
+            "use `type=bind` or `type=tmpfs`",
+        )),
+    }
+}
+
+fn take<'a>(
+    fields: &mut Fields<'a>,
+    text: &str,
+    key: &str,
+    value: Option<&'a str>,
+) -> Result<(), SyntaxError> {
+    match (key.to_ascii_lowercase().as_str(), value) {
+        ("type", Some(value)) => fields.kind = value,
+        ("source" | "src", Some(value)) => fields.source = value,
+        ("target" | "dst" | "destination", Some(value)) => fields.target = value,
+        ("readonly" | "ro", None | Some("true" | "1")) => fields.is_read_only = true,
+        ("readonly" | "ro", Some("false" | "0")) => fields.is_read_only = false,
+        ("tmpfs-size", Some(value)) => fields.size_bytes = Some(parse_bytes(value)?),
+        // What these ask for is always so: guests see a bind's own files, and nothing of mounts below it changes.
+        ("bind-propagation", Some("rprivate" | "private")) | ("bind-nonrecursive", _) => {}
+        ("tmpfs-mode", Some("1777")) => {}
+        (_, None) if key.is_empty() || !KEYS.contains(&key) => {
+            return Err(SyntaxError::new(
+                format!("invalid field `{key}` in mount `{text}`: it must be `KEY=VALUE`"),
+                FORM,
+            ));
+        }
+        _ => {
+            return Err(SyntaxError::new(
+                format!(
+                    "unexpected `{key}{}` in mount `{text}`",
+                    value.map(|value| format!("={value}")).unwrap_or_default()
+                ),
+                FORM,
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Keys that stand alone.
+const KEYS: [&str; 2] = ["readonly", "ro"];
+
+fn bind(fields: &Fields<'_>, text: &str, directory: &Path) -> Result<MountSpec, SyntaxError> {
+    if fields.source.is_empty() {
+        return Err(SyntaxError::new(
+            format!("mount `{text}` has no source"),
+            FORM,
+        ));
+    }
+    if fields.size_bytes.is_some() {
+        return Err(SyntaxError::new(
+            format!("`tmpfs-size` in mount `{text}`, which is no tmpfs"),
+            "leave it out",
+        ));
+    }
+    check_target(text, fields.target)?;
+    let source = directory.join(fields.source);
+    Ok(MountSpec::Bind {
+        source: std::path::absolute(&source).unwrap_or(source),
+        target: fields.target.to_owned(),
+        is_read_only: fields.is_read_only,
+    })
+}
+
+fn tmpfs(fields: &Fields<'_>, text: &str) -> Result<MountSpec, SyntaxError> {
+    if !fields.source.is_empty() || fields.is_read_only {
+        return Err(SyntaxError::new(
+            format!("a tmpfs has no source and is not read-only: `{text}`"),
+            FORM,
+        ));
+    }
+    check_target(text, fields.target)?;
+    Ok(MountSpec::Tmpfs {
+        target: fields.target.to_owned(),
+        size_bytes: fields.size_bytes,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<MountSpec, SyntaxError> {
+        parse_mount(text, Path::new("/here"))
+    }
+
+    #[test]
+    fn every_name_of_a_field_is_understood() {
+        for text in [
+            "type=bind,source=./site,target=/srv,readonly",
+            "type=bind,src=site,dst=/srv,ro=true",
+            "Type=bind,src=/here/site,destination=/srv,readonly=1",
+        ] {
+            let MountSpec::Bind {
+                source,
+                target,
+                is_read_only,
+            } = parse(text).expect(text)
+            else {
+                panic!("{text} is a bind");
+            };
+            assert_eq!(
+                (source.as_path(), target.as_str()),
+                (Path::new("/here/site"), "/srv")
+            );
+            assert!(is_read_only, "{text}");
+        }
+        assert!(matches!(
+            parse("type=tmpfs,target=/cache,tmpfs-size=1m"),
+            Ok(MountSpec::Tmpfs {
+                size_bytes: Some(1_048_576),
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        for (text, part) in [
+            ("", "invalid field ``"),
+            ("type=bind,target=/srv", "no source"),
+            ("type=bind,source=/a", "invalid mount path ``"),
+            ("type=volume,source=data,target=/d", "named volumes"),
+            ("source=data,target=/d", "named volumes"),
+            ("type=cluster,target=/d", "unknown mount type `cluster`"),
+            ("type=bind,source=/a,target=/b,colour=red", "`colour=red`"),
+            ("type=bind,source=/a,target=/b,shiny", "`shiny`"),
+            ("type=tmpfs,source=/a,target=/b", "no source and"),
+            ("type=bind,source=/a,target=/b,tmpfs-size=1m", "no tmpfs"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert!(error.message.contains(part), "{text}: {error}");
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Commands on containers that are killed at random moments.
+//!
+//! Whenever that is, what `ps` says is true afterwards: who runs has a process, no process runs for nobody, every name leads to
+//! its container, and everything can be removed. `MINKE_KILL_MOMENTS` sets the number of moments.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::home::{Home, guest};
+
+/// Moments that are tried where nobody asks for more.
+const MOMENTS: u64 = 40;
+
+/// The latest moment; most commands have ended by then.
+const LATEST: Duration = Duration::from_millis(150);
+
+/// What was going on when a command was killed settles by itself; only what never does takes longer.
+const SETTLES_WITHIN: Duration = Duration::from_secs(60);
+
+/// What is killed. The names meet by chance: some commands find nothing to do.
+const COMMANDS: [&[&str]; 10] = [
+    &["run", "-d", "--name", "one", "PROBE", "wait"],
+    &["run", "-d", "--rm", "--name", "two", "PROBE", "wait"],
+    &[
+        "run",
+        "-d",
+        "--restart",
+        "always",
+        "--name",
+        "three",
+        "PROBE",
+        "wait",
+    ],
+    &["run", "--name", "one", "PROBE", "sleep", "50"],
+    &["create", "--name", "two", "PROBE", "wait"],
+    &["start", "one", "two", "three"],
+    &["restart", "-t", "0", "one", "three"],
+    &["rename", "one", "two"],
+    &["stop", "-t", "0", "one", "two", "three"],
+    &["rm", "-f", "one", "two", "three"],
+];
+
+/// Numbers that are as good as random. Steele, Lea, Flood: "Fast splittable pseudorandom number generators".
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        (mixed ^ (mixed >> 31)) % end
+    }
+}
+
+/// Sandboxes and supervisors of a home that live, by the ids of their containers.
+fn processes(home: &Home) -> Vec<String> {
+    let entries = std::fs::read_dir("/proc").expect("Linux").flatten();
+    let lines = entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok());
+    lines
+        .filter_map(|line| {
+            let text = String::from_utf8_lossy(&line).into_owned();
+            let words: Vec<&str> = text.split('\0').collect();
+            let is_ours = words
+                .get(2)
+                .is_some_and(|it| PathBuf::from(it) == home.path());
+            is_ours.then(|| words.get(4).map(|id| (*id).to_owned()))?
+        })
+        .collect()
+}
+
+/// What is not as `ps` says, if anything.
+fn contradiction(home: &Home) -> Option<String> {
+    let listed = home.ok(&[
+        "ps",
+        "-a",
+        "--no-trunc",
+        "--format",
+        "{{.ID}} {{.State}} {{.Names}}",
+    ]);
+    let processes = processes(home);
+    for line in listed.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        let is_up = matches!(words[1], "running" | "restarting");
+        if is_up != processes.iter().any(|id| id == words[0]) {
+            return Some(format!("{line}, with the processes {processes:?}"));
+        }
+        let named = home.run(&["inspect", "-f", "{{.Id}}", words[2]]);
+        if named.stdout.trim() != words[0] {
+            return Some(format!("{line}, but by name: {named:?}"));
+        }
+    }
+    let orphan = processes.iter().find(|id| !listed.contains(id.as_str()));
+    orphan.map(|id| format!("{id} runs and is not listed: {listed}"))
+}
+
+fn assert_settles(home: &Home, what: &str) {
+    let until = Instant::now() + SETTLES_WITHIN;
+    while let Some(found) = contradiction(home) {
+        assert!(Instant::now() < until, "after {what}: {found}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn whenever_a_command_is_killed_ps_tells_the_truth_and_nothing_is_orphaned() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    let moments = std::env::var("MINKE_KILL_MOMENTS").ok();
+    let moments = moments.map_or(MOMENTS, |text| text.parse().expect("a number"));
+    let seed = RandomState::new().hash_one(0);
+    let mut random = Random(seed);
+    // The first run compiles the probe: that would make every later moment an early one.
+    home.ok(&["run", "--rm", &probe, "exit", "0"]);
+    for moment in 0..moments {
+        let command = COMMANDS[random.below(COMMANDS.len() as u64) as usize];
+        let words: Vec<&str> = command
+            .iter()
+            .map(|word| if *word == "PROBE" { &*probe } else { word })
+            .collect();
+        let delay = Duration::from_micros(random.below(LATEST.as_micros() as u64));
+        let mut child = home
+            .command(&words)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("minke starts");
+        std::thread::sleep(delay);
+        child.kill().expect("it is ours");
+        child.wait().expect("it ends");
+        assert_settles(
+            &home,
+            &format!("moment {moment} of seed {seed}: {words:?} after {delay:?}"),
+        );
+    }
+    for id in home.ok(&["ps", "-a", "-q"]).lines() {
+        home.ok(&["rm", "-f", id]);
+    }
+    home.assert_nothing_left();
+    assert_eq!(processes(&home), Vec::<String>::new());
+}
