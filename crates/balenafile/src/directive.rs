@@ -2,6 +2,8 @@
 //!
 //! Spec: Dockerfile reference, "Parser directives"; BuildKit `frontend/dockerfile/parser/directives.go`.
 
+use crate::instruction::Literal;
+use crate::lint::LintOptions;
 use crate::source::{Diagnostic, Source, Span};
 use crate::split::physical_lines;
 
@@ -11,8 +13,8 @@ pub(crate) struct Directives {
     /// The character that continues a line and quotes the next one.
     pub(crate) escape: char,
     /// `syntax`: a frontend for Docker to fetch. This crate is the frontend.
-    pub(crate) syntax: Option<(String, Span)>,
-    pub(crate) check: Option<(String, Span)>,
+    pub(crate) syntax: Option<Literal>,
+    pub(crate) check: LintOptions,
     /// Lines that are directives.
     pub(crate) count: usize,
 }
@@ -22,7 +24,7 @@ pub(crate) fn read(source: &Source) -> Result<Directives, Diagnostic> {
     let mut directives = Directives {
         escape: '\\',
         syntax: None,
-        check: None,
+        check: LintOptions::default(),
         count: 0,
     };
     let mut seen = Vec::new();
@@ -38,8 +40,11 @@ pub(crate) fn read(source: &Source) -> Result<Directives, Diagnostic> {
         }
         match name.as_str() {
             "escape" => directives.escape = escape(source, span, value)?,
-            "syntax" => directives.syntax = Some((value.to_owned(), span)),
-            _ => directives.check = Some((value.to_owned(), span)),
+            "syntax" => {
+                let text = value.to_owned();
+                directives.syntax = Some(Literal { text, span });
+            }
+            _ => directives.check = check(source, span, value)?,
         }
         seen.push(name);
         directives.count += 1;
@@ -65,4 +70,13 @@ fn escape(source: &Source, span: Span, value: &str) -> Result<char, Diagnostic> 
             Err(source.error(span, message, Some("write # escape=` or # escape=\\")))
         }
     }
+}
+
+fn check(source: &Source, span: Span, value: &str) -> Result<LintOptions, Diagnostic> {
+    // Docker: what follows a space is a comment.
+    let value = value.split(' ').next().unwrap_or_default();
+    LintOptions::parse(value).map_err(|message| {
+        let hint = "write # check=skip=RULE,RULE;error=true";
+        source.error(span, message, Some(hint))
+    })
 }

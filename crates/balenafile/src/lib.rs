@@ -12,22 +12,30 @@
 //!
 //! Spec: Docker's "Dockerfile reference"; BuildKit `frontend/dockerfile/parser` and `shell/lex.go`.
 
+mod arguments;
 mod command;
 mod directive;
+mod expose;
 mod glob;
+mod graph;
 mod heredoc;
 mod ignore;
 mod instruction;
 mod json;
 mod line;
+mod lint;
+mod mount;
 mod parse;
 mod source;
 mod split;
 pub mod table;
 mod word;
 
+pub use arguments::{PLATFORM_ARGUMENTS, PREDEFINED_ARGUMENTS};
 pub use command::{Command, ShellCommand};
+pub use expose::{ExposeError, Exposed};
 pub use glob::{Glob, PATTERN_BYTES_MAX};
+pub use graph::{Graph, Node, Origin};
 pub use ignore::IgnoreFile;
 pub use instruction::{
     Add, ArgDeclaration, Balenafile, Check, Copy, CopySource, From, Healthcheck, Heredoc,
@@ -35,5 +43,6 @@ pub use instruction::{
     RunNetwork, RunSecurity, Sharing, Stage, Step,
 };
 pub use line::LINE_BYTES_MAX;
+pub use lint::{BaseFacts, Facts, LintOptions, RULES, Reach, Rule};
 pub use source::{BALENAFILE_BYTES_MAX, Complaint, Diagnostic, Severity, Source, Span};
-pub use word::{EXPANSION_BYTES_MAX, ExpandError, Word};
+pub use word::{EXPANSION_BYTES_MAX, ExpandError, Lookup, Word};

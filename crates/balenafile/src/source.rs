@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::lint::Rule;
+
 /// Bounds a file. The longest Dockerfiles in public use have a few thousand lines.
 pub const BALENAFILE_BYTES_MAX: usize = 1 << 20;
 
@@ -36,6 +38,8 @@ pub enum Severity {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     pub severity: Severity,
+    /// The rule that found it.
+    pub rule: Option<&'static Rule>,
     pub file: Box<str>,
     /// Counted from 1.
     pub line: usize,
@@ -47,8 +51,8 @@ pub struct Diagnostic {
     /// A part of the source line, at most a screen wide, without control characters.
     excerpt: Box<str>,
     /// Characters of the excerpt before the place, and in it.
-    caret_column: usize,
-    caret_width: usize,
+    caret_column: u8,
+    caret_width: u8,
 }
 
 /// Something wrong with a place in a source that is not at hand. [`Source::complain`] makes a [`Diagnostic`] of it.
@@ -123,6 +127,20 @@ impl Source {
         )
     }
 
+    /// Returns what a rule found.
+    pub(crate) fn finding(
+        &self,
+        rule: &'static Rule,
+        span: Span,
+        message: String,
+        hint: &str,
+    ) -> Diagnostic {
+        Diagnostic {
+            rule: Some(rule),
+            ..self.warning(span, message, Some(hint))
+        }
+    }
+
     /// Returns the error that a complaint about a place of this source is.
     pub fn complain(&self, complaint: Complaint) -> Diagnostic {
         self.diagnostic(
@@ -168,18 +186,26 @@ impl Source {
         let (excerpt, caret_column) = excerpt(line, column - 1);
         Diagnostic {
             severity,
+            rule: None,
             file: self.name.as_str().into(),
             line: self.line_number(span.start),
             column,
             message,
             hint,
-            caret_width: width
-                .min(excerpt.chars().count().saturating_sub(caret_column))
-                .max(1),
-            caret_column,
+            caret_width: narrow(
+                width
+                    .min(excerpt.chars().count().saturating_sub(caret_column))
+                    .max(1),
+            ),
+            caret_column: narrow(caret_column),
             excerpt: excerpt.into(),
         }
     }
+}
+
+/// Returns a count of characters of an excerpt, which has few.
+fn narrow(characters: usize) -> u8 {
+    u8::try_from(characters).unwrap_or(u8::MAX)
 }
 
 /// Returns the part of a line around `column`, and where the column is in it.
@@ -205,7 +231,10 @@ impl fmt::Display for Diagnostic {
         }
         let number = self.line.to_string();
         let margin = " ".repeat(number.len());
-        let (indent, carets) = (" ".repeat(self.caret_column), "^".repeat(self.caret_width));
+        let (indent, carets) = (
+            " ".repeat(self.caret_column.into()),
+            "^".repeat(self.caret_width.into()),
+        );
         write!(
             formatter,
             "\n {number} | {}\n {margin} | {indent}{carets}",

@@ -6,6 +6,7 @@
 mod copy;
 mod mount;
 mod run;
+mod words;
 
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ pub use mount::{Mount, MountFlag, MountKind, MountOption, Sharing};
 pub use run::{Run, RunCommand, RunNetwork, RunSecurity};
 
 use crate::command::Command;
+use crate::lint::LintOptions;
 use crate::source::{Diagnostic, Source, Span};
 use crate::word::Word;
 
@@ -26,7 +28,12 @@ pub struct Balenafile {
     pub global_arguments: Vec<ArgDeclaration>,
     /// At least one, in the order of the file.
     pub stages: Vec<Stage>,
+    /// What the rules found that need no more than the text; [`Balenafile::review`] finds the rest.
     pub warnings: Vec<Diagnostic>,
+    /// `# check=`
+    pub lint: LintOptions,
+    /// `# syntax=`: a frontend for Docker to fetch. This crate is the frontend, and has nothing to do with it.
+    pub syntax: Option<Literal>,
 }
 
 /// A `FROM` and the instructions up to the next.
@@ -36,6 +43,8 @@ pub struct Stage {
     /// Where `FROM` stands.
     pub span: Span,
     pub text: String,
+    /// The comments right above, without `#`.
+    pub comments: Vec<String>,
     pub steps: Vec<Step>,
 }
 
@@ -46,6 +55,8 @@ pub struct Step {
     pub span: Span,
     /// The instruction on one line, as typed.
     pub text: String,
+    /// The comments right above, without `#`.
+    pub comments: Vec<String>,
 }
 
 /// One instruction after `FROM`. Their forms are in [`crate::table::INSTRUCTIONS`].
@@ -96,6 +107,8 @@ pub struct ArgDeclaration {
 pub struct Pair {
     pub name: Word,
     pub value: Word,
+    /// Whether it was written `NAME VALUE`.
+    pub is_legacy: bool,
 }
 
 /// A text that is taken as it is.

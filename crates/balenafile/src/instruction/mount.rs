@@ -29,21 +29,22 @@ pub struct MountOption {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mount {
     pub kind: MountKind,
-    /// A stage's name or number, or an image; none for the context.
+    /// Of a bind or a cache: a stage's name or number, or an image. None for the context, and for an empty cache.
     pub from: Option<Literal>,
-    /// Empty for the root of where it is from; the id of a secret.
+    /// A path in what it is from; empty for its root.
     pub source: String,
-    /// Relative to the working directory. Empty only for secrets and keys, which have defaults.
+    /// Relative to the working directory, which an empty one is. For a secret, empty for no file; for an agent, empty
+    /// for the default.
     pub target: String,
     pub is_read_only: bool,
     /// Of a `tmpfs`; none for no limit.
     pub size_bytes: Option<u64>,
-    /// Of a cache, a secret or an agent; none for the default.
-    pub id: Option<String>,
+    /// Of a cache, a secret or an agent, defaults filled in.
+    pub id: String,
     pub sharing: Sharing,
     /// Whether the build fails without the secret or the agent.
     pub is_required: bool,
-    /// The variable that has the secret; an empty name stands for the secret's id.
+    /// The variable that has the secret.
     pub variable: Option<String>,
     pub mode: Option<u32>,
     pub uid: Option<u32>,

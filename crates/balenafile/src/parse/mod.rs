@@ -13,6 +13,7 @@ pub(crate) mod stage;
 use crate::directive;
 use crate::instruction::{Balenafile, Instruction, Literal, Stage, Step};
 use crate::line::{Line, Piece, Problem};
+use crate::lint::{self, Linter};
 use crate::source::{Diagnostic, Source};
 use crate::split;
 use crate::table::{self, InstructionRow};
@@ -46,27 +47,33 @@ impl Balenafile {
             global_arguments: Vec::new(),
             stages: Vec::new(),
             warnings: Vec::new(),
+            lint: directives.check,
+            syntax: directives.syntax,
         };
         for line in &lines {
             file.push(line, directives.escape)
                 .map_err(|problem| file.source.complain(problem.located(line)))?;
         }
-        match file.stages.is_empty() {
-            true => Err(no_stage(&file.source, lines.first())),
-            false => Ok(file),
+        if file.stages.is_empty() {
+            return Err(no_stage(&file.source, lines.first()));
         }
+        let mut linter = Linter::new(&file.source, &file.lint);
+        lint::check_style(&mut linter, &lines, &file);
+        file.warnings = linter.finish();
+        Ok(file)
     }
 
     fn push(&mut self, line: &Line, escape: char) -> Result<(), Problem> {
         let (name, _) = line.piece().split_word();
         let instruction = instruction(line, line.piece(), escape)?;
         let span = line.span(0, line.text.len());
-        let text = line.text.clone();
+        let (text, comments) = (line.text.clone(), line.comments.clone());
         match (instruction, self.stages.last_mut()) {
             (Instruction::From(from), _) => self.stages.push(Stage {
                 from,
                 span,
                 text,
+                comments,
                 steps: Vec::new(),
             }),
             (Instruction::Arg(declarations), None) => self.global_arguments.extend(declarations),
@@ -75,6 +82,7 @@ impl Balenafile {
                 instruction,
                 span,
                 text,
+                comments,
             }),
         }
         Ok(())

@@ -63,6 +63,7 @@ impl Step {
                 instruction,
                 span,
                 text,
+                comments: Vec::new(),
             },
         ))
     }

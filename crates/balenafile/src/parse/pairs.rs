@@ -30,6 +30,7 @@ fn pairs(arguments: &Arguments<'_>) -> Result<Vec<Pair>, Problem> {
     Ok(vec![Pair {
         name: arguments.word(name)?,
         value: arguments.word(value)?,
+        is_legacy: true,
     }])
 }
 
@@ -42,6 +43,7 @@ fn pair(arguments: &Arguments<'_>, word: Piece<'_>) -> Result<Pair, Problem> {
         Some(at) => Ok(Pair {
             name: arguments.word(word.part(0, at))?,
             value: arguments.word(word.part(at + 1, word.text.len()))?,
+            is_legacy: false,
         }),
     }
 }
