@@ -6,7 +6,9 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::error::{ContextKind, ContextValue};
+use clap::{CommandFactory, Parser};
+use minke_engine::image::nearest;
 use minke_engine::{Home, supervise};
 
 mod commands;
@@ -24,12 +26,12 @@ const LOG_VARIABLE: &str = "MINKE_LOG";
 fn main() -> ExitCode {
     start_logging();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = hidden(&arguments) {
+    if let Some(code) = hidden(&arguments).or_else(|| compile(&arguments)) {
         return ExitCode::from(code);
     }
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
-        Err(error) => return usage(&error),
+        Err(error) => return usage(&suggest(error)),
     };
     match cli.command.run() {
         Ok(code) => ExitCode::from(code),
@@ -63,6 +65,17 @@ fn hidden(arguments: &[OsString]) -> Option<u8> {
     Some(main(&home, id.to_str()?))
 }
 
+/// Compiles one module for a sandbox, if that is what this process is for.
+fn compile(arguments: &[OsString]) -> Option<u8> {
+    let [_, command, parent] = arguments else {
+        return None;
+    };
+    if command != supervise::COMPILE_COMMAND {
+        return None;
+    }
+    Some(supervise::compile_main(parent.to_str()?.parse().ok()?))
+}
+
 /// Prints help as data, and a mistake in the arguments as an error. Docker ends with 125 after a mistake.
 fn usage(error: &clap::Error) -> ExitCode {
     // Nothing can be done about a closed terminal.
@@ -72,6 +85,20 @@ fn usage(error: &clap::Error) -> ExitCode {
     } else {
         ExitCode::SUCCESS
     }
+}
+
+/// Adds the command that was meant where the parser of commands does not see it: letters swapped in a short name.
+fn suggest(mut error: clap::Error) -> clap::Error {
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidSubcommand) else {
+        return error;
+    };
+    let command = Cli::command();
+    let names = command.get_subcommands().map(clap::Command::get_name);
+    if let Some(name) = nearest(typed, names) {
+        let meant = ContextValue::Strings(vec![name.to_owned()]);
+        error.insert(ContextKind::SuggestedSubcommand, meant);
+    }
+    error
 }
 
 fn start_logging() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use minke_abi::linux::Signal;
 use minke_sandbox::executor::reactor::monotonic_now;
 use minke_sandbox::executor::{Executor, ExecutorConfig, Reactor};
-use minke_sandbox::runtime::{Runtime, RuntimeConfig};
+use minke_sandbox::runtime::{Compiler, Runtime, RuntimeConfig};
 
 #[path = "../tests/machine/mod.rs"]
 mod machine;
@@ -41,6 +41,7 @@ fn main() {
     let container = Arc::clone(&machine);
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
+        compiler: Compiler::InThisProcess,
         pooled_instances_max: GUESTS as u32,
     });
     let program = load(&runtime, SPIN).expect("it loads");

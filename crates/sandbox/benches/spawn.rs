@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use minke_kernel::ExitStatus;
 use minke_sandbox::executor::{Executor, ExecutorConfig};
 use minke_sandbox::runtime::engine::{Allocation, Engines};
-use minke_sandbox::runtime::{Runtime, RuntimeConfig};
+use minke_sandbox::runtime::{Compiler, Runtime, RuntimeConfig};
 use wasmtime::{Linker, Module, Store};
 
 #[path = "../tests/machine/mod.rs"]
@@ -114,6 +114,7 @@ fn process(wat: &str) -> f64 {
     let machine = Arc::new(Machine::new(executor.reactor(), 1 << 30, PIDS_MAX));
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
+        compiler: Compiler::InThisProcess,
         pooled_instances_max: POOL,
     });
     let program = load(&runtime, wat).expect("it loads");

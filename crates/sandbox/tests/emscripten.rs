@@ -26,7 +26,7 @@ use minke_sandbox::platform::stdio::LineEnd;
 use minke_sandbox::platform::{
     HostClock, HostEntropy, HostInternet, LogSink, LogStream, PublishedSockets, Resolver,
 };
-use minke_sandbox::runtime::{LoadError, ModuleBytes, Runtime, RuntimeConfig};
+use minke_sandbox::runtime::{Compiler, LoadError, ModuleBytes, Runtime, RuntimeConfig};
 use minke_sandbox::spec::{PublishedPort, TransportSpec};
 
 const MEMORY_BYTES: u64 = 256 << 20;
@@ -179,6 +179,7 @@ impl<'a> Run<'a> {
     fn start(self, executor: &Executor, kernel: &Arc<Kernel>) -> Result<Started, LoadError> {
         let runtime = Runtime::new(&RuntimeConfig {
             cache: None,
+            compiler: Compiler::InThisProcess,
             pooled_instances_max: 2,
         });
         let context = ProgramContext {

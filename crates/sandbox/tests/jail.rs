@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use minke_sandbox::jail::{FilesConfined, JailPolicy, enter};
+use minke_sandbox::jail::{FilesConfined, JailPolicy, enter, enter_for_computing};
 
 /// Set for the inner process: the directory that it may write.
 const INNER: &str = "MINKE_TEST_JAILED_DIRECTORY";
@@ -128,4 +128,30 @@ fn sockets_work_with_a_network() {
     })
     .expect("the jail closes");
     TcpListener::bind("127.0.0.1:0").expect("a socket");
+}
+
+#[test]
+fn what_only_computes_has_no_files_sockets_or_programs() {
+    if inner_directory().is_none() {
+        return run_jailed("what_only_computes_has_no_files_sockets_or_programs");
+    }
+    let report = enter_for_computing().expect("the jail closes");
+    let sum = std::thread::spawn(|| (1..=10).sum::<u32>()).join();
+    assert_eq!(sum.expect("threads can be made"), 55);
+    assert!(
+        std::os::unix::net::UnixStream::pair().is_err(),
+        "a socket was made"
+    );
+    assert!(
+        TcpListener::bind("127.0.0.1:0").is_err(),
+        "a port was bound"
+    );
+    assert!(fs::rename("/tmp", "/tmp/x").is_err() && fs::create_dir("/tmp/minke-jailed").is_err());
+    assert!(
+        Command::new("/bin/true").status().is_err(),
+        "a program was started"
+    );
+    if report.files != FilesConfined::No {
+        assert!(fs::read("/etc/passwd").is_err(), "a file was read");
+    }
 }

@@ -11,7 +11,7 @@ use minke_kernel::{ExitStatus, Task};
 use minke_sandbox::executor::{Executor, ExecutorConfig, Reactor};
 use minke_sandbox::personality::ProgramContext;
 use minke_sandbox::runtime::{
-    LoadError, ModuleBytes, ModuleFile, Program, Progress, Runtime, RuntimeConfig,
+    Compiler, LoadError, ModuleBytes, ModuleFile, Program, Progress, Runtime, RuntimeConfig,
 };
 
 mod machine;
@@ -28,6 +28,7 @@ fn executor() -> Executor {
 fn runtime(pooled_instances_max: u32) -> Runtime {
     Runtime::new(&RuntimeConfig {
         cache: None,
+        compiler: Compiler::InThisProcess,
         pooled_instances_max,
     })
 }
@@ -317,6 +318,7 @@ fn an_invalid_module_is_refused_with_the_place() {
 fn load_through(cache: &Path, path: &Path) -> bool {
     let runtime = Runtime::new(&RuntimeConfig {
         cache: Some(cache),
+        compiler: Compiler::InThisProcess,
         pooled_instances_max: 1,
     });
     let is_compiled = Cell::new(false);

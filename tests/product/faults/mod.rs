@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `modules` | files that are no programs |
 //! | `balenafiles` | Balenafiles that cannot be built |
+//! | `compiles` | compilers that end early |
 //! | `disks` | disks that are full, files that were changed behind our back |
 //! | `kills` | commands and sandboxes that are killed |
 //! | `moments` | commands that are killed at random moments |
@@ -12,6 +13,7 @@
 //! | `swaps` | volumes whose files are swapped for links meanwhile |
 
 mod balenafiles;
+mod compiles;
 mod disks;
 mod guests;
 mod kills;

@@ -55,7 +55,15 @@ fn an_invalid_module_says_what_is_wrong() {
         b"\0asm\x01\0\0\0\x01\x05\x01\x60\0\x01\x7f\x03\x02\x01\0\x0a\x04\x01\x02\0\x0b",
     );
     let ended = home.run(&["run", "--rm", "./invalid.wasm"]);
-    ended.assert_fails(126, &["invalid.wasm", "is not a valid", "type mismatch"]);
+    ended.assert_fails(
+        126,
+        &[
+            "invalid.wasm",
+            "is not a valid",
+            "type mismatch",
+            "hint: build it again",
+        ],
+    );
     home.assert_nothing_left();
 }
 

@@ -19,6 +19,7 @@ pub use minke_sandbox::container::{
     Attachment, Outcome, Progress, StartError, StartErrorKind, Stdin,
 };
 use minke_sandbox::logs;
+pub use minke_sandbox::runtime::compiler::{COMPILE_COMMAND, compile_main};
 use minke_sandbox::spec::PublishedPort;
 use serde::{Deserialize, Serialize};
 
@@ -216,6 +217,9 @@ impl Observer for Keeper {
             ..ContainerState::created()
         };
         self.record.write_state(&self.state)?;
+        if !self.config.is_auto_removed {
+            self.record.reserve_state(&self.state)?;
+        }
         self.tell(&Event::of_container("start", &self.config));
         // A command that is gone cannot print the id: then nobody would know of the container.
         self.report

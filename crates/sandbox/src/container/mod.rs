@@ -29,7 +29,7 @@ use crate::executor::{Executor, ExecutorConfig};
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver};
 pub use crate::runtime::Progress;
-use crate::runtime::{Program, Runtime, RuntimeConfig};
+use crate::runtime::{Compiler, Program, Runtime, RuntimeConfig};
 use crate::signals;
 use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
 
@@ -195,6 +195,7 @@ impl Prepared {
         let user = users::find(&kernel.mounts, &spec.process.user)?;
         let runtime = Runtime::new(&RuntimeConfig {
             cache: Some(&spec.module_cache),
+            compiler: Compiler::InChild,
             pooled_instances_max: POOLED_INSTANCES_MAX,
         });
         let loaded = program::load(&runtime, &kernel.mounts, spec, progress)?;

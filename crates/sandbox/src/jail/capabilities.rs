@@ -11,8 +11,17 @@ const KEPT: CapabilitySet = CapabilitySet::CHOWN
 
 /// Drops every capability but [`KEPT`] from the thread's sets; none are gained.
 pub(super) fn drop_unneeded() -> rustix::io::Result<()> {
+    keep(KEPT)
+}
+
+/// Drops every capability from the thread's sets.
+pub(super) fn drop_all() -> rustix::io::Result<()> {
+    keep(CapabilitySet::empty())
+}
+
+fn keep(wanted: CapabilitySet) -> rustix::io::Result<()> {
     let held = capabilities(None)?;
-    let kept = held.permitted & KEPT;
+    let kept = held.permitted & wanted;
     if held.permitted == kept && held.inheritable.is_empty() {
         return Ok(());
     }

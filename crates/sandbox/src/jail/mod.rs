@@ -61,6 +61,17 @@ pub fn enter(policy: &JailPolicy) -> Result<JailReport, JailError> {
     Ok(JailReport { files })
 }
 
+/// Gives up for good everything but the descriptors at hand, memory and threads of its own: for a process that only
+/// computes. Call as [`enter`].
+pub fn enter_for_computing() -> Result<JailReport, JailError> {
+    rustix::thread::set_no_new_privs(true).map_err(JailError::Privileges)?;
+    capabilities::drop_all().map_err(JailError::Privileges)?;
+    forbid_core_dumps().map_err(JailError::Privileges)?;
+    let files = files::confine(&JailPolicy::default()).map_err(JailError::Files)?;
+    syscalls::limit_to_computing().map_err(JailError::SystemCalls)?;
+    Ok(JailReport { files })
+}
+
 /// A core dump would hold the guest's memory, and with it other people's data.
 fn forbid_core_dumps() -> rustix::io::Result<()> {
     let none = Rlimit {

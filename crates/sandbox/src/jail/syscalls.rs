@@ -122,6 +122,24 @@ const FILE_CALLS: &[i64] = &[
     libc::SYS_writev,
 ];
 
+/// Calls of a process that only computes, beside [`PROCESS_CALLS`]: on descriptors that it has, and to look for
+/// the files in `/proc` and `/sys` that tell how many CPUs there are.
+const COMPUTING_CALLS: &[i64] = &[
+    libc::SYS_close,
+    libc::SYS_dup,
+    libc::SYS_fcntl,
+    libc::SYS_fstat,
+    libc::SYS_lseek,
+    libc::SYS_newfstatat,
+    libc::SYS_openat,
+    libc::SYS_pread64,
+    libc::SYS_read,
+    libc::SYS_readv,
+    libc::SYS_statx,
+    libc::SYS_write,
+    libc::SYS_writev,
+];
+
 /// Older forms of calls above that x86-64 still has and libraries still use.
 #[cfg(target_arch = "x86_64")]
 const LEGACY_CALLS: &[i64] = &[
@@ -175,27 +193,34 @@ const IOCTLS: &[u64] = &[
 
 /// Limits the calling thread and all others of the process.
 pub(super) fn limit(has_network: bool) -> Result<(), seccompiler::Error> {
-    let program = filter(has_network)?;
-    seccompiler::apply_filter_all_threads(&program)
+    let mut rules = process_rules()?;
+    rules.extend(always(&[FILE_CALLS, LEGACY_CALLS, SOCKET_CALLS]));
+    rules.extend(socket_rules(has_network)?);
+    seccompiler::apply_filter_all_threads(&filter(rules)?)
 }
 
-fn filter(has_network: bool) -> Result<BpfProgram, seccompiler::Error> {
-    let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-        [PROCESS_CALLS, FILE_CALLS, LEGACY_CALLS, SOCKET_CALLS]
-            .concat()
-            .into_iter()
-            .map(|call| (call, Vec::new()))
-            .collect();
-    rules.extend(conditional_rules(has_network)?);
+/// Limits the calling thread and all others of the process to computing: no sockets, no changes of files.
+pub(super) fn limit_to_computing() -> Result<(), seccompiler::Error> {
+    let mut rules = process_rules()?;
+    rules.extend(always(&[COMPUTING_CALLS]));
+    seccompiler::apply_filter_all_threads(&filter(rules)?)
+}
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+fn always(lists: &[&[i64]]) -> Rules {
+    let calls = lists.concat().into_iter();
+    calls.map(|call| (call, Vec::new())).collect()
+}
+
+fn filter(rules: Rules) -> Result<BpfProgram, seccompiler::Error> {
     let refused = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
     let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, target_arch())?;
     Ok(filter.try_into()?)
 }
 
-/// Calls that are let through for some arguments only.
-fn conditional_rules(
-    has_network: bool,
-) -> Result<Vec<(i64, Vec<SeccompRule>)>, seccompiler::Error> {
+/// Calls on sockets that are let through for some arguments only.
+fn socket_rules(has_network: bool) -> Result<Rules, seccompiler::Error> {
     let families: &[i32] = if has_network {
         &[
             libc::AF_UNIX,
@@ -206,17 +231,24 @@ fn conditional_rules(
     } else {
         &[libc::AF_UNIX]
     };
+    let families = families
+        .iter()
+        .map(|family| u64::from(family.cast_unsigned()));
+    Ok(Rules::from([
+        (libc::SYS_socket, one_of(0, families)?),
+        (libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?),
+    ]))
+}
+
+/// Calls of every process; some are let through for some arguments only.
+fn process_rules() -> Result<Rules, seccompiler::Error> {
     let threads = u64::try_from(libc::CLONE_THREAD | libc::CLONE_VM).expect("both are positive");
     let own_pid = u64::from(std::process::id());
     let names = u64::try_from(libc::PR_SET_NAME).expect("it is positive");
     // Rust's and glibc's threads name themselves and their mappings.
     let mappings = u64::try_from(libc::PR_SET_VMA).expect("it is positive");
-    Ok(vec![
-        (
-            libc::SYS_socket,
-            one_of(0, families.iter().map(|f| u64::from(f.cast_unsigned())))?,
-        ),
-        (libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?),
+    let mut rules = always(&[PROCESS_CALLS]);
+    rules.extend([
         (
             libc::SYS_clone,
             vec![rule(
@@ -233,7 +265,8 @@ fn conditional_rules(
             libc::SYS_prlimit64,
             vec![rule(2, SeccompCmpArgLen::Qword, SeccompCmpOp::Eq, 0)?],
         ),
-    ])
+    ]);
+    Ok(rules)
 }
 
 /// Allows a call when an argument (its low 32 bits) is one of the values.

@@ -8,11 +8,13 @@
 //!
 //! A *stamp* saves reading the module too: it notes the digest of a module by the identity of the file that it came from.
 //!
+//! What was not used for longest goes when all becomes too much (`prune`).
+//!
 //! Nothing here is needed: whatever fails costs the time to compile again, and a warning.
 //! Several processes may use one directory; a lock per artefact makes them compile it once.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -21,7 +23,10 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::compiler::Artefact;
 use super::engine::Allocation;
+
+mod prune;
 
 /// A SHA-256 digest.
 pub type Digest = [u8; 32];
@@ -71,9 +76,19 @@ struct Seal {
     identity: FileIdentity,
 }
 
-/// Keeps other processes from compiling the same module meanwhile.
+/// Keeps other processes from compiling the same module meanwhile. Its file goes with it.
 pub struct ArtefactLock {
-    _file: Option<File>,
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Drop for ArtefactLock {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            // Still locked: who waits for it finds that it has gone, and makes another.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 /// Small files of the cache, seals and stamps, are not longer than this.
@@ -152,6 +167,8 @@ impl ModuleCache {
         let Some(seal) = self.read_note::<Seal>(&self.seal_path(name))? else {
             return Ok(None);
         };
+        prune::hold(&file);
+        prune::note_use(&self.seal_path(name));
         let identity = FileIdentity::of(&file)?;
         if seal.identity == identity {
             return Ok(Some(file));
@@ -161,27 +178,28 @@ impl ModuleCache {
         if hex(&hasher.finalize()) != seal.sha256 {
             return Err(corrupt("its digest is not the one that was stored"));
         }
+        file.rewind()?;
         self.write_note(&self.seal_path(name), &Seal { identity, ..seal })?;
         Ok(Some(file))
     }
 
     /// Stores an artefact. A failure costs the caching only.
-    pub fn store(&self, key: &Digest, artefact: &[u8]) {
+    pub(super) fn store(&self, key: &Digest, artefact: &mut Artefact) {
         let name = hex(key);
         if let Err(error) = self.try_store(&name, artefact) {
             tracing::warn!(%error, artefact = name, "a compiled module cannot be kept");
         }
     }
 
-    fn try_store(&self, name: &str, artefact: &[u8]) -> io::Result<()> {
+    fn try_store(&self, name: &str, artefact: &mut Artefact) -> io::Result<()> {
         let path = self.artefact_path(name);
         let mut temporary = tempfile::NamedTempFile::new_in(&self.directory)?;
-        temporary.write_all(artefact)?;
+        let sha256 = hex(&artefact.copy_to(temporary.as_file_mut())?);
         // A torn artefact would be found by its digest, but a seal must not precede its artefact.
         temporary.as_file().sync_data()?;
         let file = temporary.persist(&path).map_err(|error| error.error)?;
         let seal = Seal {
-            sha256: hex(&Sha256::digest(artefact)),
+            sha256,
             identity: FileIdentity::of(&file)?,
         };
         self.write_note(&self.seal_path(name), &seal)
@@ -190,16 +208,9 @@ impl ModuleCache {
     /// Waits until no other process compiles the artefact `key`.
     pub fn lock(&self, key: &Digest) -> ArtefactLock {
         let path = self.directory.join(format!("{}.lock", hex(key)));
-        let locked = || {
-            let mut options = OpenOptions::new();
-            let file = options.create(true).append(true).mode(0o600).open(&path)?;
-            flock(file.as_fd(), FlockOperation::LockExclusive)?;
-            io::Result::Ok(file)
-        };
         // Without the lock, two processes may compile the same module: slower, not wrong.
-        ArtefactLock {
-            _file: locked().ok(),
-        }
+        let file = lock_file(&path).ok();
+        ArtefactLock { path, file }
     }
 
     /// Returns what was remembered for a file that has not changed since.
@@ -252,6 +263,20 @@ impl ModuleCache {
         serde_json::to_writer(&mut temporary, note)?;
         temporary.persist(path).map_err(|error| error.error)?;
         Ok(())
+    }
+}
+
+/// Makes a file and locks it, again if it was removed by who had it locked.
+fn lock_file(path: &Path) -> io::Result<File> {
+    loop {
+        let mut options = OpenOptions::new();
+        let file = options.create(true).append(true).mode(0o600).open(path)?;
+        flock(file.as_fd(), FlockOperation::LockExclusive)?;
+        let is_there = std::fs::metadata(path)
+            .is_ok_and(|named| file.metadata().is_ok_and(|own| own.ino() == named.ino()));
+        if is_there {
+            return Ok(file);
+        }
     }
 }
 
@@ -318,11 +343,15 @@ mod tests {
         (directory, cache)
     }
 
+    fn store(cache: &ModuleCache, code: &[u8]) {
+        cache.store(&KEY, &mut Artefact::InMemory(code.to_vec()));
+    }
+
     #[test]
     fn what_was_stored_is_found() {
         let (_directory, cache) = cache();
         assert!(cache.artefact(&KEY).is_none());
-        cache.store(&KEY, b"native code");
+        store(&cache, b"native code");
         assert_eq!(contents(cache.artefact(&KEY)).unwrap(), b"native code");
         assert!(cache.artefact(&[8; 32]).is_none());
     }
@@ -330,7 +359,7 @@ mod tests {
     #[test]
     fn a_changed_artefact_is_refused_and_forgotten() {
         let (_directory, cache) = cache();
-        cache.store(&KEY, b"native code");
+        store(&cache, b"native code");
         let path = cache.artefact_path(&hex(&KEY));
         std::fs::write(&path, b"native c0de").unwrap();
         assert!(cache.artefact(&KEY).is_none());
@@ -340,7 +369,7 @@ mod tests {
     #[test]
     fn an_untouched_copy_is_sealed_again() {
         let (_directory, cache) = cache();
-        cache.store(&KEY, b"native code");
+        store(&cache, b"native code");
         let path = cache.artefact_path(&hex(&KEY));
         std::fs::remove_file(&path).unwrap();
         std::fs::write(&path, b"native code").unwrap();
@@ -356,7 +385,7 @@ mod tests {
     #[test]
     fn an_artefact_without_a_seal_is_not_used() {
         let (_directory, cache) = cache();
-        cache.store(&KEY, b"native code");
+        store(&cache, b"native code");
         std::fs::remove_file(cache.seal_path(&hex(&KEY))).unwrap();
         assert!(cache.artefact(&KEY).is_none());
     }
@@ -391,7 +420,7 @@ mod tests {
     fn a_full_disk_costs_the_caching_only() {
         let (directory, cache) = cache();
         std::fs::remove_dir_all(directory.path().join("modules")).unwrap();
-        cache.store(&KEY, b"native code");
+        store(&cache, b"native code");
         assert!(cache.artefact(&KEY).is_none());
     }
 }

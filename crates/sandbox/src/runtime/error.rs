@@ -139,6 +139,9 @@ impl LoadError {
                 _ => "give a file that a compiler for WebAssembly made",
             }),
             Self::Truncated { .. } => Some("build or download the file again"),
+            Self::Invalid { .. } => Some(
+                "build it again with a current compiler; `wasm-tools validate` tells what a tool made wrong",
+            ),
             Self::Component { .. } => {
                 Some("compile it as a core module, for example for `wasm32-wasip1`")
             }
@@ -150,16 +153,14 @@ impl LoadError {
         }
     }
 
-    /// Makes an error of what the rewriting found.
-    pub(super) fn from_instrument(error: &InstrumentError, program: &str) -> Self {
-        let program = program.to_owned();
-        let reason = match error {
+    /// Returns the words for what the rewriting found.
+    pub(super) fn reason_of(error: &InstrumentError) -> String {
+        match error {
             InstrumentError::Invalid(invalid) => {
                 format!("{}, at byte {:#x}", invalid.message(), invalid.offset())
             }
             other => other.to_string(),
-        };
-        Self::Invalid { program, reason }
+        }
     }
 }
 

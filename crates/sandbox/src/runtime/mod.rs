@@ -9,12 +9,14 @@
 //! | [`instrument`] | adds checks to a module, through which `interrupt` stops it |
 //! | [`engine`] | wasmtime's configuration; the pool, and the engine for what does not fit |
 //! | [`cache`] | compiled modules on disk |
+//! | [`compiler`] | compiling, in a child that ends with it |
 //! | [`program`], `needs`, `link`, `native` | loading |
 //! | `instance`, `limits`, [`stop`], `trap` | running, up to the exit status |
 //! | [`threads`], `process_memory`, `shared_calls`, `shared` | threads and the memory that they share |
 //! | [`guest`], [`memory`] | what host calls see of their caller |
 
 pub mod cache;
+pub mod compiler;
 pub mod engine;
 mod error;
 pub mod guest;
@@ -34,6 +36,7 @@ pub mod stop;
 pub mod threads;
 mod trap;
 
+pub use compiler::Compiler;
 pub use error::{Found, LoadError, MODULE_BYTES_MAX};
 pub use guest::Guest;
 pub use memory::{GuestAddr, GuestMemory, MemoryView};

@@ -8,12 +8,13 @@ use std::fs::File;
 
 use wasmtime::{Engine, Module};
 
-/// Maps an artefact that [`ModuleCache::artefact`](super::cache::ModuleCache::artefact) has opened.
+/// Maps an artefact that [`ModuleCache::artefact`](super::cache::ModuleCache::artefact) has opened, or that a
+/// [compiling child](super::compiler) has left in memory.
 pub(super) fn from_file(engine: &Engine, artefact: File) -> wasmtime::Result<Module> {
-    // SAFETY: the file holds what `Engine::precompile_module` returned: it lies in a directory that only our user may
+    // SAFETY: the file holds what `Engine::precompile_module` returned. It lies in a directory that only our user may
     // write, and its identity or its digest is the one that was noted when it was
-    // written. It is never written again, only replaced by renaming. wasmtime compares
-    // version, configuration and CPU features itself.
+    // written; it is never written again, only replaced by renaming. Or it has no name, and the child that wrote
+    // it has ended. wasmtime compares version, configuration and CPU features itself.
     unsafe { Module::deserialize_open_file(engine, artefact) }
 }
 

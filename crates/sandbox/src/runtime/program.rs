@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -11,8 +12,10 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::{Engine, Module};
 
 use super::cache::{Digest, FileIdentity, ModuleCache, Stamp};
-use super::engine::{Allocation, Engines, compatibility_hash, wasm_features};
-use super::error::{LoadError, check_outline};
+use super::compiler::{Artefact, Compiler};
+use super::engine::{Allocation, Engines, compatibility_hash};
+use super::error::{LoadError, MODULE_BYTES_MAX, check_outline};
+use super::instrument::InstrumentError;
 use super::link::Linked;
 use super::{instrument, native, needs};
 use crate::personality::ProgramContext;
@@ -20,6 +23,7 @@ use crate::personality::ProgramContext;
 /// Loads programs, each compiled and linked once.
 pub struct Runtime {
     engines: Arc<Engines>,
+    compiler: Compiler,
     cache: Option<ModuleCache>,
     /// Programs by digest and path: the path's directory may hold glue that changes the linking.
     programs: Mutex<HashMap<(Digest, String), Arc<Program>>>,
@@ -30,6 +34,8 @@ pub struct Runtime {
 pub struct RuntimeConfig<'a> {
     /// Where compiled modules are kept; without it they are compiled each time.
     pub cache: Option<&'a Path>,
+    /// Where modules are compiled that are not kept.
+    pub compiler: Compiler,
     /// How many instances come from the pool; further ones are slower to start. Each costs a guard page to
     /// protect when the engine is made, so a container of one process wants few.
     pub pooled_instances_max: u32,
@@ -108,10 +114,10 @@ impl ModuleSource for ModuleFile {
     }
 
     fn read(&self) -> io::Result<Cow<'_, [u8]>> {
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(self.identity.offset))?;
-        let mut bytes = Vec::new();
-        file.take(self.length).read_to_end(&mut bytes)?;
+        // By position, for others may read the same file. What is too large is found out by one byte more.
+        let length = self.length.min(MODULE_BYTES_MAX + 1);
+        let mut bytes = vec![0; length as usize];
+        self.file.read_exact_at(&mut bytes, self.identity.offset)?;
         Ok(Cow::Owned(bytes))
     }
 }
@@ -138,6 +144,7 @@ impl Runtime {
         };
         Self {
             engines: Arc::new(Engines::new(config.pooled_instances_max)),
+            compiler: config.compiler,
             cache: config.cache.and_then(open),
             programs: Mutex::default(),
         }
@@ -223,8 +230,7 @@ impl Loader<'_> {
 
     fn module_of(&self, bytes: &[u8]) -> Result<(Stamp, Module), LoadError> {
         check_outline(bytes, self.program)?;
-        let allocation = needs::allocation(bytes)
-            .map_err(|error| LoadError::from_instrument(&error.into(), self.program))?;
+        let allocation = needs::allocation(bytes).map_err(|error| self.invalid(&error.into()))?;
         let stamp = Stamp {
             digest: Sha256::digest(bytes).into(),
             allocation,
@@ -270,24 +276,29 @@ impl Loader<'_> {
         (self.progress)(Progress::Compiling {
             bytes: bytes.len() as u64,
         });
-        let artefact = self.artefact(bytes, &engine)?;
+        let mut artefact = self.runtime.compiler.compile(bytes, self.program)?;
         (self.progress)(Progress::Compiled);
         if let Some(cache) = &self.runtime.cache {
-            cache.store(&key, &artefact);
-            // Mapped, it costs no memory of our own.
-            if let Some(module) = self.cached(stamp)? {
+            cache.store(&key, &mut artefact);
+            // Mapped, it costs no memory of our own, and stays.
+            let module = self.cached(stamp)?;
+            cache.prune();
+            if let Some(module) = module {
                 return Ok(module);
             }
         }
-        native::from_memory(&engine, &artefact).map_err(|error| self.compile_error(&error))
+        let module = match artefact {
+            Artefact::InMemory(bytes) => native::from_memory(&engine, &bytes),
+            Artefact::InFile(file) => native::from_file(&engine, file),
+        };
+        module.map_err(|error| self.compile_error(&error))
     }
 
-    /// Instruments and compiles.
-    fn artefact(&self, bytes: &[u8], engine: &Engine) -> Result<Vec<u8>, LoadError> {
-        let instrumented = instrument::instrument(bytes, wasm_features())
-            .map_err(|error| LoadError::from_instrument(&error, self.program))?;
-        in_passing_threads(|| engine.precompile_module(&instrumented))
-            .map_err(|error| self.compile_error(&error))
+    fn invalid(&self, error: &InstrumentError) -> LoadError {
+        LoadError::Invalid {
+            program: self.program.to_owned(),
+            reason: LoadError::reason_of(error),
+        }
     }
 
     fn compile_error(&self, error: &wasmtime::Error) -> LoadError {
@@ -295,15 +306,6 @@ impl Loader<'_> {
             program: self.program.to_owned(),
             reason: format!("{error:#}"),
         }
-    }
-}
-
-/// Runs `compile` with threads of its own, which end with it: what compiles before the jail closes
-/// must not stay outside of it. Where no threads can be made, the process's own serve.
-fn in_passing_threads<T: Send>(compile: impl FnOnce() -> T + Send) -> T {
-    match rayon::ThreadPoolBuilder::new().build() {
-        Ok(threads) => threads.install(compile),
-        Err(_) => compile(),
     }
 }
 
