@@ -46,6 +46,38 @@ fn instructions_make_the_container() {
 }
 
 #[test]
+fn a_program_in_an_image_is_found_compiled_by_its_layer() {
+    let home = Home::new();
+    context(
+        &home,
+        "FROM scratch\nCOPY probe.wasm /bin/\nENTRYPOINT [\"probe\"]\n",
+    );
+    home.ok(&["build", "-q", "-t", "made", "."]);
+    let print = |flags: &[&str]| {
+        let run = [&["run", "--rm"], flags, &["made", "print", "x"]].concat();
+        home.ok(&run)
+    };
+    let notes = || {
+        let entries = fs::read_dir(home.path().join("modules")).expect("readable");
+        let names = entries.map(|entry| entry.expect("readable").file_name());
+        names
+            .filter(|name| name.to_string_lossy().ends_with(".stamp"))
+            .count()
+    };
+    assert_eq!(print(&[]), "x");
+    assert_eq!(
+        notes(),
+        1,
+        "the layer's identity leads to the compiled module"
+    );
+    assert_eq!(print(&[]), "x");
+    assert_eq!(notes(), 1);
+    // What lies over the layer's file is what runs.
+    let other = format!("{}:/bin/probe.wasm", guest("hello.wasm"));
+    assert_eq!(print(&["-v", &other]), "hello");
+}
+
+#[test]
 fn an_image_is_built_on_a_local_one() {
     let home = Home::new();
     context(&home, "FROM scratch\nCOPY probe.wasm /bin/\n");

@@ -8,6 +8,7 @@ use minke_abi::{Errno, Result};
 
 use crate::net::Socket;
 use crate::vfs::Metadata;
+use crate::vfs::tree::ByteRange;
 
 /// An open file's operations. Linux: `struct file_operations`.
 ///
@@ -54,6 +55,11 @@ pub trait File: Any + Send + Sync {
     /// keeps the waker and wakes it; this form need not find out what holds now.
     fn register(&self, interest: PollEvents, waker: &Waker) {
         let _ = self.poll(interest, Some(waker));
+    }
+
+    /// Returns the whole content, where it is as yet the unchanged file of a layer.
+    fn fixed_content(&self) -> Option<ByteRange> {
+        None
     }
 
     /// Returns the attributes that `fstat` shows.

@@ -4,12 +4,13 @@ use std::fs::File as HostFile;
 use std::path::Path;
 use std::sync::Arc;
 
-use minke_abi::linux::FileType;
+use minke_abi::linux::{FileType, OpenFlags};
 use minke_kernel::vfs::MountTree;
 
 use super::error::{StartError, StartErrorKind};
 use super::mounts::read_file;
 use crate::personality::ProgramContext;
+use crate::platform::root::file_part;
 use crate::runtime::{MODULE_BYTES_MAX, ModuleBytes, ModuleFile, Program, Progress, Runtime};
 use crate::spec::SandboxSpec;
 
@@ -74,13 +75,6 @@ fn load_from_root(
     progress: &dyn Fn(Progress),
 ) -> Result<Loaded, StartError> {
     let path = find(mounts, spec)?;
-    let bytes = read_file(mounts, &path, MODULE_BYTES_MAX as usize + 1).map_err(|errno| {
-        StartError::new(
-            StartErrorKind::NotExecutable,
-            format!("cannot read `{path}`: {errno}"),
-            "check the file in the image",
-        )
-    })?;
     let glue = Path::new(&path).with_extension("js");
     let glue = read_file(mounts, &glue.to_string_lossy(), GLUE_BYTES_MAX)
         .ok()
@@ -90,8 +84,37 @@ fn load_from_root(
         glue,
         ..ProgramContext::default()
     };
-    let program = runtime.load(&ModuleBytes(&bytes), context, progress)?;
+    let program = match unchanged(mounts, &path) {
+        // Found compiled by the identity of the layer that it lies in, it is neither copied nor hashed.
+        Some(source) => runtime.load(&source, context, progress)?,
+        None => runtime.load(
+            &ModuleBytes(&read_module(mounts, &path)?),
+            context,
+            progress,
+        )?,
+    };
     Ok(Loaded { program, path })
+}
+
+/// Finds a module in the layer that brought it.
+fn unchanged(mounts: &Arc<MountTree>, path: &str) -> Option<ModuleFile> {
+    let inode = &mounts.find(path.as_bytes()).ok()?.inode;
+    if inode.file_type() != FileType::Regular {
+        return None;
+    }
+    let file = Arc::clone(inode).open(OpenFlags::RDONLY).ok()?;
+    let part = file_part(&*file)?;
+    ModuleFile::part(part.file, part.offset, part.length).ok()
+}
+
+fn read_module(mounts: &Arc<MountTree>, path: &str) -> Result<Vec<u8>, StartError> {
+    read_file(mounts, path, MODULE_BYTES_MAX as usize + 1).map_err(|errno| {
+        StartError::new(
+            StartErrorKind::NotExecutable,
+            format!("cannot read `{path}`: {errno}"),
+            "check the file in the image",
+        )
+    })
 }
 
 /// Finds the first candidate that is a file. It need not be marked executable: modules seldom are.

@@ -8,6 +8,7 @@
 
 #![expect(unsafe_code, reason = "mapping a file")]
 
+use std::any::Any;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use memmap2::Mmap;
+use minke_kernel::File as ContainerFile;
 use minke_kernel::vfs::tree::{
     ByteRange, Bytes, Tree, TreeBuilder, TreeEntry, TreeError, TreeKind, TreeOwner,
 };
@@ -93,12 +95,34 @@ fn add_program(builder: &mut TreeBuilder, path: &Path) -> Result<(), RootError> 
 }
 
 /// A file of the host, mapped.
-struct Mapped(Mmap);
+struct Mapped {
+    map: Mmap,
+    file: File,
+}
 
 impl Bytes for Mapped {
     fn as_slice(&self) -> &[u8] {
-        &self.0
+        &self.map
     }
+}
+
+/// A part of a file of the host.
+pub struct FilePart {
+    pub file: File,
+    pub offset: u64,
+    pub length: u64,
+}
+
+/// Finds where on the host the content of a container's file lies, if that is as a layer has it.
+pub fn file_part(file: &dyn ContainerFile) -> Option<FilePart> {
+    let content = file.fixed_content()?;
+    let source: &dyn Any = &**content.source();
+    let mapped = source.downcast_ref::<Mapped>()?;
+    Some(FilePart {
+        file: mapped.file.try_clone().ok()?,
+        offset: content.start() as u64,
+        length: content.bytes().len() as u64,
+    })
 }
 
 fn map(path: &Path) -> Result<Arc<dyn Bytes>, RootError> {
@@ -110,7 +134,7 @@ fn map(path: &Path) -> Result<Arc<dyn Bytes>, RootError> {
         // minke's own store, which is replaced by renaming and never written in place, or a
         // program that its owner asked us to run, as `mmap` by a dynamic linker is.
         let map = unsafe { Mmap::map(&file) }?;
-        Ok(Arc::new(Mapped(map)) as Arc<dyn Bytes>)
+        Ok(Arc::new(Mapped { map, file }) as Arc<dyn Bytes>)
     });
     mapped.map_err(|source| RootError::Read {
         path: path.to_owned(),

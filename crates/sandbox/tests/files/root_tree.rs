@@ -1,7 +1,7 @@
 //! Roots from layer tars, well-meant and hostile.
 
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use minke_abi::linux::{FileType, OpenFlags};
 use minke_kernel::vfs::memory::MemoryFileSystem;
 use minke_kernel::vfs::tree::{Tree, TreeError};
 use minke_kernel::vfs::{FileSystem, Inode, Location, MountOptions, MountTree};
-use minke_sandbox::platform::root::{ArchiveError, RootError, lower_tree};
+use minke_sandbox::platform::root::{ArchiveError, RootError, file_part, lower_tree};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
@@ -164,6 +164,25 @@ fn hard_links_share_an_inode_through_the_overlay() {
         find(&mounts, "/b").unwrap().inode.number(),
         a.inode.number()
     );
+}
+
+#[test]
+fn a_file_is_part_of_its_layer_until_it_is_changed() {
+    let directory = TempDir::new().unwrap();
+    let layer = directory.path().join("layer.tar");
+    let tar = Layer::new().file("first", b"1").file("program", b"code");
+    std::fs::write(&layer, tar.bytes()).unwrap();
+    let lower: Arc<dyn FileSystem> = lower_tree(&[layer], None).unwrap();
+    let overlay = MemoryFileSystem::overlay(&lower, memory_options()).unwrap();
+    let mounts = MountTree::new(overlay, MountOptions::default());
+    let inode = Arc::clone(&find(&mounts, "/program").unwrap().inode);
+    let file = inode.open(OpenFlags::RDWR).unwrap();
+    let part = file_part(&*file).unwrap();
+    let mut bytes = vec![0; part.length as usize];
+    part.file.read_exact_at(&mut bytes, part.offset).unwrap();
+    assert_eq!(bytes, b"code");
+    file.write_at(b"d", 2).unwrap();
+    assert!(file_part(&*file).is_none());
 }
 
 #[test]

@@ -15,6 +15,7 @@ use super::pages::Pages;
 use super::{PAGE_BYTES, Shared};
 use crate::file::File;
 use crate::pipe::Fifo;
+use crate::vfs::tree::ByteRange;
 use crate::vfs::{
     AttributeChange, DirectoryEntry, Inode, Metadata, Name, NewInode, Ownership, Permissions,
     RenameFlags,
@@ -566,6 +567,10 @@ impl File for Node {
         let count = self.pages_write()?.write(bytes, offset, &self.shared)?;
         self.note_write();
         Ok(count)
+    }
+
+    fn fixed_content(&self) -> Option<ByteRange> {
+        self.pages_read().ok()?.fixed_content()
     }
 
     fn append(&self, bytes: &[u8]) -> Result<(usize, u64)> {

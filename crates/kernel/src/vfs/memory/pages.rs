@@ -7,6 +7,7 @@ use minke_abi::{Errno, Result};
 
 use super::Shared;
 use crate::file::File;
+use crate::vfs::tree::ByteRange;
 
 /// Bytes of a page.
 pub const PAGE_BYTES: usize = 4096;
@@ -60,6 +61,15 @@ impl Pages {
 
     fn base_length(&self) -> u64 {
         self.base.as_ref().map_or(0, |base| base.length)
+    }
+
+    /// Returns all bytes of the lower file, if nothing of it was changed.
+    pub(super) fn fixed_content(&self) -> Option<ByteRange> {
+        let content = self.base.as_ref()?.file.fixed_content()?;
+        let is_whole = self.pages.is_empty()
+            && self.size == content.bytes().len() as u64
+            && self.size == self.base_length();
+        is_whole.then_some(content)
     }
 
     /// Copies bytes out; fewer than asked for only at the end.

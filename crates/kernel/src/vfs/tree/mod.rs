@@ -3,6 +3,7 @@
 //! [`TreeBuilder`] merges layers into one [`Tree`]; reading one of its files is a copy from the
 //! bytes, without a system call.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
@@ -24,7 +25,7 @@ const BLOCK_BYTES: u32 = 4096;
 const TREE_MAGIC: u64 = 0x6d69_6e6b;
 
 /// Bytes that stay where and what they are.
-pub trait Bytes: Send + Sync {
+pub trait Bytes: Any + Send + Sync {
     /// Returns all bytes; always the same.
     fn as_slice(&self) -> &[u8];
 }
@@ -54,7 +55,18 @@ impl ByteRange {
         })
     }
 
-    fn bytes(&self) -> &[u8] {
+    /// Returns what it is a part of.
+    pub fn source(&self) -> &Arc<dyn Bytes> {
+        &self.source
+    }
+
+    /// Returns where in its source it begins.
+    pub fn start(&self) -> usize {
+        self.start
+    }
+
+    /// Returns the bytes.
+    pub fn bytes(&self) -> &[u8] {
         &self.source.as_slice()[self.start..self.start + self.length]
     }
 }
@@ -302,6 +314,13 @@ impl File for TreeInode {
 
     fn write_at(&self, _bytes: &[u8], _offset: u64) -> Result<usize> {
         Err(Errno::EROFS)
+    }
+
+    fn fixed_content(&self) -> Option<ByteRange> {
+        match &self.node().content {
+            Content::Regular(range) => Some(range.clone()),
+            _ => None,
+        }
     }
 
     fn metadata(&self) -> Result<Metadata> {
