@@ -14,12 +14,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use minke_sandbox::jail::FilesConfined;
 use minke_sandbox::logs;
 use minke_sandbox::spec::{PublishedPort, SandboxSpec};
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +30,9 @@ use crate::restart::RestartPolicy;
 
 /// Bounds what is read of a record's file; ours are a few kilobytes, environment and arguments included.
 const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// What the end of a container adds to its state: times, and a reason that may quote a trap.
+const STATE_GROWTH_BYTES_MAX: usize = 4096;
 
 const CONFIG: &str = "config.json";
 const STATE: &str = "state.json";
@@ -307,6 +312,17 @@ impl Record {
         write(&self.directory, STATE, state)
     }
 
+    /// Keeps room on the disk for the next [`write_state`](Record::write_state), which is then not lost when the disk is
+    /// full. A state may have grown by [`STATE_GROWTH_BYTES_MAX`] until then.
+    pub fn reserve_state(&self, state: &ContainerState) -> io::Result<()> {
+        let bytes = serde_json::to_vec(state)?.len() + STATE_GROWTH_BYTES_MAX;
+        let file = open_new(&self.directory, STATE)?;
+        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, bytes as u64) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => (&file).write_all(&vec![b' '; bytes]),
+            allocated => Ok(allocated?),
+        }
+    }
+
     /// Makes the lock file of a new record, locked.
     pub fn make_lock(&self) -> io::Result<Lock> {
         let file = File::create_new(self.directory.join(LOCK))?;
@@ -351,12 +367,29 @@ fn read<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
 
 /// Replaces a file: readers see the old or the new one, never a part.
 fn write(directory: &Path, name: &str, value: &impl Serialize) -> io::Result<()> {
-    let new = directory.join(format!("{name}.new"));
     let json = serde_json::to_vec(value)?;
-    let result = fs::write(&new, json).and_then(|()| fs::rename(&new, directory.join(name)));
+    let result = write_new(directory, name, &json);
     if result.is_err() {
         // What a full disk took of the new file is of no use; the old one stays.
-        let _ = fs::remove_file(&new);
+        let _ = fs::remove_file(new_path(directory, name));
     }
     result
+}
+
+fn write_new(directory: &Path, name: &str, json: &[u8]) -> io::Result<()> {
+    let mut file = open_new(directory, name)?;
+    file.write_all(json)?;
+    file.set_len(json.len() as u64)?;
+    fs::rename(new_path(directory, name), directory.join(name))
+}
+
+/// Opens the file that is to replace another, with the room that was reserved for it.
+fn open_new(directory: &Path, name: &str) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    options.open(new_path(directory, name))
+}
+
+fn new_path(directory: &Path, name: &str) -> PathBuf {
+    directory.join(format!("{name}.new"))
 }
