@@ -107,6 +107,27 @@ fn unknown_names_come_with_the_nearest() {
 }
 
 #[test]
+fn swapped_letters_are_seen_through() {
+    let home = Home::new();
+    home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
+    home.fails(
+        &["stop", "wbe"],
+        1,
+        "error: no such container: `wbe`\nhint: did you mean `web`?",
+    );
+    home.write("Balenafile", "FROM scratch\nCOPY Balenafile /\n");
+    home.ok(&["build", "-q", "-t", "app:1", "."]);
+    for typed in ["pap:1", "paap"] {
+        let said = format!("error: no such image: `{typed}`\nhint: did you mean `app:1`?");
+        home.fails(&["run", "--rm", typed], 125, &said);
+    }
+    for (typed, meant) in [("rnu", "run"), ("sp", "ps"), ("iamges", "images")] {
+        let ended = home.run(&[typed]);
+        ended.assert_fails(125, &[&format!("'{meant}'")]);
+    }
+}
+
+#[test]
 fn a_name_in_use_is_refused_with_its_holder() {
     let home = Home::new();
     let probe = guest("probe.wasm");

@@ -239,3 +239,19 @@ fn a_directory_with_a_balenafile_is_built_and_run() {
     assert_eq!(home.ok(&["run", "--rm", "./app"]), "hello");
     home.assert_nothing_left();
 }
+
+#[test]
+fn inspect_tells_how_far_files_are_confined() {
+    let home = Home::new();
+    home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
+    let inspected = home.inspect("web");
+    let told = inspected["FilesConfined"].as_str().expect("a word");
+    assert!(["fully", "partly", "no"].contains(&told), "{told}");
+    // Linux: `Documentation/admin-guide/LSM/index.rst`. Only root may read it everywhere.
+    if let Ok(modules) = fs::read_to_string("/sys/kernel/security/lsm") {
+        let has_landlock = modules.trim().split(',').any(|name| name == "landlock");
+        assert_eq!(told != "no", has_landlock, "{told}, {modules}");
+    }
+    home.ok(&["stop", "web"]);
+    assert_eq!(home.inspect("web")["FilesConfined"], told, "it is kept");
+}

@@ -18,6 +18,7 @@
 //! | `formats` | lists and objects as `--format` says |
 //! | `examples` | each example, used as its README says |
 //! | `http` | an HTTP client that keeps its connection |
+//! | `together` | many commands at once |
 //! | `published` | programs that nobody here wrote |
 
 mod arguments;
@@ -35,3 +36,4 @@ mod logs;
 mod published;
 mod restarts;
 mod run;
+mod together;

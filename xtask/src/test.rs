@@ -179,8 +179,31 @@ fn doc_tests() -> Result<()> {
     ]))
 }
 
+/// What some tests need of the host: a command that tries it, and what is skipped without.
+const NEEDS: &[(&str, &str)] = &[
+    (
+        "unshare --user --map-root-user --mount true",
+        "no user namespaces here: tests with full disks are skipped",
+    ),
+    (
+        "[ $(id -u) = 0 ] || unshare --user --map-root-user --map-auto true",
+        "neither root nor several users in a namespace (`/etc/subuid`) here: files are not compared with Linux's",
+    ),
+];
+
+/// Says which tests this host cannot run: they pass without testing anything.
+fn tell_skipped() {
+    for (probe, skipped) in NEEDS {
+        let tried = Command::new("sh").args(["-c", probe]).output();
+        if !tried.is_ok_and(|output| output.status.success()) {
+            println!("note: {skipped}");
+        }
+    }
+}
+
 /// Unit and integration tests: by `cargo nextest` where it is there.
 fn run_tests() -> Result<()> {
+    tell_skipped();
     if find("cargo-nextest").is_some() {
         return run(&mut cargo_at_root(&[
             "nextest",

@@ -6,6 +6,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::database::Database;
+use crate::nearest::nearest;
 use crate::reference::{ParseReferenceError, Reference};
 use crate::{Digest, Image, ImageSummary, lease};
 
@@ -238,7 +239,7 @@ impl Store {
             .collect();
         StoreError::NotFound {
             wanted: wanted.to_owned(),
-            nearest: nearest(wanted, &names),
+            nearest: nearest_image(wanted, &names),
         }
     }
 }
@@ -256,20 +257,17 @@ fn is_id_prefix(digits: &str) -> bool {
             .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Returns the name most like `wanted`, with the tag compared only where `wanted` has one.
-fn nearest(wanted: &str, names: &[String]) -> Option<String> {
-    const SIMILARITY_MIN: f64 = 0.8;
+/// Returns the name that `wanted` is likely to mean, with the tag compared only where `wanted` has one.
+fn nearest_image(wanted: &str, names: &[String]) -> Option<String> {
     let wanted = wanted.to_ascii_lowercase();
-    let likeness = |name: &String| {
-        let bare = name
-            .rsplit_once(':')
-            .map_or(name.as_str(), |(bare, _)| bare);
-        strsim::jaro_winkler(&wanted, name).max(strsim::jaro_winkler(&wanted, bare))
+    let compared = |name: &String| match (wanted.contains(':'), name.rsplit_once(':')) {
+        (false, Some((bare, _))) => bare.to_owned(),
+        _ => name.clone(),
     };
-    let best = names
-        .iter()
-        .max_by(|left, right| likeness(left).total_cmp(&likeness(right)))?;
-    (likeness(best) >= SIMILARITY_MIN).then(|| best.clone())
+    let all: Vec<String> = names.iter().map(compared).collect();
+    let best = nearest(&wanted, all.iter().map(String::as_str))?;
+    let index = all.iter().position(|name| name == best)?;
+    names.get(index).cloned()
 }
 
 fn make_directory(path: &Path) -> Result<(), StoreError> {

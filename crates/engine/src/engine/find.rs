@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
 
+use minke_image::nearest;
 use minke_sandbox::spec::SandboxSpec;
 
 use super::{Engine, EngineError};
@@ -12,9 +13,6 @@ use crate::home::Home;
 use crate::names::{self, ignore_missing};
 use crate::record::{Container, ContainerConfig, ContainerState, Edit, Record, Status};
 use crate::supervise::{death, remove_files};
-
-/// Names less alike than this are not suggested.
-const LIKENESS_MIN: f64 = 0.75;
 
 /// Keeps sweeps away while a container's directory is made; any number of makers at a time.
 pub(super) fn hold_off_sweeps(home: &Home) -> Result<File, EngineError> {
@@ -210,12 +208,9 @@ impl Engine {
 
     fn nearest(&self, wanted: &str) -> Option<String> {
         let names = names::all(&self.home.names()).ok()?;
-        let likeness = |name: &str| strsim::jaro_winkler(wanted, name);
-        names
-            .into_iter()
-            .map(|(_, name)| name)
-            .filter(|name| names::check(name).is_ok() && likeness(name) >= LIKENESS_MIN)
-            .max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+        let valid = names.iter().map(|(_, name)| name.as_str());
+        let valid = valid.filter(|name| names::check(name).is_ok());
+        nearest(wanted, valid).map(str::to_owned)
     }
 
     /// Removes what commands that were killed left half made: directories without a record, names without a

@@ -14,6 +14,7 @@ use minke_sandbox::platform::directory::HostDirectory;
 use tempfile::TempDir;
 
 use crate::machine::{Machine, Shortcuts};
+use crate::privileged::is_root;
 
 /// A container with a host path at `/bind`.
 pub(crate) fn bound(path: &Path) -> Machine {
@@ -293,7 +294,7 @@ fn as_user(uid: u32, work: impl FnOnce() + Send) {
 #[test]
 fn without_root_the_user_appears_as_root_and_owns_all_that_is_made() {
     const USER: u32 = 1000;
-    if !rustix::process::geteuid().is_root() {
+    if !is_root("bind::without_root_the_user_appears_as_root_and_owns_all_that_is_made") {
         return;
     }
     let directory = TempDir::new().unwrap();

@@ -10,4 +10,5 @@ mod bind;
 #[path = "../../../kernel/tests/vfs/machine.rs"]
 mod machine;
 mod oracle;
+mod privileged;
 mod root_tree;

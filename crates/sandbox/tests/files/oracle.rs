@@ -1,8 +1,8 @@
 //! The same calls on Linux and on minke's file systems: results and errors must be the same.
 //!
 //! A random sequence of calls runs on a directory of the host, and as a guest on a tmpfs, on an overlay
-//! and on a bind. With root, some calls are made by another user, so that permission
-//! checks are compared too.
+//! and on a bind. Some calls are made by another user, so that permission checks are compared too: this needs
+//! root, or a user namespace.
 
 use std::fs;
 use std::path::Path;
@@ -23,6 +23,7 @@ use guest::Guest;
 use host::Host;
 
 use crate::machine::{Machine, memory_options};
+use crate::privileged::is_root;
 
 mod call;
 mod guest;
@@ -120,11 +121,6 @@ fn overlay() -> Machine {
     Machine::with_root(MemoryFileSystem::overlay(&tree(), memory_options()).unwrap())
 }
 
-/// Whether the tests may act as another user and own files as they like.
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 /// Whether the host has `fs.protected_hardlinks`, which minke always has.
 fn protects_hard_links() -> bool {
     fs::read_to_string("/proc/sys/fs/protected_hardlinks").is_ok_and(|text| text.trim() == "1")
@@ -145,31 +141,38 @@ fn compare(guest: Machine, calls: &[(Call, bool)]) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn tmpfs_does_what_linux_does(calls in calls()) {
-        if is_root() {
-            compare(tmpfs(), &calls);
-        }
+/// Compares many sequences of calls on guests that `make` makes, with what they stand on; `test` is the caller's name.
+fn compare_many<T>(test: &str, make: impl Fn() -> (Machine, T)) {
+    if !is_root(&format!("oracle::{test}")) {
+        return;
     }
+    let config = ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    };
+    proptest!(config, |(calls in calls())| {
+        let (machine, _below) = make();
+        compare(machine, &calls);
+    });
+}
 
-    #[test]
-    fn the_overlay_does_what_linux_does(calls in calls()) {
-        if is_root() {
-            compare(overlay(), &calls);
-        }
-    }
+#[test]
+fn tmpfs_does_what_linux_does() {
+    compare_many("tmpfs_does_what_linux_does", || (tmpfs(), ()));
+}
 
-    #[test]
-    fn a_bind_does_what_linux_does(calls in calls()) {
-        if is_root() {
-            let directory = populated();
-            let machine = Machine::with_root(HostDirectory::open(directory.path()).unwrap());
-            compare(machine, &calls);
-        }
-    }
+#[test]
+fn the_overlay_does_what_linux_does() {
+    compare_many("the_overlay_does_what_linux_does", || (overlay(), ()));
+}
+
+#[test]
+fn a_bind_does_what_linux_does() {
+    compare_many("a_bind_does_what_linux_does", || {
+        let directory = populated();
+        let bind = HostDirectory::open(directory.path()).unwrap();
+        (Machine::with_root(bind), directory)
+    });
 }
 
 #[test]
