@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::Stdio;
 
 use crate::home::{Ended, Home, guest};
@@ -228,6 +229,55 @@ fn a_trap_says_why_and_where_and_inspect_tells_it() {
         (&state["ExitCode"], &state["Reason"]),
         (&134.into(), &"unreachable".into())
     );
+}
+
+/// Returns the number of the line of a guest's source that has this text.
+fn line_of(source: &str, text: &str) -> usize {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../guests")
+        .join(source);
+    let source = fs::read_to_string(source).expect("readable");
+    let index = source.lines().position(|line| line.contains(text));
+    index.expect("the source has the line") + 1
+}
+
+#[test]
+fn a_trap_names_the_lines_of_programs_with_debug_information() {
+    let home = Home::new();
+    let rust = line_of(
+        "rust/probe/src/traps.rs",
+        "core::arch::wasm32::unreachable()",
+    );
+    let ended = home.run(&["run", "--rm", &guest("probe.wasm"), "trap", "unreachable"]);
+    let place = format!("probe/src/traps.rs:{rust}:");
+    ended.assert_fails(
+        134,
+        &[
+            &place,
+            "probe::traps::trap_unreachable",
+            "probe/src/main.rs:",
+        ],
+    );
+
+    // The functions have loops, which are where instructions are added.
+    let ended = home.run(&["run", "--rm", &guest("c/trap.wasm")]);
+    let frames = [("divide", "return dividend /"), ("main", "sum +=")];
+    for (number, (function, text)) in frames.into_iter().enumerate() {
+        let line = line_of("c/trap.c", text);
+        let frame = format!("{number:>5}: {function}\n             at ");
+        let place = format!("guests/c/trap.c:{line}:");
+        ended.assert_fails(134, &[&frame, &place]);
+    }
+    // The same from the layer of an image.
+    fs::copy(guest("c/trap.wasm"), home.files().join("trap.wasm")).expect("copied");
+    home.write(
+        "Balenafile",
+        "FROM scratch\nCOPY trap.wasm /\nCMD [\"/trap.wasm\"]\n",
+    );
+    home.ok(&["build", "-q", "-t", "trap", "."]);
+    let ended = home.run(&["run", "--rm", "trap"]);
+    let line = line_of("c/trap.c", "return dividend /");
+    ended.assert_fails(134, &[&format!("guests/c/trap.c:{line}:")]);
 }
 
 #[test]

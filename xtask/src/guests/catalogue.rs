@@ -79,6 +79,7 @@ pub fn units() -> Result<Vec<Unit>> {
     units.extend(rust_programs());
     units.extend(published_programs());
     units.extend(C_PROGRAMS.iter().flat_map(c_programs));
+    units.push(c_with_lines());
     units.extend(benchmarks());
     Ok(units)
 }
@@ -284,6 +285,23 @@ fn c_programs(program: &CProgram) -> Vec<Unit> {
         ));
     }
     units
+}
+
+/// The program that traps, with debug information.
+fn c_with_lines() -> Unit {
+    let source = Path::new("guests/c/trap.c");
+    Unit {
+        name: "c-trap.wasm".to_string(),
+        group: C,
+        inputs: vec![source.to_path_buf()],
+        recipe: Recipe::C(CBuild {
+            compiler: Compiler::Emcc,
+            source: source.to_path_buf(),
+            flags: vec!["-g", "-O1", "-sSTANDALONE_WASM"],
+            with: Library::None,
+            output: guests_dir().join("c").join("trap.wasm"),
+        }),
+    }
 }
 
 /// What benchmarks compare with: the same sources for the machine itself.

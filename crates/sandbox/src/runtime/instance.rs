@@ -56,7 +56,7 @@ impl Program {
         // Declared after the store, hence dropped before it.
         let armed = Armed::new(&store, hidden, task);
         let result = self.enter_first(&mut store, &instance, exports).await;
-        trap::ending(result, &store, armed.is_raised(), &self.context.path)
+        trap::ending(result, &store, armed.is_raised(), self)
     }
 
     /// Runs another thread; its store is gone on return. Returns how it ended the process, if it did.
@@ -77,8 +77,7 @@ impl Program {
         if result.is_ok() {
             return None;
         }
-        let path = &self.context.path;
-        Some(trap::ending(result, &store, armed.is_raised(), path))
+        Some(trap::ending(result, &store, armed.is_raised(), self))
     }
 
     /// Makes an instance, in the pool if there is room.
@@ -98,11 +97,7 @@ impl Program {
                 Ok(overflow) if is_exhausted && !std::ptr::eq(linked, overflow) => overflow,
                 _ => {
                     let limits = &store.data().limits;
-                    return Err(trap::failed_instantiation(
-                        &error,
-                        limits,
-                        &self.context.path,
-                    ));
+                    return Err(trap::failed_instantiation(&error, limits, self));
                 }
             };
         }

@@ -11,6 +11,7 @@
 //! | [`cache`] | compiled modules on disk |
 //! | [`compiler`] | compiling, in a child that ends with it |
 //! | [`program`], `needs`, `link`, `native` | loading |
+//! | `lines` | source lines, from a module's debug information |
 //! | `instance`, `limits`, [`stop`], `trap` | running, up to the exit status |
 //! | [`threads`], `process_memory`, `shared_calls`, `shared` | threads and the memory that they share |
 //! | [`guest`], [`memory`] | what host calls see of their caller |
@@ -24,6 +25,7 @@ mod instance;
 pub mod instrument;
 mod interrupt;
 mod limits;
+mod lines;
 mod link;
 pub mod memory;
 mod native;

@@ -16,6 +16,7 @@ use super::compiler::{Artefact, Compiler};
 use super::engine::{Allocation, Engines, compatibility_hash};
 use super::error::{LoadError, MODULE_BYTES_MAX, check_outline};
 use super::instrument::InstrumentError;
+use super::lines::{self, SourceLine};
 use super::link::Linked;
 use super::{instrument, native, needs};
 use crate::personality::ProgramContext;
@@ -51,6 +52,8 @@ pub struct Program {
     /// The same for when the pool is exhausted, made when it is needed first.
     overflow: OnceLock<Linked>,
     engines: Arc<Engines>,
+    /// For the debug information in it.
+    source: Option<ModuleFile>,
 }
 
 /// Where a program's bytes come from.
@@ -60,6 +63,11 @@ pub trait ModuleSource {
 
     /// Returns the bytes.
     fn read(&self) -> io::Result<Cow<'_, [u8]>>;
+
+    /// Returns the file that holds the bytes, to read them again.
+    fn file(&self) -> Option<ModuleFile> {
+        None
+    }
 }
 
 /// A module in memory.
@@ -120,6 +128,27 @@ impl ModuleSource for ModuleFile {
         self.file.read_exact_at(&mut bytes, self.identity.offset)?;
         Ok(Cow::Owned(bytes))
     }
+
+    fn file(&self) -> Option<ModuleFile> {
+        Some(ModuleFile {
+            file: self.file.try_clone().ok()?,
+            identity: self.identity.clone(),
+            length: self.length,
+        })
+    }
+}
+
+impl ModuleFile {
+    /// Whether the file is still what it was.
+    fn is_unchanged(&self) -> bool {
+        let now = FileIdentity::of(&self.file);
+        now.is_ok_and(|now| {
+            FileIdentity {
+                offset: self.identity.offset,
+                ..now
+            } == self.identity
+        })
+    }
 }
 
 /// What loading is doing, for those who wait.
@@ -171,6 +200,7 @@ impl Runtime {
             linked: Linked::new(module, &context)?,
             overflow: OnceLock::new(),
             engines: Arc::clone(&self.engines),
+            source: source.file(),
             context,
         });
         let mut programs = self.programs();
@@ -187,6 +217,17 @@ impl Runtime {
 }
 
 impl Program {
+    /// Finds the source lines of positions in its compiled module; empty where nothing is known.
+    pub(super) fn source_lines(&self, positions: &[Option<usize>]) -> Vec<Vec<SourceLine>> {
+        let source = self.source.as_ref();
+        let readable = source
+            .filter(|source| source.length <= lines::MODULE_BYTES_MAX && source.is_unchanged());
+        let bytes = readable.and_then(|source| source.read().ok());
+        bytes
+            .and_then(|wasm| lines::find(&wasm, positions))
+            .unwrap_or_default()
+    }
+
     /// Returns the program linked in the engine that needs no pool.
     pub(super) fn overflow(&self) -> wasmtime::Result<&Linked> {
         if let Some(linked) = self.overflow.get() {

@@ -7,7 +7,9 @@ use wasmtime::{FrameInfo, Store, ThrownException, Trap, WasmBacktrace};
 
 use super::guest::Guest;
 use super::limits::InstanceLimits;
+use super::lines::SourceLine;
 use super::process_memory::OverBudget;
+use super::program::Program;
 use super::stop::Stop;
 
 /// How a guest ended.
@@ -31,7 +33,7 @@ pub(super) fn ending(
     result: wasmtime::Result<()>,
     store: &Store<Guest>,
     is_interrupted: bool,
-    program: &str,
+    program: &Program,
 ) -> Ending {
     let Err(error) = result else {
         return ExitStatus::Exited(0).into();
@@ -53,7 +55,7 @@ pub(super) fn ending(
 pub(super) fn failed_instantiation(
     error: &wasmtime::Error,
     limits: &InstanceLimits,
-    program: &str,
+    program: &Program,
 ) -> Ending {
     trapped(error, limits, program)
 }
@@ -83,11 +85,14 @@ fn status_of(stop: Stop) -> ExitStatus {
     }
 }
 
-fn trapped(error: &wasmtime::Error, limits: &InstanceLimits, program: &str) -> Ending {
+fn trapped(error: &wasmtime::Error, limits: &InstanceLimits, program: &Program) -> Ending {
     let reason = reason_of(error, limits);
-    let mut report = format!("minke: `{program}` trapped: {reason}\n");
+    let path = &program.context.path;
+    let mut report = format!("minke: `{path}` trapped: {reason}\n");
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        write_backtrace(&mut report, backtrace);
+        let frames = backtrace.frames();
+        let positions: Vec<_> = frames.iter().map(FrameInfo::module_offset).collect();
+        write_backtrace(&mut report, frames, &program.source_lines(&positions));
     }
     Ending {
         status: ExitStatus::Trapped(reason),
@@ -112,18 +117,38 @@ fn reason_of(error: &wasmtime::Error, limits: &InstanceLimits) -> String {
     }
 }
 
-/// Appends one line for each frame, innermost first.
-fn write_backtrace(report: &mut String, backtrace: &WasmBacktrace) {
-    for (number, frame) in backtrace.frames().iter().enumerate() {
-        // A `String` takes everything.
-        let _ = writeln!(report, "{number:>5}: {}", name_of(frame));
+/// Appends one line for each frame, innermost first, and one for its place in the source where that is known. What
+/// was inlined into a frame's function comes before it under the same number.
+fn write_backtrace(report: &mut String, frames: &[FrameInfo], lines: &[Vec<SourceLine>]) {
+    for (number, frame) in frames.iter().enumerate() {
+        let mut prefix = format!("{number:>5}: ");
+        let (own, inlined) = match lines.get(number).and_then(|lines| lines.split_last()) {
+            Some((own, inlined)) => (Some(own), inlined),
+            None => (None, &[][..]),
+        };
+        for line in inlined {
+            let name = line.function.as_deref().map(demangled);
+            write_frame(report, &prefix, name.as_deref().unwrap_or("?"), Some(line));
+            prefix = " ".repeat(prefix.len());
+        }
+        write_frame(report, &prefix, &name_of(frame, own), own);
+    }
+}
+
+fn write_frame(report: &mut String, prefix: &str, name: &str, line: Option<&SourceLine>) {
+    // A `String` takes everything.
+    let _ = writeln!(report, "{prefix}{name}");
+    if let Some(place) = line.and_then(|line| line.place.as_ref()) {
+        let _ = writeln!(report, "             at {place}");
     }
 }
 
 /// Returns a frame's function as its source named it, else its index.
-fn name_of(frame: &FrameInfo) -> String {
+fn name_of(frame: &FrameInfo, line: Option<&SourceLine>) -> String {
     let index = frame.func_index();
-    match frame.func_name() {
+    // The name section has whole paths where debug information may have the last part only.
+    let described = || line.and_then(|line| line.function.as_deref());
+    match frame.func_name().or_else(described) {
         Some(name) => demangled(name),
         None => format!("function {index}"),
     }

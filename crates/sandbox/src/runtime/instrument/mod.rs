@@ -90,5 +90,28 @@ pub fn instrument(
     features: wasmparser::WasmFeatures,
 ) -> Result<Vec<u8>, InstrumentError> {
     let scan = scan::scan(wasm, features)?;
-    rewrite::rewrite(wasm, &scan)
+    Ok(rewrite::rewrite(wasm, &scan)?.wasm)
+}
+
+/// Returns where the code of `wasm` is in its instrumented form, which must be that of the same [`VERSION`].
+pub fn origins(
+    wasm: &[u8],
+    features: wasmparser::WasmFeatures,
+) -> Result<Origins, InstrumentError> {
+    let scan = scan::scan(wasm, features)?;
+    Ok(Origins(rewrite::rewrite(wasm, &scan)?.pieces))
+}
+
+/// Leads from positions in an instrumented module back to those in the original.
+pub struct Origins(Vec<rewrite::Piece>);
+
+impl Origins {
+    /// Returns where a position's instruction stood, or the one that it stands for; `None` for functions that were added.
+    pub fn original(&self, position: usize) -> Option<usize> {
+        let after = self.0.partition_point(|piece| piece.new <= position);
+        let piece = self.0[..after].last()?;
+        let distance = position - piece.new;
+        let is_added = after == self.0.len() && distance >= piece.length;
+        (!is_added).then(|| piece.old + distance.min(piece.length))
+    }
 }

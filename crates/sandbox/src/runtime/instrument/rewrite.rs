@@ -44,8 +44,23 @@ impl Check {
     }
 }
 
+/// A module with its edits made.
+pub(super) struct Rewritten {
+    pub(super) wasm: Vec<u8>,
+    /// The parts of functions that were copied, in order.
+    pub(super) pieces: Vec<Piece>,
+}
+
+/// Bytes of a function that were copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) old: usize,
+    pub(super) new: usize,
+    pub(super) length: usize,
+}
+
 /// Returns `wasm` with the edits of `scan` made.
-pub(super) fn rewrite(wasm: &[u8], scan: &Scan) -> Result<Vec<u8>, InstrumentError> {
+pub(super) fn rewrite(wasm: &[u8], scan: &Scan) -> Result<Rewritten, InstrumentError> {
     let mut writer = Writer::new(wasm, scan);
     for payload in Parser::new(0).parse_all(wasm) {
         writer.payload(&payload?)?;
@@ -53,7 +68,10 @@ pub(super) fn rewrite(wasm: &[u8], scan: &Scan) -> Result<Vec<u8>, InstrumentErr
     if u32::try_from(writer.out.len()).is_err() {
         return Err(InstrumentError::TooLarge);
     }
-    Ok(writer.out)
+    Ok(Rewritten {
+        wasm: writer.out,
+        pieces: writer.pieces,
+    })
 }
 
 /// How many bytes a check adds at most where the hidden memory has a one-byte index:
@@ -66,6 +84,7 @@ struct Writer<'a> {
     out: Vec<u8>,
     /// The edited body of the function at hand; kept for its capacity.
     body: Vec<u8>,
+    pieces: Vec<Piece>,
     /// The edits not made yet.
     sites: &'a [Site],
     is_table_written: bool,
@@ -87,6 +106,7 @@ impl<'a> Writer<'a> {
             scan,
             out: Vec::with_capacity(wasm.len() + scan.sites.len() * CHECK_BYTES_TYPICAL + 256),
             body: Vec::new(),
+            pieces: Vec::new(),
             sites: &scan.sites,
             // Without calls of the host there is nothing to write.
             is_table_written: scan.shared.is_empty(),
@@ -282,11 +302,12 @@ impl<'a> Writer<'a> {
         let (sites, rest) = self.sites.split_at(mine);
         self.sites = rest;
         self.body.clear();
+        let first_piece = self.pieces.len();
         let mut copied_to = range.start;
         let mut number = 0;
         for site in sites {
             let offset = site.offset as usize;
-            self.body.extend(&self.wasm[copied_to..offset]);
+            self.copy_code(copied_to..offset);
             copied_to = offset;
             match site.edit {
                 Edit::Check => {
@@ -307,9 +328,22 @@ impl<'a> Writer<'a> {
                 }
             }
         }
-        self.body.extend(&self.wasm[copied_to..range.end]);
+        self.copy_code(copied_to..range.end);
         self.body.len().encode(&mut self.out);
+        for piece in &mut self.pieces[first_piece..] {
+            piece.new += self.out.len();
+        }
         self.out.extend(&self.body);
+    }
+
+    /// Copies a part of the function at hand; where the piece lies in the module is not known yet.
+    fn copy_code(&mut self, range: Range<usize>) {
+        self.pieces.push(Piece {
+            old: range.start,
+            new: self.body.len(),
+            length: range.len(),
+        });
+        self.body.extend(&self.wasm[range]);
     }
 }
 

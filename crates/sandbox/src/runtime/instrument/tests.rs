@@ -3,7 +3,7 @@
 use wasmparser::{Operator, Parser, Payload, Validator, WasmFeatures};
 
 use super::{
-    InstrumentError, MEMORY_EXPORT, SHARED_EXPORT, START_EXPORT, TABLE_EXPORT, instrument,
+    InstrumentError, MEMORY_EXPORT, SHARED_EXPORT, START_EXPORT, TABLE_EXPORT, instrument, origins,
 };
 
 /// What the engines accept: everything final, and relaxed SIMD.
@@ -230,4 +230,53 @@ fn constant_short_bulk_operations_stay_and_unknown_ones_become_calls() {
     );
     // The third body is the helper.
     assert_eq!(checks(&output, 1), [0, 0, 1]);
+}
+
+/// All operators of a module, each with its position.
+fn operators(wasm: &[u8]) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for payload in Parser::new(0).parse_all(wasm) {
+        if let Payload::CodeSectionEntry(body) = payload.unwrap() {
+            for operator in body
+                .get_operators_reader()
+                .unwrap()
+                .into_iter_with_offsets()
+            {
+                let (operator, offset) = operator.unwrap();
+                found.push((offset, format!("{operator:?}")));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn positions_lead_back_to_the_operators_that_stood_there() {
+    let wat = "(module (memory 1)
+        (func $f (param i32) (result i32)
+          (loop (br_if 0 (i32.eqz (local.get 0))))
+          (memory.copy (local.get 0) (i32.const 5) (local.get 0))
+          (i32.div_u (call $f (local.get 0)) (i32.const 0)))
+        (func (drop (call $f (i32.const 1)))))";
+    let wasm = wat::parse_str(wat).unwrap();
+    let output = instrument(&wasm, features()).unwrap();
+    let origins = origins(&wasm, features()).unwrap();
+    let new = operators(&output);
+    let mut copied = 0;
+    for (old_position, old) in operators(&wasm) {
+        // The last that leads there: what was added before an operator leads to it too.
+        let at = new
+            .iter()
+            .rev()
+            .find(|(position, _)| origins.original(*position) == Some(old_position));
+        let (_, found) = at.expect("each operator is found");
+        match old.starts_with("MemoryCopy") {
+            true => assert!(found.starts_with("Call"), "{found}"),
+            false => assert_eq!(*found, old),
+        }
+        copied += 1;
+    }
+    assert!(copied > 10);
+    let (last, _) = new.last().unwrap();
+    assert_eq!(origins.original(*last), None, "the helper is nobody's");
 }
