@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minke_abi::linux::Signal;
 use minke_kernel::ExitStatus;
 use minke_sandbox::executor::{Executor, ExecutorConfig};
-use minke_sandbox::runtime::{LoadError, Runtime, RuntimeConfig};
+use minke_sandbox::runtime::{Compiler, LoadError, Runtime, RuntimeConfig};
 
 mod machine;
 
@@ -30,6 +30,7 @@ fn run_to(wat: &str, fate: &Fate) -> (ExitStatus, Vec<String>) {
     let machine = Machine::new(executor.reactor(), MEMORY_BYTES, PIDS_MAX);
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
+        compiler: Compiler::InThisProcess,
         pooled_instances_max: 1,
     });
     let program = load(&runtime, wat).unwrap();
@@ -363,6 +364,7 @@ fn a_module_that_cannot_have_threads_is_told_so() {
 fn two_shared_memories_are_refused_when_the_module_is_loaded() {
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
+        compiler: Compiler::InThisProcess,
         pooled_instances_max: 1,
     });
     let two = "(module (import \"m\" \"a\" (memory 1 1 shared)) (import \"m\" \"b\" (memory 1 1 shared)))";
