@@ -53,6 +53,17 @@ impl IgnoreFile {
         Ok(Self { patterns })
     }
 
+    /// Makes patterns of the values of `--exclude`, relative to what is copied. Fails with the first that is none.
+    pub fn from_patterns<'text>(
+        texts: impl IntoIterator<Item = &'text str>,
+    ) -> Result<Self, (&'text str, &'static str)> {
+        let mut patterns = Vec::new();
+        for text in texts {
+            patterns.extend(pattern(text.trim()).map_err(|problem| (text, problem))?);
+        }
+        Ok(Self { patterns })
+    }
+
     /// Returns whether a path of the context does not exist for the build. The last pattern that matches it or one of its parents decides.
     pub fn is_ignored(&self, path: &str) -> bool {
         let is_hit = |pattern: &&Pattern| with_parents(path).any(|path| pattern.glob.matches(path));
@@ -143,6 +154,74 @@ mod tests {
             [true, false, true, false, false, false]
         );
         assert_eq!(ignored("!README.md\n*.md\n", &["README.md"]), [true]);
+    }
+
+    #[test]
+    fn patterns_are_those_of_docker() {
+        for (text, hits, misses) in [
+            // The examples of the reference.
+            (
+                "*/temp*",
+                vec!["a/temporary.txt", "a/temp"],
+                vec!["temp", "a/b/temp"],
+            ),
+            ("*/*/temp*", vec!["a/b/temporary.txt"], vec!["a/temp"]),
+            ("temp?", vec!["tempa", "tempb/x"], vec!["temp", "tempab"]),
+            ("**/*.go", vec!["a.go", "b/c/d.go"], vec!["a.gon"]),
+            ("*.md\n!README.md", vec!["a.md"], vec!["README.md"]),
+            (
+                "*.md\n!README*.md\nREADME-secret.md",
+                vec!["README-secret.md"],
+                vec!["README-x.md"],
+            ),
+            (
+                "*.md\nREADME-secret.md\n!README*.md",
+                vec!["a.md"],
+                vec!["README-secret.md"],
+            ),
+            // What Go's Clean makes of a path.
+            ("/a//./b/../c/", vec!["a/c", "a/c/d"], vec!["a/b", "c"]),
+            ("foo/..", vec![], vec!["foo"]),
+            ("../a", vec!["a"], vec!["b"]),
+            // White space, comments and ends of lines.
+            ("  a b  \t\r\n", vec!["a b"], vec!["a"]),
+            ("#a\n #b", vec!["#b"], vec!["#a", "b"]),
+            ("! a\n*\n! a ", vec!["b"], vec!["a"]),
+            ("\u{feff}a", vec!["a"], vec![]),
+            // What is special in a pattern.
+            ("a[b-d]?", vec!["abx", "adx"], vec!["aex", "ab"]),
+            ("[^a]", vec!["b"], vec!["a"]),
+            ("a\\*b", vec!["a*b"], vec!["axb"]),
+            ("a.b+c(d)$", vec!["a.b+c(d)$"], vec!["axb+c(d)$"]),
+            ("**/a/**", vec!["a/b", "x/a/b"], vec!["a", "x/a"]),
+            ("a/**/**/b", vec!["a/b", "a/x/y/b"], vec!["ab"]),
+            ("**", vec!["a", "a/b"], vec![]),
+            ("*", vec!["a", "a/b"], vec![]),
+            ("*/*", vec!["a/b"], vec!["a"]),
+            ("a/b\n!a", vec![], vec!["a/b", "a"]),
+            ("A", vec!["A"], vec!["a"]),
+        ] {
+            assert_eq!(
+                ignored(text, &hits),
+                vec![true; hits.len()],
+                "{text:?} {hits:?}"
+            );
+            assert_eq!(
+                ignored(text, &misses),
+                vec![false; misses.len()],
+                "{text:?} {misses:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn exclusions_of_a_copy_are_the_same_patterns() {
+        let file = IgnoreFile::from_patterns(["*.o", "!a.o"]).expect("the patterns are valid");
+        assert!(file.is_ignored("b.o") && !file.is_ignored("a.o"));
+        assert_eq!(
+            IgnoreFile::from_patterns(["a", "[b"]).map_err(|(text, _)| text),
+            Err("[b")
+        );
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //!
 //! A `Balenafile` is a `Dockerfile` for images whose programs are WebAssembly. This crate reads it in stages, each
 //! with its own type: bytes → [`Source`] (text within bounds) → lines (continuations joined, comments gone) →
-//! [`Balenafile`] (each [`Step`] an [`Instruction`] whose form has been checked). What depends on more than the text,
-//! such as variables, files and other images, is left to `build`. [`IgnoreFile`] reads `.dockerignore`.
+//! [`Balenafile`] (each [`Step`] an [`Instruction`] whose form has been checked) → [`Graph`] (which stage needs which).
+//! What depends on more than the text, such as variables, files and other images, is left to `build`, and asked for
+//! where it matters: [`Word::expand`], [`MountFlag::resolve`], [`Balenafile::graph`]. [`IgnoreFile`] reads
+//! `.dockerignore`; [`RULES`] say what is better avoided.
 //!
 //! The instructions are declared once, in [`table::INSTRUCTIONS`]. Every complaint is a [`Diagnostic`] that names
 //! file, line and column, shows the line and says what to do.
@@ -43,6 +45,6 @@ pub use instruction::{
     RunNetwork, RunSecurity, Sharing, Stage, Step,
 };
 pub use line::LINE_BYTES_MAX;
-pub use lint::{BaseFacts, Facts, LintOptions, RULES, Reach, Rule};
+pub use lint::{BaseFacts, Facts, LintOptions, RULES, Reach, Rule, rules_to_markdown};
 pub use source::{BALENAFILE_BYTES_MAX, Complaint, Diagnostic, Severity, Source, Span};
 pub use word::{EXPANSION_BYTES_MAX, ExpandError, Lookup, Word};

@@ -2,7 +2,7 @@
 
 mod plan;
 
-use minke_balenafile::{Balenafile, Instruction};
+use minke_balenafile::{Balenafile, BaseFacts, Facts, Instruction, Span, Step};
 use proptest::prelude::*;
 
 use crate::plan::{describe, plan};
@@ -260,26 +260,92 @@ fn an_expansion_is_bounded() {
     assert!(word.expand(&mut |_| Some(long.clone())).is_err());
 }
 
+/// Checks that everything of a file points into it.
+fn check_spans(file: &Balenafile) {
+    let text = file.source.text();
+    let check = |span: Span| {
+        assert!(
+            span.start <= span.end && span.end <= text.len(),
+            "{span:?} of {text:?}"
+        );
+        assert!(
+            text.is_char_boundary(span.start) && text.is_char_boundary(span.end),
+            "{span:?} of {text:?}"
+        );
+    };
+    for stage in &file.stages {
+        check(stage.span);
+        check(stage.from.image.span);
+        for step in &stage.steps {
+            check(step.span);
+            let words = step.instruction.expanded_words().into_iter();
+            words.for_each(|word| check(word.span));
+            step.origins().into_iter().for_each(|from| check(from.span));
+        }
+    }
+}
+
+/// Reads a text as a file and does all that can be done with it.
+fn exercise(text: &[u8]) {
+    let Ok(file) = Balenafile::parse("Balenafile", text) else {
+        return;
+    };
+    check_spans(&file);
+    let facts = Facts {
+        base: &|_| Some(BaseFacts::default()),
+        arguments: &|_| None,
+        ignore: None,
+    };
+    if let Ok(graph) = file.graph(&mut |_| None) {
+        for finding in file.review(&graph, &facts) {
+            assert!(finding.line <= text.len() + 1, "{finding}");
+        }
+    }
+    for step in file.stages.iter().flat_map(|stage| &stage.steps) {
+        let shown = describe(&step.instruction, &mut |word| {
+            word.expand(&mut |_| None).unwrap_or_default()
+        });
+        assert!(!shown.is_empty());
+        if let Instruction::Onbuild(onbuild) = &step.instruction {
+            let _ = Step::parse_trigger(&onbuild.text);
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn no_input_makes_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-        let _ = Balenafile::parse("Balenafile", &bytes);
+        exercise(&bytes);
     }
 
     #[test]
     fn no_text_makes_it_panic(text in "(?s).{0,200}") {
-        let _ = Balenafile::parse("Balenafile", format!("FROM scratch\n{text}").as_bytes()).map_err(|error| error.to_string());
+        exercise(format!("FROM scratch\n{text}").as_bytes());
     }
 
     #[test]
     fn no_instruction_makes_it_panic(
-        name in "ENV|LABEL|COPY|ARG|CMD|ENTRYPOINT|EXPOSE|WORKDIR|USER|FROM",
-        text in r#"[ a=\[\],"'$\{\}:+?\\`#é\n-]{0,60}"#,
+        name in "ENV|LABEL|COPY|ADD|ARG|CMD|ENTRYPOINT|EXPOSE|WORKDIR|USER|FROM|RUN|VOLUME|SHELL|STOPSIGNAL|MAINTAINER|ONBUILD RUN|ONBUILD COPY|HEALTHCHECK|HEALTHCHECK CMD",
+        text in r#"[ a=\[\],"'$\{\}:+?\\`#é%/<\n\t-]{0,60}"#,
     ) {
-        if let Ok(file) = Balenafile::parse("Balenafile", format!("FROM scratch\n{name} {text}").as_bytes()) {
-            let _ = describe(&file.stages[0].steps.last().map_or(Instruction::Expose(vec![]), |step| step.instruction.clone()), &mut |word| {
-                word.expand(&mut |_| None).unwrap_or_default()
-            });
-        }
+        exercise(format!("FROM scratch\n{name} {text}").as_bytes());
+    }
+
+    #[test]
+    fn no_flag_makes_it_panic(
+        name in "COPY|ADD|RUN|HEALTHCHECK|FROM",
+        flag in "from|chown|chmod|link|parents|exclude|checksum|unpack|keep-git-dir|mount|network|security|interval|retries|platform",
+        value in r#"[a=,"'$\{\}0-9:é\\ ]{0,20}|type=(bind|cache|tmpfs|secret|ssh)(,(target|source|id|size|mode|from|ro|env)(=[$a/0-9m"]{0,4})?){0,3}"#,
+        rest in r#"a b|CMD a|<<A /\nA|<<-A <<"B" /\n\t\$x\n\tA\nB"#,
+    ) {
+        exercise(format!("FROM scratch\n{name} --{flag}={value} {rest}").as_bytes());
+    }
+
+    #[test]
+    fn lines_and_directives_make_it_never_panic(
+        directives in "(# ?(escape|check|syntax) ?= ?[`\\\\a-z=;,]{0,12}\r?\n){0,3}",
+        lines in r#"((#.{0,5}|FROM a AS [a-c]|COPY --from=[a-d0-3] a b|RUN <<[-A"]{1,3}|A|\tA|ENV A=\\|ENV A=`|[ \t\\]{0,3})\r?\n){0,20}"#,
+    ) {
+        exercise(format!("{directives}{lines}").as_bytes());
     }
 }

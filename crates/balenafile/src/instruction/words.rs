@@ -6,7 +6,7 @@ use crate::word::Word;
 impl Instruction {
     /// Returns the words in which variables are replaced when the instruction is evaluated, but for `FROM`, `ARG` and
     /// `EXPOSE`.
-    pub(crate) fn expanded_words(&self) -> Vec<&Word> {
+    pub fn expanded_words(&self) -> Vec<&Word> {
         match self {
             Instruction::Add(add) => {
                 let flags = [&add.chown, &add.chmod, &add.checksum];

@@ -11,6 +11,8 @@ mod rules;
 mod steps;
 mod style;
 
+use std::fmt::Write;
+
 pub use options::LintOptions;
 pub use review::{BaseFacts, Facts};
 pub use rules::RULES;
@@ -40,6 +42,22 @@ pub enum Reach {
     Build,
     /// Only when the file is checked: here it has no effect on what runs.
     Check,
+}
+
+/// Returns the rules as a table in Markdown, for the support page.
+pub fn rules_to_markdown() -> String {
+    let mut page = String::from("| rule | in each build | what should be |\n|---|---|---|\n");
+    for rule in RULES {
+        let in_build = match (rule.is_experimental, rule.reach) {
+            (true, _) => "if asked for",
+            (false, Reach::Build) => "yes",
+            (false, Reach::Check) => "no",
+        };
+        let description = rule.description.replace('|', "\\|");
+        writeln!(page, "| `{}` | {in_build} | {description} |", rule.name)
+            .expect("writing to a string does not fail");
+    }
+    page
 }
 
 /// Collects what the rules find.
