@@ -13,6 +13,7 @@
 //! | `listing` | which containers `ps` and `inspect` show, and what of them |
 //! | `events` | what happened, kept and followed |
 //! | `build` | images from Balenafiles |
+//! | `images` | lists, names, archives and the store |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
 //! | `formats` | lists and objects as `--format` says |
@@ -30,6 +31,7 @@ mod faults;
 mod formats;
 mod home;
 mod http;
+mod images;
 mod lifecycle;
 mod listing;
 mod logs;

@@ -91,6 +91,16 @@ const TOOLS: &[Tool] = &[
         needed_for: Purpose::Test,
     },
     Tool {
+        program: "skopeo",
+        package: "skopeo",
+        needed_for: Purpose::Test,
+    },
+    Tool {
+        program: "umoci",
+        package: "umoci",
+        needed_for: Purpose::Test,
+    },
+    Tool {
         program: "wrk",
         package: "wrk",
         needed_for: Purpose::Bench,

@@ -16,6 +16,7 @@ mod format;
 mod output;
 mod report;
 mod template;
+mod transfer;
 
 use commands::Cli;
 use report::Kind;

@@ -131,7 +131,7 @@ pub(crate) fn place(file: NamedTempFile, path: &Path) -> Result<(), StoreError> 
 }
 
 /// Makes a rename survive a power cut. Linux: `fsync(2)`, "NOTES": the directory entry needs its own.
-fn sync_parent(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn sync_parent(path: &Path) -> Result<(), StoreError> {
     let parent = path.parent().unwrap_or(path);
     File::open(parent)
         .and_then(|directory| directory.sync_all())

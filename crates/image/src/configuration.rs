@@ -1,6 +1,8 @@
 //! Image configurations: how a container of an image starts, and their OCI form.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::str::FromStr;
 
 use oci_spec::image::{
     Arch, Config, ConfigBuilder, History, HistoryBuilder, ImageConfiguration,
@@ -49,6 +51,36 @@ impl Default for Platform {
             architecture: "wasm".to_owned(),
         }
     }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}/{}", self.os, self.architecture)
+    }
+}
+
+impl FromStr for Platform {
+    type Err = ParsePlatformError;
+
+    /// Reads `os/architecture`; a variant after that makes no difference to WebAssembly.
+    fn from_str(text: &str) -> Result<Self, ParsePlatformError> {
+        let mut parts = text.split('/').map(str::to_owned);
+        match (parts.next(), parts.next()) {
+            (Some(os), Some(architecture)) if !os.is_empty() && !architecture.is_empty() => {
+                Ok(Self { os, architecture })
+            }
+            _ => Err(ParsePlatformError {
+                text: text.to_owned(),
+            }),
+        }
+    }
+}
+
+/// A text that is not a platform.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a platform of the form `OS/ARCHITECTURE`")]
+pub struct ParsePlatformError {
+    pub text: String,
 }
 
 /// One line of an image's history.

@@ -3,9 +3,10 @@
 //! `images.db` is SQLite in WAL mode, so that readers never wait for a writer. Every change is one transaction.
 //! A lost or damaged database loses names and the build cache, never a blob's integrity.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -15,7 +16,7 @@ use crate::{Digest, ImageSummary, Layer, Reference, StoreError};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What each format adds to the one before. SQLite's `user_version` counts those that a database has.
-const FORMATS: [&str; 2] = [IMAGES, FILES];
+const FORMATS: [&str; 3] = [IMAGES, FILES, STEPS_USED];
 
 const IMAGES: &str = "
 CREATE TABLE images (
@@ -47,7 +48,7 @@ CREATE TABLE pins (
     manifest TEXT NOT NULL REFERENCES images (manifest),
     PRIMARY KEY (holder, manifest)
 ) STRICT, WITHOUT ROWID;
--- Results of build steps. A row keeps nothing alive: it is dropped with its blob.
+-- Results of build steps. A row keeps its blob until the build cache is pruned.
 CREATE TABLE steps (
     key TEXT PRIMARY KEY,
     blob TEXT,
@@ -70,6 +71,11 @@ CREATE TABLE files (
     digest TEXT NOT NULL,
     PRIMARY KEY (device, inode)
 ) STRICT, WITHOUT ROWID;
+";
+
+const STEPS_USED: &str = "
+-- When the result was used last, in seconds since 1970: what was not used for longest is dropped first.
+ALTER TABLE steps ADD COLUMN used_s INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// What a build step produced.
@@ -200,6 +206,7 @@ impl Database {
 
     pub(crate) fn images(&self) -> Result<Vec<ImageSummary>, StoreError> {
         self.read(|connection| {
+            let mut tags = all_tags(connection)?;
             let mut statement = connection.prepare_cached(
                 "SELECT manifest, config, created_s, stored_s, size_bytes FROM images
                  ORDER BY stored_s DESC, created_s DESC, manifest",
@@ -209,7 +216,7 @@ impl Database {
                 Ok(ImageSummary {
                     manifest_digest,
                     id: digest(row, 1)?,
-                    tags: tags_of(connection, &manifest_digest)?,
+                    tags: tags.remove(&manifest_digest).unwrap_or_default(),
                     created_s: row.get(2)?,
                     stored_s: row.get(3)?,
                     size_bytes: row.get::<_, i64>(4)?.unsigned_abs(),
@@ -221,14 +228,7 @@ impl Database {
 
     /// Says, before `lease`'s process relies on them, which contents must not be collected.
     pub(crate) fn hold(&self, lease: &str, digests: &[Digest]) -> Result<(), StoreError> {
-        self.change(|transaction| {
-            let mut statement =
-                transaction.prepare_cached("INSERT OR IGNORE INTO leases VALUES (?1, ?2)")?;
-            for digest in digests {
-                statement.execute(params![lease, digest.to_string()])?;
-            }
-            Ok(())
-        })
+        self.change(|transaction| hold(transaction, lease, digests))
     }
 
     pub(crate) fn release(&self, lease: &str) -> Result<(), StoreError> {
@@ -280,18 +280,36 @@ impl Database {
         })
     }
 
+    /// Says that a step's result is relied on, and that it was used.
+    pub(crate) fn use_step(
+        &self,
+        lease: &str,
+        key: &Digest,
+        digests: &[Digest],
+    ) -> Result<(), StoreError> {
+        self.change(|transaction| {
+            hold(transaction, lease, digests)?;
+            transaction
+                .prepare_cached("UPDATE steps SET used_s = ?2 WHERE key = ?1")?
+                .execute(params![key.to_string(), now_s()])
+                .map(drop)
+        })
+    }
+
     pub(crate) fn remember_step(&self, key: &Digest, step: &CachedStep) -> Result<(), StoreError> {
         self.change(|transaction| {
             let layer = step.layer.as_ref();
             transaction
                 .execute(
-                    "INSERT OR REPLACE INTO steps VALUES (?1, ?2, ?3, ?4, ?5)",
+                    "INSERT OR REPLACE INTO steps (key, blob, diff_id, size_bytes, newest_mtime_s, used_s)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
                     params![
                         key.to_string(),
                         layer.map(|layer| layer.digest.to_string()),
                         layer.map(|layer| layer.diff_id.to_string()),
                         layer.map_or(0, |layer| layer.size_bytes as i64),
                         step.newest_mtime_s,
+                        now_s(),
                     ],
                 )
                 .map(drop)
@@ -327,6 +345,21 @@ impl Database {
                 .collect()
         })
     }
+}
+
+fn hold(transaction: &Transaction<'_>, lease: &str, digests: &[Digest]) -> SqlResult<()> {
+    let mut statement =
+        transaction.prepare_cached("INSERT OR IGNORE INTO leases VALUES (?1, ?2)")?;
+    for digest in digests {
+        statement.execute(params![lease, digest.to_string()])?;
+    }
+    Ok(())
+}
+
+/// Returns the seconds since 1970, 0 on a clock that is before that.
+pub(crate) fn now_s() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs().cast_signed())
 }
 
 fn connect(path: &Path) -> SqlResult<Connection> {
@@ -390,6 +423,20 @@ fn insert_image(
     Ok(())
 }
 
+/// Returns the names of every image, each image's in order.
+fn all_tags(connection: &Connection) -> SqlResult<HashMap<Digest, Vec<Reference>>> {
+    let mut statement =
+        connection.prepare_cached("SELECT manifest, name FROM tags ORDER BY name")?;
+    let mut rows = statement.query([])?;
+    let mut tags: HashMap<Digest, Vec<Reference>> = HashMap::new();
+    while let Some(row) = rows.next()? {
+        tags.entry(digest(row, 0)?)
+            .or_default()
+            .push(parsed(row, 1)?);
+    }
+    Ok(tags)
+}
+
 fn tags_of(connection: &Connection, manifest: &Digest) -> SqlResult<Vec<Reference>> {
     let mut statement =
         connection.prepare_cached("SELECT name FROM tags WHERE manifest = ?1 ORDER BY name")?;
@@ -418,7 +465,7 @@ pub(crate) fn digest(row: &rusqlite::Row<'_>, column: usize) -> SqlResult<Digest
     parsed(row, column)
 }
 
-fn parsed<T>(row: &rusqlite::Row<'_>, column: usize) -> SqlResult<T>
+pub(crate) fn parsed<T>(row: &rusqlite::Row<'_>, column: usize) -> SqlResult<T>
 where
     T: std::str::FromStr<Err: std::error::Error + Send + Sync + 'static>,
 {

@@ -68,6 +68,12 @@ impl Digest {
             })
     }
 
+    /// Returns the digest as documents of OCI have it.
+    pub(crate) fn to_oci(self) -> oci_spec::image::Digest {
+        let text = self.to_string();
+        text.parse().expect("the text of a digest is a digest")
+    }
+
     /// Returns the first 12 digits, the form in which people see image ids.
     pub fn short(&self) -> String {
         let mut hex = self.hex();

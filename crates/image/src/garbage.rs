@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::store::at;
-use crate::{Digest, Image, Reference, Store, StoreError, lease};
+use crate::{Digest, Image, Reference, Store, StoreError, build_cache, lease};
 
 /// Whether to remove an image that has several names or that containers use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,17 +86,46 @@ impl Store {
         })
     }
 
+    /// Takes one name away; the image stays.
+    pub fn untag(&self, name: &Reference) -> Result<(), StoreError> {
+        self.database.change(|transaction| {
+            transaction
+                .execute("DELETE FROM tags WHERE name = ?1", [name.to_string()])
+                .map(drop)
+        })?;
+        self.publish()
+    }
+
+    /// Removes these names of an image, and the image where it has no others. Its contents go with the next [`Store::collect`].
+    pub fn remove_image_with(
+        &self,
+        manifest: &Digest,
+        names: &[Reference],
+    ) -> Result<Removed, StoreError> {
+        let deleted = self.database.write(|transaction| {
+            let failed = |source| self.database.failed(source);
+            let is_free = holder(transaction, manifest).map_err(failed)?.is_none();
+            remove_rows(transaction, manifest, names, is_free).map_err(failed)
+        })?;
+        Ok(Removed {
+            untagged: names.to_vec(),
+            deleted,
+            freed_bytes: 0,
+        })
+    }
+
     /// Deletes blobs and uncompressed layers that no image and no running process needs.
     ///
     /// It runs inside a write transaction: a writer names what it relies on in another, so it is either seen here or finds the content gone.
     pub fn collect(&self) -> Result<Collected, StoreError> {
         lease::sweep_dead(self)?;
+        self.publish()?;
         self.database.write(|transaction| {
+            build_cache::bound(transaction).map_err(|source| self.database.failed(source))?;
             let live = live_contents(transaction).map_err(|source| self.database.failed(source))?;
             let mut collected = Collected::default();
             delete_dead(&self.root.join("blobs/sha256"), &live, &mut collected)?;
             delete_dead(&self.root.join("layers"), &live, &mut collected)?;
-            forget_steps(transaction, &live).map_err(|source| self.database.failed(source))?;
             Ok(collected)
         })
     }
@@ -147,9 +176,9 @@ fn remove_rows(
     Ok(id)
 }
 
-fn live_contents(transaction: &Transaction<'_>) -> rusqlite::Result<HashSet<Digest>> {
+pub(crate) fn live_contents(transaction: &Connection) -> rusqlite::Result<HashSet<Digest>> {
     let mut statement =
-        transaction.prepare("SELECT digest FROM contents UNION SELECT digest FROM leases")?;
+        transaction.prepare("SELECT digest FROM contents UNION SELECT digest FROM leases UNION SELECT blob FROM steps WHERE blob IS NOT NULL")?;
     statement
         .query_map([], |row| crate::database::digest(row, 0))?
         .collect()
@@ -174,20 +203,6 @@ fn delete_dead(
         fs::remove_file(&path).map_err(at("remove", &path))?;
         collected.files_count += 1;
         collected.freed_bytes += size_bytes;
-    }
-    Ok(())
-}
-
-/// Drops the results of build steps whose layer is gone.
-fn forget_steps(transaction: &Transaction<'_>, live: &HashSet<Digest>) -> rusqlite::Result<()> {
-    let mut select =
-        transaction.prepare("SELECT DISTINCT blob FROM steps WHERE blob IS NOT NULL")?;
-    let blobs: Vec<Digest> = select
-        .query_map([], |row| crate::database::digest(row, 0))?
-        .collect::<Result<_, _>>()?;
-    let mut delete = transaction.prepare("DELETE FROM steps WHERE blob = ?1")?;
-    for blob in blobs.iter().filter(|blob| !live.contains(blob)) {
-        delete.execute([blob.to_string()])?;
     }
     Ok(())
 }

@@ -8,18 +8,39 @@ use serde::{Deserialize, Serialize};
 use crate::configuration::{Configuration, canonical_json};
 use crate::database::ImageRow;
 use crate::{
-    Blob, Digest, HistoryEntry, ImageConfig, Lease, Platform, Reference, Store, StoreError,
+    Blob, Compression, Digest, HistoryEntry, ImageConfig, Lease, Platform, Reference, Store,
+    StoreError,
 };
 
 /// Bounds the layers of an image. Docker: `maxLayerDepth`, layer/layer_store.go, is 125.
 const LAYERS_MAX: usize = 125;
 
-/// How a layer's blob is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Compression {
-    None,
-    Zstd,
-}
+/// The kinds of layers that are read; of each packing the first is written.
+///
+/// Spec: OCI image-spec 1.1 layer.md; Docker: distribution, `manifest/schema2/manifest.go`.
+const LAYER_MEDIA_TYPES: [(&str, Compression); 6] = [
+    ("application/vnd.oci.image.layer.v1.tar", Compression::None),
+    (
+        "application/vnd.oci.image.layer.v1.tar+gzip",
+        Compression::Gzip,
+    ),
+    (
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+        Compression::Zstd,
+    ),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar",
+        Compression::None,
+    ),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+        Compression::Gzip,
+    ),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        Compression::Zstd,
+    ),
+];
 
 /// One layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +87,13 @@ pub struct ImageSummary {
     pub size_bytes: u64,
 }
 
+impl ImageSummary {
+    /// Returns when it was made, as far as it is known: seconds since 1970.
+    pub fn made_s(&self) -> i64 {
+        self.created_s.unwrap_or(self.stored_s)
+    }
+}
+
 /// What an image is made of before it is in the store.
 #[derive(Debug, Clone, Default)]
 pub struct NewImage {
@@ -80,45 +108,12 @@ pub struct NewImage {
 impl Store {
     /// Returns the image with this manifest, its blobs verified.
     pub fn image_by_manifest(&self, manifest_digest: &Digest) -> Result<Image, StoreError> {
-        let bytes = self.read_blob(manifest_digest)?;
-        let malformed = |reason: String| StoreError::MalformedBlob {
-            digest: *manifest_digest,
-            reason,
-        };
-        let manifest: ImageManifest =
-            serde_json::from_slice(&bytes).map_err(|error| malformed(error.to_string()))?;
-        let id: Digest = manifest
-            .config()
-            .digest()
-            .as_ref()
-            .parse()
-            .map_err(unsupported_digest(manifest_digest))?;
-        let config_bytes = self.read_blob(&id)?;
-        let configuration = Configuration::from_bytes(&config_bytes)
-            .map_err(|reason| StoreError::MalformedBlob { digest: id, reason })?;
-        if manifest.layers().len() != configuration.diff_ids.len()
-            || manifest.layers().len() > LAYERS_MAX
-        {
-            return Err(malformed(format!(
-                "it has {} layers and its configuration {}; they must be equal, and at most {LAYERS_MAX}",
-                manifest.layers().len(),
-                configuration.diff_ids.len(),
-            )));
-        }
-        let pairs = manifest.layers().iter().zip(&configuration.diff_ids);
-        let layers = pairs
-            .map(|(descriptor, diff_id)| layer(manifest_digest, descriptor, *diff_id))
-            .collect::<Result<Vec<_>, _>>()?;
+        let manifest = self.read_blob(manifest_digest)?;
+        let config = self.read_blob(&Image::config_digest(manifest_digest, &manifest)?)?;
+        let image = Image::of_documents(manifest_digest, &manifest, &config)?;
         Ok(Image {
-            id,
-            manifest_digest: *manifest_digest,
             tags: self.database.tags_of(manifest_digest)?,
-            platform: configuration.platform,
-            created_s: configuration.created_s,
-            size_bytes: total_size(bytes.len(), config_bytes.len(), &layers),
-            layers,
-            config: configuration.config,
-            history: configuration.history,
+            ..image
         })
     }
 
@@ -152,7 +147,8 @@ impl Store {
                     rusqlite::params![name.to_string(), manifest_digest.to_string()],
                 )
                 .map(drop)
-        })
+        })?;
+        self.publish()
     }
 }
 
@@ -166,11 +162,7 @@ impl Lease<'_> {
         let contents: Vec<Digest> = layers.chain([image.id, image.manifest_digest]).collect();
         self.hold(&contents)?;
         for layer in &image.layers {
-            let blob = Blob {
-                digest: layer.digest,
-                size_bytes: layer.size_bytes,
-            };
-            if !self.store.has_blob(&blob) {
+            if !self.store.has_blob(&layer.blob()) {
                 return Err(StoreError::MissingBlob {
                     digest: layer.digest,
                 });
@@ -198,38 +190,123 @@ impl Lease<'_> {
             platform: image.platform.clone(),
             created_s: image.created_s,
             config: image.config.clone(),
-            diff_ids: diff_ids.clone(),
+            diff_ids,
             history: image.history.clone(),
         };
         let config = self.write_blob(&configuration.to_bytes())?;
         let manifest = self.write_blob(&manifest_bytes(&config, &image.layers))?;
-        let blobs = image.layers.iter().map(|layer| layer.digest);
-        let contents = [config.digest, manifest.digest]
-            .into_iter()
-            .chain(blobs)
-            .chain(diff_ids)
-            .collect();
-        let row = ImageRow {
-            manifest: manifest.digest,
-            config: config.digest,
-            created_s: image.created_s,
-            size_bytes: total_size(
-                manifest.size_bytes as usize,
-                config.size_bytes as usize,
-                &image.layers,
-            ),
-            contents,
-        };
-        if !self.store.database.is_tagged(&manifest.digest, tags)? {
+        let is_new = !self.store.database.is_tagged(&manifest.digest, tags)?;
+        let image = self.adopt(&manifest.digest, tags, now_s)?;
+        if is_new {
+            self.store.publish()?;
+        }
+        Ok(image)
+    }
+
+    /// Makes an image of blobs that are in the store and held by the lease, and points `tags` to it. [`Store::publish`] is the caller's.
+    pub(crate) fn adopt(
+        &self,
+        manifest_digest: &Digest,
+        tags: &[Reference],
+        now_s: i64,
+    ) -> Result<Image, StoreError> {
+        let image = self.store.image_by_manifest(manifest_digest)?;
+        let row = ImageRow::of(&image);
+        if !self.store.database.is_tagged(manifest_digest, tags)? {
             self.store.database.commit_image(&row, tags, now_s)?;
         }
-        self.store.image_by_manifest(&manifest.digest)
+        Ok(Image {
+            tags: self.store.database.tags_of(manifest_digest)?,
+            ..image
+        })
     }
 }
 
+impl ImageRow {
+    /// Returns the rows of an image.
+    pub(crate) fn of(image: &Image) -> Self {
+        let layers = image
+            .layers
+            .iter()
+            .flat_map(|layer| [layer.digest, layer.diff_id]);
+        Self {
+            manifest: image.manifest_digest,
+            config: image.id,
+            created_s: image.created_s,
+            size_bytes: image.size_bytes,
+            contents: layers.chain([image.id, image.manifest_digest]).collect(),
+        }
+    }
+}
+
+impl Layer {
+    /// Returns the layer's blob.
+    pub fn blob(&self) -> Blob {
+        Blob {
+            digest: self.digest,
+            size_bytes: self.size_bytes,
+        }
+    }
+}
+
+impl Image {
+    /// Returns which configuration a manifest names.
+    pub(crate) fn config_digest(digest: &Digest, manifest: &[u8]) -> Result<Digest, StoreError> {
+        let text = parse(digest, manifest)?.config().digest().to_string();
+        text.parse().map_err(unsupported_digest(digest))
+    }
+
+    /// Returns the image of a manifest and its configuration, without tags.
+    pub(crate) fn of_documents(
+        manifest_digest: &Digest,
+        manifest_bytes: &[u8],
+        config_bytes: &[u8],
+    ) -> Result<Self, StoreError> {
+        let manifest = parse(manifest_digest, manifest_bytes)?;
+        let id = Digest::of(config_bytes);
+        let configuration = Configuration::from_bytes(config_bytes)
+            .map_err(|reason| StoreError::MalformedBlob { digest: id, reason })?;
+        let (found, expected) = (manifest.layers().len(), configuration.diff_ids.len());
+        if found != expected || found > LAYERS_MAX {
+            return Err(StoreError::MalformedBlob {
+                digest: *manifest_digest,
+                reason: format!(
+                    "it has {found} layers and its configuration {expected}; they must be equal, and at most {LAYERS_MAX}"
+                ),
+            });
+        }
+        let pairs = manifest.layers().iter().zip(&configuration.diff_ids);
+        let layers = pairs
+            .map(|(descriptor, diff_id)| layer(manifest_digest, descriptor, *diff_id))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Self {
+            id,
+            manifest_digest: *manifest_digest,
+            tags: Vec::new(),
+            platform: configuration.platform,
+            created_s: configuration.created_s,
+            size_bytes: total_size(manifest_bytes.len(), config_bytes.len(), &layers),
+            layers,
+            config: configuration.config,
+            history: configuration.history,
+        })
+    }
+}
+
+fn parse(digest: &Digest, manifest: &[u8]) -> Result<ImageManifest, StoreError> {
+    serde_json::from_slice(manifest).map_err(|error| StoreError::MalformedBlob {
+        digest: *digest,
+        reason: error.to_string(),
+    })
+}
+
 fn total_size(manifest_bytes: usize, config_bytes: usize, layers: &[Layer]) -> u64 {
-    (manifest_bytes + config_bytes) as u64
-        + layers.iter().map(|layer| layer.size_bytes).sum::<u64>()
+    // Sizes are what a foreign manifest says.
+    ((manifest_bytes + config_bytes) as u64).saturating_add(
+        layers
+            .iter()
+            .fold(0_u64, |sum, layer| sum.saturating_add(layer.size_bytes)),
+    )
 }
 
 fn unsupported_digest(manifest: &Digest) -> impl Fn(crate::ParseDigestError) -> StoreError {
@@ -246,40 +323,35 @@ fn layer(manifest: &Digest, descriptor: &Descriptor, diff_id: Digest) -> Result<
         .as_ref()
         .parse()
         .map_err(unsupported_digest(manifest))?;
-    let compression = match descriptor.media_type() {
-        MediaType::ImageLayer => Compression::None,
-        MediaType::ImageLayerZstd => Compression::Zstd,
-        other => {
-            return Err(StoreError::Unsupported {
-                digest,
-                feature: other.to_string(),
-            });
-        }
+    let media_type = descriptor.media_type().as_ref();
+    let known = LAYER_MEDIA_TYPES
+        .iter()
+        .find(|(name, _)| *name == media_type);
+    let Some((_, compression)) = known else {
+        return Err(StoreError::Unsupported {
+            digest,
+            feature: media_type.to_owned(),
+        });
     };
     Ok(Layer {
         digest,
         diff_id,
         size_bytes: descriptor.size(),
-        compression,
+        compression: *compression,
     })
 }
 
 /// Spec: OCI image-spec 1.1 manifest.md.
-fn manifest_bytes(config: &Blob, layers: &[Layer]) -> Vec<u8> {
+pub(crate) fn manifest_bytes(config: &Blob, layers: &[Layer]) -> Vec<u8> {
     let layers: Vec<Descriptor> = layers
         .iter()
         .map(|layer| {
-            let media_type = match layer.compression {
-                Compression::None => MediaType::ImageLayer,
-                Compression::Zstd => MediaType::ImageLayerZstd,
-            };
-            descriptor(
-                media_type,
-                &Blob {
-                    digest: layer.digest,
-                    size_bytes: layer.size_bytes,
-                },
-            )
+            let media_type = LAYER_MEDIA_TYPES
+                .iter()
+                .find(|(_, compression)| *compression == layer.compression)
+                .expect("every packing has a media type")
+                .0;
+            descriptor(MediaType::from(media_type), &layer.blob())
         })
         .collect();
     let manifest = ImageManifestBuilder::default()
@@ -293,14 +365,9 @@ fn manifest_bytes(config: &Blob, layers: &[Layer]) -> Vec<u8> {
 }
 
 fn descriptor(media_type: MediaType, blob: &Blob) -> Descriptor {
-    let digest: oci_spec::image::Digest = blob
-        .digest
-        .to_string()
-        .parse()
-        .expect("the text of a digest is a digest");
     DescriptorBuilder::default()
         .media_type(media_type)
-        .digest(digest)
+        .digest(blob.digest.to_oci())
         .size(blob.size_bytes)
         .build()
         .expect("every field of the descriptor is given")

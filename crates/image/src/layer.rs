@@ -43,13 +43,17 @@ pub struct LayerWriter<'lease, 'store> {
     builder: tar::Builder<Hashing<Encoder<'static, Hashing<NamedTempFile>>>>,
 }
 
+/// Starts to pack a layer.
+pub(crate) fn encoder<W: io::Write>(writer: W) -> io::Result<Encoder<'static, W>> {
+    Encoder::new(writer, COMPRESSION_LEVEL)
+}
+
 impl<'store> Lease<'store> {
     /// Starts a layer.
     pub fn layer_writer(&self) -> Result<LayerWriter<'_, 'store>, StoreError> {
         let file = self.temporary()?;
         let path = file.path().to_owned();
-        let encoder =
-            Encoder::new(Hashing::new(file), COMPRESSION_LEVEL).map_err(at("write", &path))?;
+        let encoder = encoder(Hashing::new(file)).map_err(at("write", &path))?;
         Ok(LayerWriter {
             lease: self,
             path,

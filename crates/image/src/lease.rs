@@ -57,7 +57,8 @@ impl Store {
         let Some(layer) = &step.layer else {
             return Ok(Some(step));
         };
-        self.database.hold(lease, &[layer.digest, layer.diff_id])?;
+        self.database
+            .use_step(lease, key, &[layer.digest, layer.diff_id])?;
         let is_there = fs::metadata(self.blob_path(&layer.digest))
             .is_ok_and(|blob| blob.len() == layer.size_bytes);
         Ok(is_there.then_some(step))
@@ -132,8 +133,9 @@ fn is_at(file: &File, path: &Path) -> bool {
     }
 }
 
-/// Removes the leases whose processes have ended, with their unfinished files.
-pub(crate) fn sweep_dead(store: &Store) -> Result<(), StoreError> {
+/// Removes the leases whose processes have ended, with their unfinished files; returns how many.
+pub(crate) fn sweep_dead(store: &Store) -> Result<usize, StoreError> {
+    let mut swept_count = 0;
     let directory = store.root.join("tmp");
     let entries = fs::read_dir(&directory).map_err(at("read the directory", &directory))?;
     for entry in entries {
@@ -142,19 +144,20 @@ pub(crate) fn sweep_dead(store: &Store) -> Result<(), StoreError> {
             .extension()
             .is_some_and(|extension| extension == "lock")
         {
-            sweep_one(store, &path)?;
+            swept_count += usize::from(sweep_one(store, &path)?);
         }
     }
-    Ok(())
+    Ok(swept_count)
 }
 
-fn sweep_one(store: &Store, lock_path: &Path) -> Result<(), StoreError> {
+/// Returns whether the lease was a dead one.
+fn sweep_one(store: &Store, lock_path: &Path) -> Result<bool, StoreError> {
     let Ok(lock) = File::open(lock_path) else {
-        return Ok(());
+        return Ok(false);
     };
     match lock.try_lock() {
         Ok(()) if is_at(&lock, lock_path) => {}
-        Ok(()) | Err(TryLockError::WouldBlock) => return Ok(()),
+        Ok(()) | Err(TryLockError::WouldBlock) => return Ok(false),
         Err(TryLockError::Error(error)) => return Err(at("lock the file", lock_path)(error)),
     }
     let directory = lock_path.with_extension("");
@@ -169,5 +172,6 @@ fn sweep_one(store: &Store, lock_path: &Path) -> Result<(), StoreError> {
         .map(|name| name.to_string_lossy().into_owned())
         .unwrap_or_default();
     store.database.release(&name)?;
-    fs::remove_file(lock_path).map_err(at("remove the file", lock_path))
+    fs::remove_file(lock_path).map_err(at("remove the file", lock_path))?;
+    Ok(true)
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Store`] is a directory. Blobs (manifests, configurations, compressed layers) lie in
 //! `blobs/sha256/<hex>` as in an OCI image layout, so that every other OCI tool can read them;
-//! `images.db` (SQLite) says which names point to which manifest; `layers/<diff id>.tar` holds
+//! `index.json` and `oci-layout` beside them follow the database; `images.db` (SQLite) says which names point to which manifest; `layers/<diff id>.tar` holds
 //! uncompressed layers, a cache that can always be rebuilt from the blobs and is never trusted once
 //! its seal is broken; `tmp/` holds what is being written.
 //!
@@ -17,18 +17,25 @@
 //!
 //! Lock order: `layers/.lock`, then the database; never the other way round.
 //!
+//! [`archive`] carries images from store to store, and to and from other tools.
+//!
 //! Neighbours: `build` writes images, `engine` reads them and pins those that containers use.
 
+pub mod archive;
 mod blob;
+mod build_cache;
 mod configuration;
 mod database;
 mod digest;
 mod file_digests;
+mod filter;
 mod garbage;
 mod image;
 mod layer;
+mod layout;
 mod lease;
 mod nearest;
+mod packing;
 pub mod program;
 mod reference;
 mod root;
@@ -36,15 +43,18 @@ mod store;
 pub mod tree;
 
 pub use blob::{BLOB_BYTES_MAX, Blob};
-pub use configuration::{HistoryEntry, ImageConfig, Platform};
+pub use build_cache::{CacheEntry, PrunedSteps};
+pub use configuration::{HistoryEntry, ImageConfig, ParsePlatformError, Platform};
 pub use database::CachedStep;
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use file_digests::FileStamp;
+pub use filter::{ImageFilter, LabelPattern, ParseFilterError};
 pub use garbage::{Collected, Force, Removed};
-pub use image::{Compression, Image, ImageSummary, Layer, NewImage};
+pub use image::{Image, ImageSummary, Layer, NewImage};
 pub use layer::{EntryMetadata, LAYER_BYTES_MAX, LayerWriter};
 pub use lease::Lease;
 pub use nearest::nearest;
+pub use packing::Compression;
 pub use reference::{ParseReferenceError, Reference};
 pub use root::LayerFile;
 pub use store::{Store, StoreError};

@@ -16,7 +16,7 @@ use crate::blob::place;
 use crate::digest::Hashing;
 use crate::layer::LAYER_BYTES_MAX;
 use crate::store::at;
-use crate::{Compression, Digest, Image, Layer, Lease, Store, StoreError};
+use crate::{Digest, Image, Layer, Lease, Store, StoreError};
 
 /// Bounds the seal that is read: a few numbers in JSON.
 const SEAL_BYTES_MAX: u64 = 4096;
@@ -149,7 +149,7 @@ fn unpack(lease: &Lease<'_>, layer: &Layer) -> Result<LayerFile, StoreError> {
 }
 
 fn copy_tar(
-    blob: &mut impl Read,
+    blob: &mut (impl Read + Send),
     layer: &Layer,
     tar: &mut Hashing<NamedTempFile>,
 ) -> Result<(), StoreError> {
@@ -159,19 +159,12 @@ fn copy_tar(
         digest: layer.digest,
         reason: error.to_string(),
     };
-    let count_bytes = match layer.compression {
-        Compression::None => io::copy(&mut blob.take(limit), tar).map_err(at("write", &path))?,
-        Compression::Zstd => {
-            let decoder = zstd::stream::read::Decoder::new(blob).map_err(malformed)?;
-            io::copy(&mut decoder.take(limit), tar).map_err(|error| match error.raw_os_error() {
-                Some(_) => at("write", &path)(error),
-                None => StoreError::MalformedBlob {
-                    digest: layer.digest,
-                    reason: error.to_string(),
-                },
-            })?
-        }
-    };
+    let unpacked = layer.compression.unpack(blob).map_err(malformed)?;
+    let copied = io::copy(&mut unpacked.take(limit), tar);
+    let count_bytes = copied.map_err(|error| match error.raw_os_error() {
+        Some(_) => at("write", &path)(error),
+        None => malformed(error),
+    })?;
     if count_bytes > LAYER_BYTES_MAX {
         return Err(StoreError::TooLarge {
             what: format!("layer `{}`", layer.diff_id),

@@ -100,7 +100,10 @@ impl StoreError {
             Self::TooLarge { .. } => {
                 Some("make it smaller: fewer or shorter values, fewer files".into())
             }
-            Self::Reference(_) | Self::Unsupported { .. } => None,
+            Self::Unsupported { .. } => {
+                Some("convert the image with another tool, such as `skopeo copy`".into())
+            }
+            Self::Reference(_) => None,
         }
     }
 
@@ -110,7 +113,7 @@ impl StoreError {
     }
 }
 
-fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {
+pub(crate) fn io_hint(path: &Path, kind: io::ErrorKind) -> Option<String> {
     match kind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(format!(
             "free space on the file system of `{}`, or set `MINKE_HOME` to another",
@@ -171,7 +174,10 @@ impl Store {
         }
         let database = Database::open(&root.join("images.db"))?;
         let store = Self { root, database };
-        lease::sweep_dead(&store)?;
+        if lease::sweep_dead(&store)? > 0 {
+            // A writer that was killed may have put blobs into place that nobody names.
+            store.collect()?;
+        }
         Ok(store)
     }
 

@@ -146,6 +146,16 @@ fn a_cached_layer_whose_blob_is_gone_is_made_again() {
         .remove("test", minke_image::Force::No)
         .expect("the image can be removed");
     for layer in &first.built.image.layers {
+        assert!(
+            bench.store.blob_path(&layer.digest).exists(),
+            "it is cached"
+        );
+    }
+    bench
+        .store
+        .prune_build_cache(minke_image::PrunedSteps::All, None)
+        .expect("the cache can be pruned");
+    for layer in &first.built.image.layers {
         assert!(!bench.store.blob_path(&layer.digest).exists());
     }
     let second = bench.build(FILE);

@@ -5,14 +5,29 @@ use jiff::Timestamp;
 use minke_engine::image::ImageSummary;
 use serde::Serialize;
 
-use crate::commands::engine;
+use crate::commands::{engine, image_filter};
 use crate::format::{Format, List};
 use crate::output::{ago, print, size};
 use crate::report::Report;
 
 /// List images
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  minke images 'app*'\n  minke images -f dangling=true -q\n  minke images --format '{{.Repository}}:{{.Tag}} {{.Size}}'"
+)]
 pub(crate) struct Images {
+    /// Show all images; there are none between those that are listed anyway
+    #[arg(short, long)]
+    all: bool,
+
+    /// Show some images only: `before=IMAGE`, `dangling=true`, `label=NAME[=VALUE]`, `reference=PATTERN`, `since=IMAGE` or `until=TIME`
+    #[arg(short, long = "filter", value_name = "KEY=VALUE")]
+    filters: Vec<String>,
+
+    /// Show digests of manifests too
+    #[arg(long)]
+    digests: bool,
+
     /// Show ids only
     #[arg(short, long)]
     quiet: bool,
@@ -24,6 +39,10 @@ pub(crate) struct Images {
     /// `table`, `json` (one object per line), or a template such as `{{.Repository}}:{{.Tag}}`
     #[arg(long, value_name = "FORMAT", default_value = "table")]
     format: Format,
+
+    /// A name, with or without a tag; `*`, `?` and `[a-z]` stand for others
+    #[arg(value_name = "NAME")]
+    name: Option<String>,
 }
 
 /// Docker: `cli/command/formatter/image.go`, `newImageContext()`.
@@ -39,6 +58,10 @@ const LIST: List = List {
     ],
     columns: &["Repository", "Tag", "ID", "CreatedSince", "Size"],
 };
+
+/// The table of `--digests`.
+const COLUMNS_WITH_DIGESTS: &[&str] =
+    &["Repository", "Tag", "Digest", "ID", "CreatedSince", "Size"];
 
 /// Docker's fields of `docker images --format json`.
 #[derive(Serialize)]
@@ -59,7 +82,10 @@ const NONE: &str = "<none>";
 
 impl Images {
     pub(crate) fn run(&self) -> Result<u8, Report> {
-        let images = engine()?.images()?;
+        let engine = engine()?;
+        let filter = image_filter(&self.filters, self.name.as_deref())?;
+        let images = filter.apply(engine.store()?, engine.images()?);
+        let images = images.map_err(minke_engine::EngineError::from)?;
         let rows: Vec<Row> = images.iter().flat_map(|image| self.rows(image)).collect();
         let text = match self.quiet {
             true => {
@@ -67,6 +93,11 @@ impl Images {
                 ids.dedup();
                 ids.concat()
             }
+            false if self.digests => List {
+                columns: COLUMNS_WITH_DIGESTS,
+                ..LIST
+            }
+            .text(&self.format, &rows)?,
             false => LIST.text(&self.format, &rows)?,
         };
         print(&text)?;

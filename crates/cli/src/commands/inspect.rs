@@ -9,6 +9,7 @@ use minke_engine::syntax::guest_port_name;
 use minke_engine::{Container, Engine, EngineError, Status};
 use serde_json::{Value, json};
 
+use super::image::inspect::image_json;
 use crate::commands::engine;
 use crate::format::Format;
 use crate::output::print;
@@ -259,34 +260,4 @@ pub(super) fn mount_source(mount: &MountSpec) -> String {
         MountSpec::Bind { source, .. } => source.display().to_string(),
         MountSpec::Tmpfs { target, .. } => target.clone(),
     }
-}
-
-/// Docker: `GET /images/{name}/json`, the fields that apply.
-fn image_json(image: &minke_engine::image::Image) -> Value {
-    let config = &image.config;
-    let created = image
-        .created_s
-        .and_then(|s| jiff::Timestamp::from_second(s).ok());
-    json!({
-        "Id": image.id.to_string(),
-        "RepoTags": image.tags.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "Created": created.map(|time| time.to_string()),
-        "Architecture": image.platform.architecture,
-        "Os": image.platform.os,
-        "Size": image.size_bytes,
-        "Config": {
-            "User": config.user.as_deref().unwrap_or_default(),
-            "ExposedPorts": config.exposed_ports.iter().map(|port| (port.clone(), json!({}))).collect::<BTreeMap<_, _>>(),
-            "Env": config.env,
-            "Entrypoint": config.entrypoint,
-            "Cmd": config.cmd,
-            "WorkingDir": config.working_dir,
-            "Labels": config.labels,
-            "StopSignal": config.stop_signal,
-        },
-        "RootFS": {
-            "Type": "layers",
-            "Layers": image.layers.iter().map(|layer| layer.diff_id.to_string()).collect::<Vec<_>>(),
-        },
-    })
 }

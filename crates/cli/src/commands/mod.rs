@@ -1,17 +1,23 @@
 //! The commands, one file each.
 
 use clap::{Parser, Subcommand};
+use minke_engine::image::{ImageFilter, Reference};
+use minke_engine::syntax::parse_time;
 use minke_engine::{Container, Engine, Home};
 
 use crate::report::{Kind, Report};
 
 mod build;
+mod confirm;
 mod create;
 mod events;
 mod follow;
+mod history;
+mod image;
 mod images;
 mod inspect;
 mod kill;
+mod load;
 mod logs;
 mod options;
 mod port;
@@ -21,8 +27,10 @@ mod restart;
 mod rm;
 mod rmi;
 mod run;
+mod save;
 mod start;
 mod stop;
+mod tag;
 mod terminal;
 mod update;
 mod version;
@@ -63,6 +71,11 @@ pub(crate) enum Command {
     Rm(rm::Rm),
     Images(images::Images),
     Rmi(rmi::Rmi),
+    Tag(tag::Tag),
+    History(history::History),
+    Save(save::Save),
+    Load(load::Load),
+    Image(image::Image),
     Version(version::Version),
 }
 
@@ -88,6 +101,11 @@ impl Command {
             Command::Rm(command) => command.run(),
             Command::Images(command) => command.run(),
             Command::Rmi(command) => command.run(),
+            Command::Tag(command) => command.run(),
+            Command::History(command) => command.run(),
+            Command::Save(command) => command.run(),
+            Command::Load(command) => command.run(),
+            Command::Image(command) => command.run(),
             Command::Version(command) => command.run(),
         }
     }
@@ -103,6 +121,28 @@ fn engine() -> Result<Engine, Report> {
         )
     })?;
     Ok(Engine::open(home)?)
+}
+
+/// Reads an image's name as typed.
+fn image_name(text: &str) -> Result<Reference, Report> {
+    text.parse().map_err(|error| Report {
+        kind: Kind::Usage,
+        ..Report::new(format!("{error}"), "write `NAME[:TAG]`, such as `hello:1`")
+    })
+}
+
+/// Reads filters of images as typed; a name is a reference.
+fn image_filter(texts: &[String], name: Option<&str>) -> Result<ImageFilter, Report> {
+    let mut filter = ImageFilter::default();
+    let time = |text: &str| parse_time(text).ok().map(jiff::Timestamp::as_second);
+    for text in texts {
+        filter.add(text, time).map_err(|error| Report {
+            kind: Kind::Usage,
+            ..Report::new(error.to_string(), error.hint())
+        })?;
+    }
+    filter.references.extend(name.map(str::to_owned));
+    Ok(filter)
 }
 
 /// Does something with each container; `action` is given the name as typed. One that fails does not keep the others from it, as with Docker; the

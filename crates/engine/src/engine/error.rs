@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use minke_image::StoreError;
+use minke_image::archive::ArchiveError;
 use minke_sandbox::container::StartError;
 
 use crate::names::NameError;
@@ -20,6 +21,8 @@ pub enum EngineError {
     },
     #[error(transparent)]
     Image(#[from] StoreError),
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
     #[error(transparent)]
     Name(#[from] NameError),
     #[error(transparent)]
@@ -59,6 +62,7 @@ impl EngineError {
         match self {
             EngineError::Io { source, .. } => io_hint(source),
             EngineError::Image(error) => error.hint(),
+            EngineError::Archive(error) => error.hint(),
             EngineError::Name(error) => name_hint(error),
             EngineError::Plan(error) => Some(error.hint().to_owned()),
             EngineError::Start(error) => error.hint.clone(),

@@ -18,7 +18,7 @@ use crate::supervise::{self, Attachment, Outcome, Progress};
 mod change;
 mod error;
 mod find;
-mod images;
+pub mod images;
 mod start;
 mod stop;
 

@@ -179,7 +179,7 @@ fn a_database_of_a_newer_minke_is_left_alone() {
     let error = Store::open(bench.directory.path()).expect_err("it is too new");
     assert_eq!(
         error.to_string(),
-        "the store has format 99, this minke reads 2"
+        "the store has format 99, this minke reads 3"
     );
 }
 
@@ -274,7 +274,9 @@ fn a_store_of_the_first_format_is_upgraded() {
     let connection = rusqlite::Connection::open(bench.directory.path().join("images.db"))
         .expect("it can be opened");
     connection
-        .execute_batch("DROP TABLE files; PRAGMA user_version = 1;")
+        .execute_batch(
+            "DROP TABLE files; ALTER TABLE steps DROP COLUMN used_s; PRAGMA user_version = 1;",
+        )
         .expect("it can be changed");
     drop(connection);
     let store = bench.reopen();

@@ -1,5 +1,6 @@
 //! The store as its users see it: several handles, several processes, broken files.
 
+mod archive;
 mod broken;
 mod names;
 mod processes;
