@@ -51,7 +51,25 @@ impl Balenafile {
             let node = self.node(index, stage, lookup);
             nodes.push(node.map_err(|complaint| self.source.complain(complaint))?);
         }
-        let graph = Graph { nodes };
+        self.without_cycle(Graph { nodes })
+    }
+
+    /// Refuses cycles that are there whatever the variables are. A stage whose base has a variable begins with an image.
+    pub(crate) fn check_stages(&self) -> Result<(), Diagnostic> {
+        let mut nodes = Vec::new();
+        for (index, stage) in self.stages.iter().enumerate() {
+            let name = stage.from.image.literal();
+            let base = match &name {
+                Some(name) => self.base(index, name),
+                None => Origin::Image(stage.from.image.text.clone()),
+            };
+            let node = self.node_on(base, index, stage);
+            nodes.push(node.map_err(|complaint| self.source.complain(complaint))?);
+        }
+        self.without_cycle(Graph { nodes }).map(drop)
+    }
+
+    fn without_cycle(&self, graph: Graph) -> Result<Graph, Diagnostic> {
         match graph.cycle() {
             Some(index) => Err(self.cycle(index)),
             None => Ok(graph),
@@ -66,9 +84,17 @@ impl Balenafile {
     ) -> Result<Node, Complaint> {
         let image = expand(&stage.from.image, lookup)?;
         let platform = stage.from.platform.as_ref();
+        let platform = platform.map(|word| expand(word, lookup)).transpose()?;
+        Ok(Node {
+            platform,
+            ..self.node_on(self.base(index, &image), index, stage)?
+        })
+    }
+
+    fn node_on(&self, base: Origin, index: usize, stage: &Stage) -> Result<Node, Complaint> {
         let mut node = Node {
-            base: self.base(index, &image),
-            platform: platform.map(|word| expand(word, lookup)).transpose()?,
+            base,
+            platform: None,
             stages: Vec::new(),
             problem: None,
         };
@@ -90,8 +116,8 @@ impl Balenafile {
     }
 
     /// Returns what the name after `FROM` means in a stage: only earlier stages count.
-    fn base(&self, index: usize, name: &str) -> Origin {
-        if name == SCRATCH {
+    pub fn base(&self, index: usize, name: &str) -> Origin {
+        if name.eq_ignore_ascii_case(SCRATCH) {
             return Origin::Scratch;
         }
         let earlier = self.stages.iter().take(index);
@@ -107,7 +133,7 @@ impl Balenafile {
             return Ok(Origin::Stage(index));
         }
         match from.text.as_str() {
-            SCRATCH => Ok(Origin::Scratch),
+            scratch if scratch.eq_ignore_ascii_case(SCRATCH) => Ok(Origin::Scratch),
             number if number.parse::<i64>().is_ok() => Err(Complaint {
                 span: from.span,
                 message: format!("there is no stage number {number}"),

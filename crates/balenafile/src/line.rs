@@ -24,6 +24,8 @@ pub(crate) struct Line {
 pub(crate) struct HeredocText {
     /// The word that ends it.
     pub(crate) name: String,
+    /// Where its word begins in the line.
+    pub(crate) at: usize,
     /// As they stand in the source, without the one that ends it.
     pub(crate) text: String,
     pub(crate) span: Span,
@@ -140,6 +142,14 @@ impl Line {
     /// Returns where a part of the line is in the source.
     pub(crate) fn span_of(&self, piece: Piece<'_>) -> Span {
         self.span(piece.start, piece.start + piece.text.len())
+    }
+
+    /// Returns the here-document whose word this is.
+    pub(crate) fn heredoc(&self, word: Piece<'_>) -> Option<&HeredocText> {
+        let found = self
+            .heredocs
+            .binary_search_by_key(&word.start, |heredoc| heredoc.at);
+        found.ok().and_then(|index| self.heredocs.get(index))
     }
 
     pub(crate) fn push(&mut self, text: &str, origin: usize) {

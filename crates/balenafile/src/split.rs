@@ -5,7 +5,7 @@
 use std::iter::Peekable;
 
 use crate::directive::Directives;
-use crate::heredoc;
+use crate::heredoc::{self, HeredocWord};
 use crate::line::{HeredocText, LINE_BYTES_MAX, Line};
 use crate::source::{Diagnostic, Source, Span};
 
@@ -125,7 +125,7 @@ impl<'text> Splitter<'text> {
     fn read_heredocs(&mut self, line: &mut Line) -> Result<(), Diagnostic> {
         for word in heredoc::words(&line.text) {
             let span = line.span_of(word.piece);
-            let text = self.heredoc(word.strips_tabs, &word.name).ok_or_else(|| {
+            let text = self.heredoc(&word).ok_or_else(|| {
                 let message = format!("here-document `{}` is not closed", word.name);
                 let hint = format!(
                     "end it with a line that is `{}` and nothing else",
@@ -138,21 +138,26 @@ impl<'text> Splitter<'text> {
         Ok(())
     }
 
-    /// Reads up to the line that is `name`; none if there is no such line.
-    fn heredoc(&mut self, strips_tabs: bool, name: &str) -> Option<HeredocText> {
+    /// Reads up to the line that is the word's name; none if there is no such line.
+    fn heredoc(&mut self, word: &HeredocWord<'_>) -> Option<HeredocText> {
         let end = self.source.text().len();
         let start = self.physical.peek().map_or(end, |(_, start)| *start);
         loop {
             let (text, end) = self.next()?;
-            let text = match strips_tabs {
+            let text = match word.strips_tabs {
                 true => text.trim_start_matches('\t'),
                 false => text,
             };
-            if text == name {
+            if text == word.name {
                 let span = Span { start, end };
                 let text = self.source.text()[start..end].to_owned();
-                let name = name.to_owned();
-                return Some(HeredocText { name, text, span });
+                let (name, at) = (word.name.clone(), word.piece.start);
+                return Some(HeredocText {
+                    name,
+                    at,
+                    text,
+                    span,
+                });
             }
         }
     }

@@ -1,15 +1,16 @@
 //! Stages and what each needs.
 
-use minke_balenafile::{Balenafile, Origin};
+use minke_balenafile::{Balenafile, Diagnostic, Origin};
 
 /// Returns the file, its platform arguments being known.
 fn graph(text: &str) -> Result<String, String> {
-    let file =
-        Balenafile::parse("Balenafile", text.as_bytes()).map_err(|error| error.to_string())?;
+    let with_hint = |error: Diagnostic| {
+        let hint = error.hint.clone().unwrap_or_default();
+        format!("{error}\n hint: {hint}")
+    };
+    let file = Balenafile::parse("Balenafile", text.as_bytes()).map_err(with_hint)?;
     let mut lookup = |name: &str| (name == "BASE").then(|| "Builder".to_owned());
-    let graph = file
-        .graph(&mut lookup)
-        .map_err(|error| format!("{error}\n hint: {}", error.hint.clone().unwrap_or_default()))?;
+    let graph = file.graph(&mut lookup).map_err(with_hint)?;
     let lines = graph.nodes.iter().enumerate().map(|(index, node)| {
         let order = match graph.order(index) {
             Ok(order) => format!("{order:?}"),
@@ -78,6 +79,13 @@ fn a_cycle_is_refused() {
        |             ^
      hint: let one of the stages do without the other
     ");
+}
+
+#[test]
+fn a_cycle_through_a_variable_is_refused_when_it_is_known() {
+    let text = "FROM scratch AS builder\nCOPY --from=b / /\nFROM $BASE AS b\n";
+    assert!(Balenafile::parse("Balenafile", text.as_bytes()).is_ok());
+    assert!(graph(text).is_err_and(|error| error.contains("circular dependency")));
 }
 
 #[test]

@@ -349,3 +349,24 @@ proptest! {
         exercise(format!("{directives}{lines}").as_bytes());
     }
 }
+
+#[test]
+fn what_a_file_costs_is_bounded() {
+    // Each is worst for something: comparing names, cloning texts, looking for words.
+    let long = "a".repeat(60_000);
+    let names: String = (0..60_000).map(|index| format!("$N{index} ")).collect();
+    let heredocs = "<<A ".repeat(10_000);
+    for text in [
+        format!("FROM scratch\nENV {long}=1\nUSER ${long}b\n"),
+        format!("FROM scratch\nENV A=1\nCOPY <<E /\n{names}\nE\n"),
+        format!(
+            "FROM scratch\nCOPY {heredocs} /\n{}{}\nA\n",
+            "A\n".repeat(9_999),
+            "x".repeat(500_000)
+        ),
+        format!("FROM scratch\n{}", "#\n".repeat(500_000)),
+        format!("FROM scratch\nRUN a {}\n", "\\\n".repeat(500_000)),
+    ] {
+        exercise(text.as_bytes());
+    }
+}

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `modules` | files that are no programs |
 //! | `balenafiles` | Balenafiles that cannot be built |
+//! | `language` | Balenafiles that break a rule of the language |
 //! | `compiles` | compilers that end early |
 //! | `disks` | disks that are full, files that were changed behind our back |
 //! | `kills` | commands and sandboxes that are killed |
@@ -17,6 +18,7 @@ mod compiles;
 mod disks;
 mod guests;
 mod kills;
+mod language;
 mod modules;
 mod moments;
 mod peers;

@@ -2,9 +2,9 @@
 //!
 //! Spec: BuildKit `dockerfile2llb/validations.go`.
 
-use super::names::{is_image_name, is_named_for};
+use super::names::{is_image_name, is_named_for, shown};
 use super::review::{Review, known};
-use super::rules;
+use super::{WARNINGS_MAX, rules};
 use crate::instruction::Stage;
 use crate::table;
 use crate::word::Word;
@@ -69,17 +69,18 @@ impl Review<'_> {
     }
 
     fn global_variables(&mut self, stage: &Stage, word: &Word) {
-        for name in word.variables() {
-            if self.globals.contains_key(name) {
-                continue;
-            }
+        let globals = self.globals.clone();
+        let is_undefined = |name: &&str| !globals.contains_key(*name);
+        let names = word.variables().into_iter().filter(is_undefined);
+        for name in names.take(WARNINGS_MAX) {
             let nearest = table::nearest(name, self.globals.keys().map(String::as_str));
             let suggestion = nearest.map(|nearest| format!(" (did you mean {nearest}?)"));
             let message = format!(
-                "FROM argument '{name}' is not declared{}",
+                "FROM argument '{}' is not declared{}",
+                shown(name),
                 suggestion.unwrap_or_default()
             );
-            let hint = format!("write `ARG {name}` before the first `FROM`");
+            let hint = format!("write `ARG {}` before the first `FROM`", shown(name));
             let rule = &rules::UNDEFINED_ARG_IN_FROM;
             self.linter
                 .report(rule, &stage.comments, word.span, message, &hint);

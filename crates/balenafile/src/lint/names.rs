@@ -7,6 +7,11 @@ pub(super) fn typed_name(step: &Step) -> &str {
     step.text.split_whitespace().next().unwrap_or_default()
 }
 
+/// Returns the beginning of a name, for a message.
+pub(super) fn shown(name: &str) -> String {
+    name.chars().take(100).collect()
+}
+
 /// Returns whether a stage's name has the platform's system or architecture in it, which makes it one of several.
 pub(super) fn is_named_for(stage: &Stage, platform: &str) -> bool {
     let name = stage.from.name.as_deref().unwrap_or_default();

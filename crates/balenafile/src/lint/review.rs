@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::names::typed_name;
-use super::{Linter, rules};
+use super::names::{shown, typed_name};
+use super::{Linter, WARNINGS_MAX, rules};
 use crate::arguments::{PLATFORM_ARGUMENTS, TARGET_STAGE};
 use crate::graph::{Graph, Node, Origin};
 use crate::ignore::IgnoreFile;
@@ -156,17 +156,23 @@ impl Review<'_> {
     }
 
     pub(super) fn undefined(&mut self, step: &Step, word: &Word, scope: &Scope) {
-        for name in word.variables() {
-            if scope.is_open || scope.variables.contains_key(name) {
-                continue;
-            }
+        if scope.is_open {
+            return;
+        }
+        let is_undefined = |name: &&str| !scope.variables.contains_key(*name);
+        let names = word.variables().into_iter().filter(is_undefined);
+        for name in names.take(WARNINGS_MAX) {
             let nearest = table::nearest(name, scope.variables.keys().map(String::as_str));
             let suggestion = nearest.map(|nearest| format!(" (did you mean ${nearest}?)"));
             let message = format!(
-                "Usage of undefined variable '${name}'{}",
+                "Usage of undefined variable '${}'{}",
+                shown(name),
                 suggestion.unwrap_or_default()
             );
-            let hint = format!("declare it before: `ARG {name}`, or set it with `ENV`");
+            let hint = format!(
+                "declare it before: `ARG {}`, or set it with `ENV`",
+                shown(name)
+            );
             let rule = &rules::UNDEFINED_VAR;
             self.linter
                 .report(rule, &step.comments, word.span, message, &hint);

@@ -91,15 +91,13 @@ fn plain_sources(arguments: &Arguments<'_>) -> Result<Sources, Problem> {
     Ok((sources, destination))
 }
 
-/// Returns the here-document that a word stands for. Of two with one name the last is taken, as in BuildKit's
-/// parseSourcesAndDest().
+/// Returns the here-document that a word stands for.
 pub(super) fn heredoc(
     arguments: &Arguments<'_>,
     piece: Piece<'_>,
 ) -> Option<Result<Heredoc, Problem>> {
     let word = heredoc::parse(piece)?;
-    let texts = arguments.line.heredocs.iter().rev();
-    let found = texts.into_iter().find(|text| text.name == word.name)?;
+    let found = arguments.line.heredoc(piece)?;
     let text = match word.strips_tabs {
         true => without_tabs(&found.text),
         false => found.text.clone(),

@@ -57,6 +57,7 @@ impl Balenafile {
         if file.stages.is_empty() {
             return Err(no_stage(&file.source, lines.first()));
         }
+        file.check_stages()?;
         let mut linter = Linter::new(&file.source, &file.lint);
         lint::check_style(&mut linter, &lines, &file);
         file.warnings = linter.finish();

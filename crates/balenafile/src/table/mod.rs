@@ -74,16 +74,18 @@ pub fn find(name: &str) -> Option<&'static InstructionRow> {
         .find(|row| row.name.eq_ignore_ascii_case(name))
 }
 
-/// Returns the name most like a mistyped one.
+/// Returns the name most like a mistyped one. Long names have none: comparing costs the product of their lengths.
 pub(crate) fn nearest<'name>(
     typed: &str,
     names: impl Iterator<Item = &'name str>,
 ) -> Option<&'name str> {
     /// More typing mistakes than this make another word.
     const MISTAKES_MAX: usize = 2;
-    let mistakes = |name: &str| strsim::damerau_levenshtein(typed, name);
-    let best = names.min_by_key(|name| mistakes(name))?;
-    (mistakes(best) <= MISTAKES_MAX.min(best.len() / 2)).then_some(best)
+    const NAME_BYTES_MAX: usize = 100;
+    let mistakes = |name: &&str| strsim::damerau_levenshtein(typed, name);
+    let mut names = names.filter(|name| name.len().max(typed.len()) <= NAME_BYTES_MAX);
+    let best = names.by_ref().min_by_key(mistakes)?;
+    (mistakes(&best) <= MISTAKES_MAX.min(best.len() / 2)).then_some(best)
 }
 
 /// Returns the support page: the table in Markdown.

@@ -5,6 +5,8 @@
 mod lexer;
 mod pattern;
 
+use std::collections::HashSet;
+
 use self::lexer::{Lexer, Quotes};
 use self::pattern::Pattern;
 use crate::line::{Line, Piece, Problem};
@@ -180,6 +182,8 @@ impl Word {
     pub fn variables(&self) -> Vec<&str> {
         let mut names = Vec::new();
         variables(&self.template, &mut names);
+        let mut seen = HashSet::new();
+        names.retain(|name| seen.insert(*name));
         names
     }
 }
@@ -189,9 +193,7 @@ fn variables<'word>(template: &'word Template, names: &mut Vec<&'word str>) {
         let Part::Variable { name, modifier } = part else {
             continue;
         };
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
+        names.push(name);
         match modifier {
             None => {}
             Some(Modifier::Choose { word, .. }) => variables(word, names),
