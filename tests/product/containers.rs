@@ -285,6 +285,7 @@ fn what_contradicts_itself_is_refused_and_leaves_nothing() {
         (&["--env-file", "bad-env"], "contains whitespaces"),
         (&["--env-file", "nowhere"], "`nowhere`"),
         (&["--pull", "always"], "no registries yet"),
+        (&["--health-cmd", "true"], "no health checks yet"),
         (
             &["--mount", "type=volume,source=data,target=/d"],
             "named volumes",

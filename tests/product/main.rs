@@ -9,6 +9,7 @@
 //! | `lifecycle` | containers in the background, from `run -d` to `rm` |
 //! | `logs` | what was printed, kept, bounded and followed |
 //! | `containers` | over several lives: created, started, restarted, renamed, updated |
+//! | `contended` | several commands at once on the same container |
 //! | `restarts` | restart policies, and the process that keeps them |
 //! | `listing` | which containers `ps` and `inspect` show, and what of them |
 //! | `events` | what happened, kept and followed |
@@ -25,6 +26,7 @@
 mod arguments;
 mod build;
 mod containers;
+mod contended;
 mod events;
 mod examples;
 mod faults;

@@ -217,3 +217,20 @@ impl MemoryBudget {
         self.bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_that_shrinks_keeps_what_is_used_and_refuses_more() {
+        let budget = MemoryBudget::new(100);
+        budget.charge(60).expect("there is room");
+        budget.set_bytes_max(50);
+        assert_eq!((budget.used(), budget.bytes_max()), (60, 50));
+        assert_eq!(budget.charge(1), Err(Errno::ENOMEM));
+        budget.release(30);
+        budget.charge(20).expect("there is room again");
+        assert_eq!(budget.charge(1), Err(Errno::ENOMEM));
+    }
+}

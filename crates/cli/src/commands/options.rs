@@ -125,6 +125,14 @@ pub(crate) struct ContainerOptions {
     #[arg(long)]
     init: bool,
 
+    /// Do not check the container's health; nothing does yet
+    #[arg(long)]
+    no_healthcheck: bool,
+
+    /// Check the container's health with a command; refused, there are no health checks yet
+    #[arg(long, value_name = "COMMAND", conflicts_with = "no_healthcheck")]
+    health_cmd: Option<String>,
+
     /// Write the container's id to a file that is not there yet
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
@@ -217,6 +225,12 @@ impl ContainerOptions {
     /// Reads the options: what is typed wrong is said before anything is opened or built.
     pub(super) fn request(&self) -> Result<NewContainer, Report> {
         self.check_id_file()?;
+        if let Some(command) = &self.health_cmd {
+            return Err(Report::usage(
+                format!("cannot check health with `{command}`: no health checks yet"),
+                "leave out `--health-cmd`",
+            ));
+        }
         if self.pull == Pull::Always {
             return Err(Report::new(
                 format!(

@@ -27,6 +27,7 @@ use crate::events::{Event, EventLog, EventWriter};
 use crate::home::Home;
 use crate::names::{self, ignore_missing};
 use crate::record::{ContainerConfig, ContainerState, Lock, Record, Status, boot_id};
+use crate::restart::RestartPolicy;
 
 mod process;
 mod supervisor;
@@ -234,7 +235,9 @@ impl Observer for Keeper {
             outcome.reason.clone().unwrap_or_default(),
         );
         let config = self.current_config();
-        if is_restarted(&config, &self.state, is_stopped) {
+        // A policy that it did not start with has no supervisor.
+        let has_supervisor = self.config.restart != RestartPolicy::No;
+        if has_supervisor && is_restarted(&config, &self.state, is_stopped) {
             self.state.status = Status::Restarting;
         }
         self.tell(&death(&config, outcome.exit_code));

@@ -24,9 +24,6 @@ pub const SANDBOX_COMMAND: &str = "sandbox";
 /// Bounds a start report: an error's text, which may quote what was typed.
 const REPORT_BYTES_MAX: u64 = 1 << 20;
 
-/// The file that takes what a detached sandbox says itself: warnings, and the message of a panic.
-const MESSAGES: &str = "sandbox.log";
-
 /// Bounds what is shown of a dead sandbox's messages.
 const MESSAGES_BYTES_MAX: usize = 2000;
 
@@ -42,9 +39,10 @@ pub(crate) fn start_supervisor(home: &Home, id: &str, lock: &Lock) -> Result<Chi
 
 fn start(command: &str, home: &Home, id: &str, lock: &Lock) -> Result<Child, StartError> {
     let failed = |error: io::Error| StartError::failed("cannot start a sandbox process", &error);
-    let directory = home.containers().join(id);
+    // What the process says itself: warnings, and the message of a panic.
+    let messages_path = home.containers().join(id).join(format!("{command}.log"));
     let (mut ours, theirs) = UnixStream::pair().map_err(failed)?;
-    let messages = File::create(directory.join(MESSAGES)).map_err(failed)?;
+    let messages = File::create(&messages_path).map_err(failed)?;
     let lock = lock.0.try_clone().map_err(failed)?;
     let mut child = Command::new("/proc/self/exe")
         .arg(command)
@@ -68,13 +66,13 @@ fn start(command: &str, home: &Home, id: &str, lock: &Lock) -> Result<Child, Sta
         Err(_) => {
             let _ = child.kill();
             let status = child.wait().map_err(failed)?;
-            Err(died(&directory, status))
+            Err(died(&messages_path, status))
         }
     }
 }
 
-fn died(directory: &Path, status: ExitStatus) -> StartError {
-    let messages = fs::read(directory.join(MESSAGES)).unwrap_or_default();
+fn died(messages_path: &Path, status: ExitStatus) -> StartError {
+    let messages = fs::read(messages_path).unwrap_or_default();
     let tail = &messages[messages.len().saturating_sub(MESSAGES_BYTES_MAX)..];
     let message = format!(
         "the sandbox process ended before the container ran ({status}): {}",
