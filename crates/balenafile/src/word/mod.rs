@@ -2,13 +2,14 @@
 //!
 //! Spec: Dockerfile reference, "Environment replacement"; BuildKit `frontend/dockerfile/shell/lex.go`.
 
+mod expand;
 mod lexer;
 mod pattern;
 
 use std::collections::HashSet;
 
+use self::expand::Expander;
 use self::lexer::{Lexer, Quotes};
-use self::pattern::Pattern;
 use crate::line::{Line, Piece, Problem};
 use crate::source::Span;
 
@@ -160,11 +161,8 @@ impl Word {
 
     /// Returns the word with its variables replaced by what `lookup` answers; an unset one is empty.
     pub fn expand(&self, lookup: &mut Lookup<'_>) -> Result<String, ExpandError> {
-        let mut expander = Expander {
-            lookup,
-            bytes_max: EXPANSION_BYTES_MAX.max(2 * self.text.len()),
-        };
-        expander.expand(&self.template)
+        let bytes_max = EXPANSION_BYTES_MAX.max(2 * self.text.len());
+        Expander { lookup, bytes_max }.expand(&self.template)
     }
 
     /// Returns the value if the word has no variables.
@@ -205,92 +203,6 @@ fn variables<'word>(template: &'word Template, names: &mut Vec<&'word str>) {
             }) => {
                 variables(pattern, names);
                 variables(replacement, names);
-            }
-        }
-    }
-}
-
-struct Expander<'a, 'lookup> {
-    lookup: &'a mut Lookup<'lookup>,
-    bytes_max: usize,
-}
-
-impl Expander<'_, '_> {
-    fn expand(&mut self, template: &Template) -> Result<String, ExpandError> {
-        let mut value = String::new();
-        for part in template {
-            match part {
-                Part::Text(text) => value.push_str(text),
-                Part::Variable { name, modifier } => {
-                    value.push_str(&self.variable(name, modifier.as_ref())?);
-                }
-            }
-            if value.len() > self.bytes_max {
-                return Err(ExpandError::TooLong);
-            }
-        }
-        Ok(value)
-    }
-
-    fn variable(&mut self, name: &str, modifier: Option<&Modifier>) -> Result<String, ExpandError> {
-        let value = (self.lookup)(name);
-        match modifier {
-            None => Ok(value.unwrap_or_default()),
-            Some(Modifier::Choose {
-                choice,
-                unset,
-                word,
-            }) => {
-                let is_set = |value: &String| *unset == Unset::Missing || !value.is_empty();
-                self.choose(name, *choice, value.filter(is_set), word)
-            }
-            Some(Modifier::Trim {
-                end,
-                length,
-                pattern,
-            }) => {
-                let value = value.unwrap_or_default();
-                let pattern = self.expand(pattern)?;
-                let trimmed = Pattern::parse(&pattern)
-                    .and_then(|pattern| pattern.trim(&value, *end, *length));
-                trimmed
-                    .map(str::to_owned)
-                    .map_err(|problem| ExpandError::Pattern { pattern, problem })
-            }
-            Some(Modifier::Replace {
-                count,
-                pattern,
-                replacement,
-            }) => {
-                let value = value.unwrap_or_default();
-                let (pattern, replacement) = (self.expand(pattern)?, self.expand(replacement)?);
-                let replaced = Pattern::parse(&pattern).and_then(|pattern| {
-                    pattern.replace(&value, *count, &replacement, self.bytes_max)
-                });
-                replaced.map_err(|problem| ExpandError::Pattern { pattern, problem })
-            }
-        }
-    }
-
-    /// POSIX: 2.6.2 Parameter Expansion.
-    fn choose(
-        &mut self,
-        name: &str,
-        choice: Choice,
-        set: Option<String>,
-        word: &Template,
-    ) -> Result<String, ExpandError> {
-        match (choice, set) {
-            (Choice::Default | Choice::Required, Some(set)) => Ok(set),
-            (Choice::Default, None) | (Choice::Alternative, Some(_)) => self.expand(word),
-            (Choice::Alternative, None) => Ok(String::new()),
-            (Choice::Required, None) => {
-                let message = match self.expand(word)? {
-                    empty if empty.is_empty() => "it is required".to_owned(),
-                    message => message,
-                };
-                let name = name.to_owned();
-                Err(ExpandError::Required { name, message })
             }
         }
     }
