@@ -411,6 +411,16 @@ fn findings_are_bounded() {
 }
 
 #[test]
+fn other_options_take_the_place_of_the_files() {
+    let text = b"# check=skip=all;error=true\nFROM scratch AS A\n";
+    let parse = |options| Balenafile::parse_with_lint("Balenafile", text, options);
+    assert_eq!(parse(None).expect("it is valid").warnings, []);
+    let file = parse(Some(LintOptions::default())).expect("it is valid");
+    assert_eq!(file.warnings.len(), 1);
+    assert!(!file.lint.is_error);
+}
+
+#[test]
 fn options_are_read() {
     let options = LintOptions::parse(" skip=A, B ; error=TRUE;experimental=all").expect("valid");
     assert!(options.is_error);

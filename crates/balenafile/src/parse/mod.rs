@@ -13,7 +13,7 @@ pub(crate) mod stage;
 use crate::directive;
 use crate::instruction::{Balenafile, Instruction, Literal, Stage, Step};
 use crate::line::{Line, Piece, Problem};
-use crate::lint::{self, Linter};
+use crate::lint::{self, LintOptions, Linter};
 use crate::source::{Diagnostic, Source};
 use crate::split;
 use crate::table::{self, InstructionRow};
@@ -38,6 +38,15 @@ pub(crate) struct Arguments<'line> {
 impl Balenafile {
     /// Reads a file. `name` is what messages call it.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, Diagnostic> {
+        Self::parse_with_lint(name, bytes, None)
+    }
+
+    /// Reads a file with other options than its `# check=`, if there are any.
+    pub fn parse_with_lint(
+        name: &str,
+        bytes: &[u8],
+        lint: Option<LintOptions>,
+    ) -> Result<Self, Diagnostic> {
         let source = Source::new(name, bytes)?;
         let directives = directive::read(&source)?;
         let lines = split::split(&source, &directives)?;
@@ -47,7 +56,7 @@ impl Balenafile {
             global_arguments: Vec::new(),
             stages: Vec::new(),
             warnings: Vec::new(),
-            lint: directives.check,
+            lint: lint.unwrap_or(directives.check),
             syntax: directives.syntax,
         };
         for line in &lines {
