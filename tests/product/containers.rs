@@ -372,3 +372,23 @@ fn with_t_a_guest_sees_the_terminal_of_the_command() {
     let shown = on_a_terminal(&home, &["run", "--rm", "-i", &probe, "isatty"]);
     assert!(shown.contains("false false false"), "{shown}");
 }
+
+#[test]
+fn with_t_in_the_background_a_guest_has_a_terminal_whose_output_is_the_log() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    home.ok(&["run", "-dt", "--name", "tells", &probe, "isatty"]);
+    home.ok(&["wait", "tells"]);
+    assert_eq!(home.run(&["logs", "tells"]).stdout, "true true true\r\n");
+    home.ok(&["run", "-d", "-it", "--name", "reads", &probe, "cat"]);
+    assert_eq!(state(&home, "reads")["Status"], "running", "nobody types");
+    home.ok(&["stop", "reads"]);
+    // Both streams are one on a terminal, and all of it is there.
+    home.ok(&["run", "-dt", "--name", "many", &probe, "lines", "5000"]);
+    home.ok(&["wait", "many"]);
+    let many = home.run(&["logs", "many"]);
+    assert_eq!(
+        (many.stdout.lines().count(), many.stderr.as_str()),
+        (5000, "")
+    );
+}

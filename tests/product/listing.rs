@@ -203,3 +203,21 @@ fn a_record_that_a_power_cut_damaged_shows_as_dead_and_can_be_removed() {
     home.ok(&["rm", "one", "two"]);
     home.assert_nothing_left();
 }
+
+#[test]
+fn dockers_longer_names_do_the_same() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    home.ok(&["container", "run", "-d", "--name", "web", &probe, "wait"]);
+    for ls in ["ls", "list", "ps"] {
+        assert_eq!(home.ok(&["container", ls, "--format", "{{.Names}}"]), "web");
+    }
+    assert_eq!(
+        home.ok(&["container", "inspect", "-f", "{{.State.Status}}", "web"]),
+        "running"
+    );
+    home.run(&["container", "inspect", "image"])
+        .assert_fails(1, &["no such container: `image`"]);
+    home.ok(&["container", "rm", "-f", "web"]);
+    home.assert_nothing_left();
+}

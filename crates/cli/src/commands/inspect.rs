@@ -46,11 +46,20 @@ pub(crate) struct Inspect {
 
 impl Inspect {
     pub(crate) fn run(&self) -> Result<u8, Report> {
+        self.run_for(self.kind)
+    }
+
+    /// As `minke container inspect`: looks for containers alone.
+    pub(super) fn run_for_containers(&self) -> Result<u8, Report> {
+        self.run_for(Some(Kind::Container))
+    }
+
+    fn run_for(&self, kind: Option<Kind>) -> Result<u8, Report> {
         let engine = engine()?;
         let mut found = Vec::new();
         let mut code = 0;
         for name in &self.names {
-            match self.inspect(&engine, name) {
+            match self.inspect(&engine, name, kind) {
                 Ok(value) => found.push(value),
                 Err(report) => {
                     report.print();
@@ -63,8 +72,8 @@ impl Inspect {
     }
 
     /// Looks for a container, then for an image; it is the container that is missed when there is neither.
-    fn inspect(&self, engine: &Engine, name: &str) -> Result<Value, Report> {
-        let missing = match self.kind {
+    fn inspect(&self, engine: &Engine, name: &str, kind: Option<Kind>) -> Result<Value, Report> {
+        let missing = match kind {
             Some(Kind::Image) => None,
             _ => match engine.container(name) {
                 Ok(container) => return Ok(self.container(engine, &container)),
@@ -72,7 +81,7 @@ impl Inspect {
             },
         };
         match (engine.store()?.image(name), missing) {
-            (Ok(image), _) if self.kind != Some(Kind::Container) => Ok(image_json(&image)),
+            (Ok(image), _) if kind != Some(Kind::Container) => Ok(image_json(&image)),
             (_, Some(missing)) => Err(missing.into()),
             (result, None) => Ok(image_json(&result.map_err(EngineError::from)?)),
         }

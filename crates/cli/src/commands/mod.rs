@@ -9,6 +9,7 @@ use crate::report::{Kind, Report};
 
 mod build;
 mod confirm;
+mod container;
 mod create;
 mod events;
 mod follow;
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     Save(save::Save),
     Load(load::Load),
     Image(image::Image),
+    Container(container::Container),
     Version(version::Version),
 }
 
@@ -106,6 +108,7 @@ impl Command {
             Command::Save(command) => command.run(),
             Command::Load(command) => command.run(),
             Command::Image(command) => command.run(),
+            Command::Container(command) => command.run(),
             Command::Version(command) => command.run(),
         }
     }

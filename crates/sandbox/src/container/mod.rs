@@ -27,7 +27,9 @@ use rustix::process::{Resource, Rlimit};
 use crate::control::{ControlThread, Controlled, LimitsChange, Listener, Statistics};
 use crate::executor::{Executor, ExecutorConfig};
 use crate::jail::{self, FilesConfined, JailPolicy};
-use crate::platform::{HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver};
+use crate::platform::{
+    HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, TerminalReader,
+};
 pub use crate::runtime::Progress;
 use crate::runtime::{Compiler, Program, Runtime, RuntimeConfig};
 use crate::signals;
@@ -117,7 +119,7 @@ pub fn run(
     progress: &dyn Fn(Progress),
 ) -> Result<Outcome, StartError> {
     raise_descriptor_limit();
-    let prepared = Prepared::new(spec, &surroundings, progress)?;
+    let mut prepared = Prepared::new(spec, &surroundings, progress)?;
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
     let jailed = jail::enter(&policy(spec, surroundings))
@@ -125,6 +127,10 @@ pub fn run(
     let control = prepared
         .serve(listener)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
+    let terminal = prepared.terminal.take().map(TerminalReader::start);
+    let terminal = terminal
+        .transpose()
+        .map_err(|error| StartError::failed("cannot read the container's terminal", &error))?;
     let started = Started {
         published: prepared.published.clone(),
         files_confined: jailed.files,
@@ -133,6 +139,10 @@ pub fn run(
         .started(&started)
         .map_err(|error| StartError::failed("cannot record the start", &error))?;
     let outcome = prepared.run();
+    // What was printed is in the log before anybody is told of the end.
+    if let Some(terminal) = terminal {
+        terminal.finish();
+    }
     observer.ended(&outcome);
     control.finish(outcome.exit_code);
     Ok(outcome)
@@ -178,6 +188,8 @@ struct Prepared {
     task: Arc<Task>,
     program: Arc<Program>,
     published: Vec<(PublishedPort, SocketAddr)>,
+    /// Of a terminal of its own.
+    terminal: Option<TerminalReader>,
 }
 
 impl Prepared {
@@ -201,7 +213,7 @@ impl Prepared {
         let loaded = program::load(&runtime, &kernel.mounts, spec, progress)?;
         let process = make_process(&kernel, spec, user, loaded.path)?;
         let task = Arc::new(Task::main_of(process));
-        streams::open(&task, &executor, surroundings, &spec.process)
+        let terminal = streams::open(&task, &executor, surroundings, &spec.process)
             .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
         Ok(Prepared {
             task,
@@ -209,6 +221,7 @@ impl Prepared {
             kernel,
             program: loaded.program,
             published: bound,
+            terminal,
         })
     }
 

@@ -1,7 +1,7 @@
 //! Standard streams of the first process: the caller's, the log, or both.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -17,19 +17,20 @@ use super::{Attachment, Stdin, Surroundings};
 use crate::executor::{Executor, Reactor};
 use crate::logs::{LogWriter, Stream};
 use crate::platform::stdio::Direction;
-use crate::platform::{HostStream, LogStream};
+use crate::platform::{self, HostStream, LogStream, TerminalReader};
 use crate::spec::ProcessSpec;
 
 /// Opens descriptors 0, 1 and 2.
 ///
 /// With a terminal (`-t`) the caller's own is passed on: its line discipline, its window. Standard output and standard error are
-/// then one stream, as on any terminal. Without `-t` a guest sees none, wherever the streams lead, as with Docker.
+/// then one stream, as on any terminal. Without a caller the guest gets a terminal of its own; the reader of that is returned.
+/// Without `-t` a guest sees none, wherever the streams lead, as with Docker.
 pub(super) fn open(
     task: &Task,
     executor: &Executor,
     surroundings: &Surroundings,
     process: &ProcessSpec,
-) -> io::Result<()> {
+) -> io::Result<Option<TerminalReader>> {
     let log = match surroundings.has_log {
         true => Some(Arc::new(LogWriter::open(&surroundings.state_directory)?)),
         false => None,
@@ -39,6 +40,11 @@ pub(super) fn open(
         true => Terminal::Shown,
         false => Terminal::Hidden,
     };
+    if let (Attachment::Detached, Terminal::Shown, Some(log)) =
+        (surroundings.attachment, terminal, &log)
+    {
+        return open_own_terminal(task, reactor, log).map(Some);
+    }
     open_input(task, reactor, surroundings.attachment, process, terminal)?;
     let outputs = match terminal {
         Terminal::Shown => [(Stream::Stdout, stdio::stdout()); 2],
@@ -63,7 +69,24 @@ pub(super) fn open(
         };
         place(task, file, OpenFlags::WRONLY)?;
     }
-    Ok(())
+    Ok(None)
+}
+
+/// Gives a guest in the background a terminal whose output is the log's.
+fn open_own_terminal(
+    task: &Task,
+    reactor: &Arc<Reactor>,
+    log: &Arc<LogWriter>,
+) -> io::Result<TerminalReader> {
+    let terminal = platform::Terminal::open()?;
+    let stream = |direction| -> io::Result<_> {
+        let fd = duplicate(terminal.slave.as_fd())?;
+        Ok(HostStream::new(reactor, fd, direction))
+    };
+    place(task, stream(Direction::In)?, OpenFlags::RDONLY)?;
+    place(task, stream(Direction::Out)?, OpenFlags::WRONLY)?;
+    place(task, stream(Direction::Out)?, OpenFlags::WRONLY)?;
+    Ok(terminal.into_reader(LogStream::new(log.sink(Stream::Stdout))))
 }
 
 /// Whether a guest may see that a stream is a terminal.

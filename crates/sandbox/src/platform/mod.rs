@@ -8,6 +8,7 @@
 //! | [`root`] | the root's lower tree, from an image's layers |
 //! | [`network`] | host sockets and published ports |
 //! | [`resolver`] | host names, looked up on threads of their own |
+//! | [`terminal`] | a terminal of a container in the background |
 //! | [`stdio`] | standard streams: inherited descriptors, and lines for a log |
 
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod published;
 pub mod resolver;
 pub mod root;
 pub mod stdio;
+pub mod terminal;
 
 pub use clock::HostClock;
 pub use entropy::HostEntropy;
@@ -25,6 +27,7 @@ pub use network::HostInternet;
 pub use published::{PublishError, PublishedSockets};
 pub use resolver::Resolver;
 pub use stdio::{HostStream, LogSink, LogStream};
+pub use terminal::{ReadingThread, Terminal, TerminalReader};
 
 use minke_abi::Errno;
 

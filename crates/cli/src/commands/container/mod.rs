@@ -1,0 +1,56 @@
+//! `minke container`: the commands on containers under Docker's longer names.
+
+use clap::{Args, Subcommand};
+
+use super::{
+    create, inspect, kill, logs, port, ps, rename, restart, rm, run, start, stop, update, wait,
+};
+use crate::report::Report;
+
+/// Manage containers
+#[derive(Debug, Args)]
+pub(crate) struct Container {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Create(Box<create::Create>),
+    Inspect(inspect::Inspect),
+    Kill(kill::Kill),
+    Logs(logs::Logs),
+    #[command(alias = "list", alias = "ps")]
+    Ls(ps::Ps),
+    Port(port::Port),
+    Rename(rename::Rename),
+    Restart(restart::Restart),
+    #[command(alias = "remove")]
+    Rm(rm::Rm),
+    Run(Box<run::Run>),
+    Start(start::Start),
+    Stop(stop::Stop),
+    Update(update::Update),
+    Wait(wait::Wait),
+}
+
+impl Container {
+    pub(crate) fn run(&self) -> Result<u8, Report> {
+        match &self.command {
+            Command::Create(command) => command.run(),
+            Command::Inspect(command) => command.run_for_containers(),
+            Command::Kill(command) => command.run(),
+            Command::Logs(command) => command.run(),
+            Command::Ls(command) => command.run(),
+            Command::Port(command) => command.run(),
+            Command::Rename(command) => command.run(),
+            Command::Restart(command) => command.run(),
+            Command::Rm(command) => command.run(),
+            Command::Run(command) => command.run(),
+            Command::Start(command) => command.run(),
+            Command::Stop(command) => command.run(),
+            Command::Update(command) => command.run(),
+            Command::Wait(command) => command.run(),
+        }
+    }
+}
