@@ -62,9 +62,17 @@ pub fn command(args: &[String]) -> Result<()> {
 }
 
 fn build_minke() -> Result<()> {
-    println!("demo: cargo build --release -p minke (the first time takes some minutes)");
+    println!("demo: cargo build --release (the first time takes some minutes)");
     let mut command = cargo();
-    command.args(["build", "--release", "--locked", "-p", "minke"]);
+    // The whole workspace's features: what is compiled here need not be for the benchmarks.
+    command.args([
+        "build",
+        "--release",
+        "--locked",
+        "--workspace",
+        "--bin",
+        "minke",
+    ]);
     run(command.current_dir(root()))
 }
 
