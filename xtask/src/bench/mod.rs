@@ -4,6 +4,7 @@
 //! meets both; medians are compared. A peer that is not there is reported as not measured. Figures
 //! are no tests: nothing fails here.
 
+mod cgroups;
 mod compute;
 mod files;
 mod http;
@@ -86,6 +87,16 @@ const MEASURES: &[Measure] = &[
     },
 ];
 
+/// The same features as the benchmarks' of the workspace, or wasmtime would be compiled for each of them.
+const BUILD: [&str; 6] = [
+    "build",
+    "--quiet",
+    "--release",
+    "--locked",
+    "--workspace",
+    "--bins",
+];
+
 #[derive(Default)]
 struct Options {
     json: bool,
@@ -96,12 +107,11 @@ struct Options {
 /// `bench [--only NAME]... [--format json] [--install]`.
 pub fn command(args: &[String]) -> Result<()> {
     let options = parse(args)?;
+    cgroups::enter_version_2();
     setup::ensure(Purpose::Bench)?;
     guests::ensure(&["rust", "hello-c", "bench"])?;
-    eprintln!("bench: cargo build --release -p minke");
-    run(cargo()
-        .args(["build", "--quiet", "--release", "--locked", "-p", "minke"])
-        .current_dir(root()))?;
+    eprintln!("bench: cargo build --release");
+    run(cargo().args(BUILD).current_dir(root()))?;
     if options.install {
         peers::install_wasmtime()?;
     }

@@ -122,6 +122,10 @@ impl Bundle {
 
     fn command(&self, id: &str) -> Command {
         let mut command = Command::new(&self.runtime);
+        if self.runtime.ends_with("crun") {
+            // It would want limits that only a host's first root may set.
+            command.arg("--cgroup-manager=disabled");
+        }
         command.args(["run", id]).current_dir(&self.directory);
         command
     }
