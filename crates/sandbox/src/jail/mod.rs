@@ -16,6 +16,7 @@ use rustix::process::{Resource, Rlimit};
 
 mod capabilities;
 mod files;
+mod prologue;
 mod syscalls;
 
 pub use files::FilesConfined;

@@ -10,6 +10,8 @@ use seccompiler::{
     SeccompRule, TargetArch,
 };
 
+use super::prologue;
+
 /// Calls that are made whatever the container does: memory, threads, time, waiting.
 const PROCESS_CALLS: &[i64] = &[
     libc::SYS_brk,
@@ -214,9 +216,17 @@ fn always(lists: &[&[i64]]) -> Rules {
 }
 
 fn filter(rules: Rules) -> Result<BpfProgram, seccompiler::Error> {
+    let is_unconditional = |(_, conditions): &(i64, Vec<SeccompRule>)| conditions.is_empty();
+    let (always, conditional): (Vec<_>, Vec<_>) = rules.into_iter().partition(is_unconditional);
     let refused = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-    let filter = SeccompFilter::new(rules, refused, SeccompAction::Allow, target_arch())?;
-    Ok(filter.try_into()?)
+    let rest = SeccompFilter::new(
+        conditional.into_iter().collect(),
+        refused,
+        SeccompAction::Allow,
+        target_arch(),
+    )?;
+    let calls = always.into_iter().map(|(call, _)| call);
+    Ok(prologue::prepend(calls, target_arch(), rest.try_into()?))
 }
 
 /// Calls on sockets that are let through for some arguments only.
