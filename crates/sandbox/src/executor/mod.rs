@@ -49,7 +49,9 @@ pub struct ExecutorConfig {
 impl ExecutorConfig {
     /// One worker for each CPU that this process may use.
     pub fn for_this_machine() -> Self {
-        let workers = std::thread::available_parallelism().map_or(1, usize::from);
+        // Quotas of control groups, which the standard library would read from a dozen files, limit time and not threads.
+        let cpus = rustix::thread::sched_getaffinity(None);
+        let workers = cpus.map_or(1, |cpus| cpus.count() as usize);
         Self { workers }
     }
 }
@@ -65,6 +67,11 @@ pub struct Spawner {
     shared: Arc<Shared>,
 }
 
+/// Asks that the calling thread be served soon after it wakes, however many guests compute.
+pub fn take_short_turns() {
+    turns::ThreadTurns::default().begin();
+}
+
 impl Executor {
     /// Makes an executor; it starts no thread yet.
     ///
@@ -76,6 +83,11 @@ impl Executor {
         Ok(Self {
             spawner: Spawner { shared },
         })
+    }
+
+    /// Returns how many workers take tasks from the queue at the same time.
+    pub fn workers(&self) -> usize {
+        self.spawner.shared.parallelism()
     }
 
     /// Returns a handle that starts tasks.

@@ -69,7 +69,7 @@ pub struct Engines {
 }
 
 impl Engines {
-    /// Prepares engines; the pool will have `instances_max` slots.
+    /// Prepares engines; the pool will have `instances_max` slots. Without any, everything is made on demand.
     pub fn new(instances_max: u32) -> Self {
         Self {
             instances_max,
@@ -84,8 +84,8 @@ impl Engines {
     /// When the host has not the address space, or when its CPU is not supported.
     pub fn get(&self, allocation: Allocation) -> wasmtime::Result<Engine> {
         let (slot, config): (_, fn(u32) -> Config) = match allocation {
-            Allocation::Pooled => (&self.pooled, pooled_config),
-            Allocation::OnDemand => (&self.on_demand, |_| common_config()),
+            Allocation::Pooled if self.instances_max > 0 => (&self.pooled, pooled_config),
+            Allocation::Pooled | Allocation::OnDemand => (&self.on_demand, |_| common_config()),
         };
         let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = &*slot {
