@@ -1,11 +1,12 @@
 //! A container from its specification to its end: the parts of this crate put together.
 //!
 //! [`run`] opens everything that the container needs (ports, layers, binds, the compiled program), closes the jail
-//! behind it, and only then lets the guest run. It turns the calling thread into a worker of the executor,
-//! so a container is one process with two threads until guests need more: this one and the control socket's.
+//! behind it, and only then lets the guest run, on a worker of the executor. The calling thread serves the
+//! control socket meanwhile.
 //!
 //! | module | is |
 //! |---|---|
+//! | `footprint` | the sandbox's own memory |
 //! | `mounts` | the root, `/dev`, `/proc`, binds and tmpfs |
 //! | `program` | which file a command's first word means |
 //! | `streams` | standard streams: the caller's, the log, or both |
@@ -24,8 +25,8 @@ use minke_kernel::process::{FsContext, ProcessImage};
 use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
-use crate::control::{ControlThread, Controlled, LimitsChange, Listener, Statistics};
-use crate::executor::{Executor, ExecutorConfig};
+use crate::control::{Controlled, Fate, LimitsChange, Listener, Server, Statistics};
+use crate::executor::{self, Executor, ExecutorConfig};
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{
     HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, TerminalReader,
@@ -36,6 +37,7 @@ use crate::signals;
 use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
 
 mod error;
+mod footprint;
 mod mounts;
 mod program;
 mod streams;
@@ -43,9 +45,9 @@ mod users;
 
 pub use error::{StartError, StartErrorKind};
 
-/// Instances that come from the pool; further ones are slower to start. A container has one process until guests can
-/// spawn others, and each place in the pool costs every start a system call that guards its stack.
-const POOLED_INSTANCES_MAX: u32 = 16;
+/// Instances that come from the pool. A container has one process until guests can spawn others, and to make a pool for
+/// one takes longer than to make its instance on demand: some fifty system calls against 50 µs.
+const POOLED_INSTANCES_MAX: u32 = 0;
 
 /// Permission bits that new files of the first process lack. Docker: 0022.
 const UMASK: u32 = 0o022;
@@ -118,14 +120,15 @@ pub fn run(
     observer: &mut dyn Observer,
     progress: &dyn Fn(Progress),
 ) -> Result<Outcome, StartError> {
+    footprint::share_heap();
     raise_descriptor_limit();
     let mut prepared = Prepared::new(spec, &surroundings, progress)?;
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
     let jailed = jail::enter(&policy(spec, surroundings))
         .map_err(|error| StartError::failed("cannot close the jail", &error))?;
-    let control = prepared
-        .serve(listener)
+    let mut server = prepared
+        .server(listener)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
     let terminal = prepared.terminal.take().map(TerminalReader::start);
     let terminal = terminal
@@ -138,13 +141,13 @@ pub fn run(
     observer
         .started(&started)
         .map_err(|error| StartError::failed("cannot record the start", &error))?;
-    let outcome = prepared.run();
+    let outcome = prepared.run(&mut server);
     // What was printed is in the log before anybody is told of the end.
     if let Some(terminal) = terminal {
         terminal.finish();
     }
     observer.ended(&outcome);
-    control.finish(outcome.exit_code);
+    server.finish(outcome.exit_code);
     Ok(outcome)
 }
 
@@ -225,9 +228,9 @@ impl Prepared {
         })
     }
 
-    fn serve(&self, listener: Listener) -> io::Result<ControlThread> {
+    fn server(&self, listener: Listener) -> io::Result<Server> {
         let signals = signals::forward()?;
-        listener.serve(
+        listener.server(
             Some(signals),
             Arc::new(Target {
                 kernel: Arc::downgrade(&self.kernel),
@@ -237,7 +240,7 @@ impl Prepared {
     }
 
     /// Runs the first process to its end; the others end with it.
-    fn run(self) -> Outcome {
+    fn run(self, server: &mut Server) -> Outcome {
         let Prepared {
             executor,
             kernel,
@@ -245,23 +248,35 @@ impl Prepared {
             program,
             ..
         } = self;
-        let pid = task.process.pid;
-        // The process ends next: to unmap the pool's reserved address space piece by piece would only delay it.
+        let process = Arc::clone(&task.process);
+        // This process ends next: to unmap the guest's reserved address space piece by piece would only delay it.
         std::mem::forget(Arc::clone(&program));
+        executor::take_short_turns();
         let spawner = executor.spawner();
-        let status = executor.run(async move { program.run(task, &spawner).await });
-        let outcome = match status {
+        let running = executor.spawn(async move { program.run(task, &spawner).await });
+        let Some(status) = server.serve_until(running) else {
+            // Its threads have had no turn yet to see it. They need none: they end with this process.
+            std::mem::forget(executor);
+            let status = doomed(&process);
+            process.exit(status.clone());
+            return outcome(&status);
+        };
+        drop(executor);
+        kernel.reap(process.pid);
+        match status {
             Ok(status) => outcome(&status),
             // The runtime or a host call panicked: a defect of ours, which ends this container only.
             Err(error) => Outcome {
                 exit_code: 128 + Signal::ABRT.raw(),
                 reason: Some(format!("internal error: {error}")),
             },
-        };
-        drop(executor);
-        kernel.reap(pid);
-        outcome
+        }
     }
+}
+
+/// How a process ends that has got a fatal signal.
+fn doomed(process: &Process) -> ExitStatus {
+    ExitStatus::Signaled(process.signals.fatal().unwrap_or(Signal::KILL))
 }
 
 fn outcome(status: &ExitStatus) -> Outcome {
@@ -298,7 +313,7 @@ fn make_kernel(
         pids_max: spec.limits.pids_max,
         fds_max: spec.limits.fds_max,
         memory_bytes_max: spec.limits.memory_bytes_max,
-        cpus: std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u32),
+        cpus: u32::try_from(executor.workers()).unwrap_or(u32::MAX),
     };
     let network = Network::new(mode, Arc::new(internet), Arc::clone(&memory));
     let kernel = Kernel::new(
@@ -353,10 +368,19 @@ struct Target {
 }
 
 impl Controlled for Target {
-    fn kill(&self, signal: Signal) {
-        if let Some(process) = self.process.upgrade() {
-            process.kill(signal);
+    fn kill(&self, signal: Signal) -> Fate {
+        let Some(process) = self.process.upgrade() else {
+            return Fate::Lives;
+        };
+        process.kill(signal);
+        match process.signals.fatal() {
+            Some(_) => Fate::Dies,
+            None => Fate::Lives,
         }
+    }
+
+    fn settle(&self) {
+        footprint::give_back_program();
     }
 
     fn statistics(&self) -> Statistics {

@@ -3,7 +3,7 @@
 //! A message is its length (four bytes, little-endian) and JSON. A client sends one [`Request`] at a time and
 //! reads one [`Response`] to it. The directory is the owner's alone, so whoever connects may do everything.
 //!
-//! The socket is served by a thread of its own ([`server`]), not by the executor: it answers however busy the
+//! The socket is served by the sandbox's first thread ([`server`]), not by the executor: it answers however busy the
 //! guests are, and it needs no host calls that the jail forbids.
 
 use std::io;
@@ -21,7 +21,7 @@ mod server;
 mod tests;
 
 pub use client::Client;
-pub use server::{ControlThread, Controlled, Listener};
+pub use server::{Controlled, Fate, Listener, Server};
 
 /// The socket's name in the run directory.
 pub const SOCKET_NAME: &str = "control.sock";

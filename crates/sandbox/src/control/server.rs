@@ -1,12 +1,12 @@
-//! The sandbox's side of its control socket: one thread that polls everything a host may ask with.
+//! The sandbox's side of its control socket: its first thread, which polls everything a host may ask with.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
-use std::thread::JoinHandle;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use minke_abi::linux::Signal;
@@ -22,20 +22,35 @@ const CONNECTIONS_MAX: usize = 64;
 /// Bounds the bytes taken from a connection in one round, so that one cannot starve the others.
 const READ_BYTES_MAX: usize = 4096;
 
-/// Stack of the control thread: it calls nothing deep.
-const STACK_BYTES: usize = 256 << 10;
+/// How long after its start a container counts as started. What ends earlier is not worth settling for.
+const SETTLING_TIME: Duration = Duration::from_secs(1);
 
-/// The value of [`Shared::exit_code`] while the container runs.
-const RUNNING: u16 = u16::MAX;
+/// How long to wait before polling again after the host could not.
+const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
+
+/// How long a container may take to end after a fatal signal. Among a thousand threads that compute, one waits a second for
+/// its turn to see the signal; what has not ended by then ends with the process.
+const DYING_TIME: Duration = Duration::from_millis(40);
 
 /// What the requests act on.
 pub trait Controlled: Send + Sync {
-    /// Sends a signal to the container's first process.
-    fn kill(&self, signal: Signal);
+    /// Sends a signal to the container's first process; returns whether that ends it.
+    fn kill(&self, signal: Signal) -> Fate;
+    /// Gives back what only the start needed; called once, [`SETTLING_TIME`] after it.
+    fn settle(&self);
     /// Returns what the container uses now.
     fn statistics(&self) -> Statistics;
     /// Changes what the container may have.
     fn limit(&self, change: &LimitsChange);
+}
+
+/// What becomes of a process that got a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It goes on.
+    Lives,
+    /// It ends as soon as its threads notice.
+    Dies,
 }
 
 /// A bound control socket that nobody serves yet; connections queue up.
@@ -55,65 +70,56 @@ impl Listener {
         Ok(Listener(listener))
     }
 
-    /// Serves the socket in a thread of its own, and passes on the signals that come through `signals`.
-    pub fn serve(
+    /// Makes a server of it, which also passes on the signals that come through `signals`.
+    pub fn server(
         self,
         signals: Option<OwnedFd>,
         target: Arc<dyn Controlled>,
-    ) -> io::Result<ControlThread> {
-        let shared = Arc::new(Shared {
-            wake: rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
-            exit_code: AtomicU16::new(RUNNING),
-        });
-        let server = Server {
+    ) -> io::Result<Server> {
+        let alarm = rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        Ok(Server {
             listener: self.0,
             signals,
             target,
-            shared: Arc::clone(&shared),
+            alarm: Arc::new(Alarm(alarm)),
             connections: Vec::new(),
             kill_at: None,
-        };
-        let thread = std::thread::Builder::new()
-            .name("control".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || server.run())?;
-        Ok(ControlThread { shared, thread })
+            settle_at: Some(Instant::now() + SETTLING_TIME),
+            dead_at: None,
+        })
     }
 }
 
-struct Shared {
-    wake: OwnedFd,
-    exit_code: AtomicU16,
-}
+/// Wakes the server when the container has ended.
+struct Alarm(OwnedFd);
 
-/// The thread that serves a control socket.
-pub struct ControlThread {
-    shared: Arc<Shared>,
-    thread: JoinHandle<()>,
-}
-
-impl ControlThread {
-    /// Answers everyone who waits for the container's end, and ends the thread.
-    pub fn finish(self, exit_code: u8) {
-        self.shared
-            .exit_code
-            .store(u16::from(exit_code), Ordering::SeqCst);
-        // An eventfd takes a first write always.
-        let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
-        if self.thread.join().is_err() {
-            tracing::error!("the control thread panicked");
-        }
+impl Wake for Alarm {
+    fn wake(self: Arc<Self>) {
+        // It fails only when the server is woken already.
+        let _ = rustix::io::write(&self.0, &1u64.to_ne_bytes());
     }
 }
 
-struct Server {
+impl Alarm {
+    fn clear(&self) {
+        // It fails only when there is nothing to clear.
+        let _ = rustix::io::read(&self.0, &mut [0; 8][..]);
+    }
+}
+
+/// Answers what is asked about a container while it runs.
+pub struct Server {
     listener: UnixListener,
     signals: Option<OwnedFd>,
     target: Arc<dyn Controlled>,
-    shared: Arc<Shared>,
+    alarm: Arc<Alarm>,
     connections: Vec<Connection>,
     /// When a `stop` has waited long enough: the earliest of those asked for.
     kill_at: Option<Instant>,
+    /// When the start is over; `None` once it is.
+    settle_at: Option<Instant>,
+    /// When a container that got a fatal signal is given up.
+    dead_at: Option<Instant>,
 }
 
 struct Connection {
@@ -126,76 +132,117 @@ struct Connection {
 
 /// What a round of polling found.
 struct Ready {
+    is_alarmed: bool,
     is_connecting: bool,
     is_signalled: bool,
     connections: Vec<bool>,
 }
 
 impl Server {
-    fn run(mut self) {
+    /// Serves until `ended` is ready; `None` when the container has outlived a fatal signal by [`DYING_TIME`].
+    pub fn serve_until<Ended>(&mut self, ended: impl Future<Output = Ended>) -> Option<Ended> {
+        let mut ended = pin!(ended);
+        let waker = Waker::from(Arc::clone(&self.alarm));
+        let mut context = Context::from_waker(&waker);
         loop {
-            let ready = match self.wait() {
-                Ok(ready) => ready,
+            if let Poll::Ready(ended) = ended.as_mut().poll(&mut context) {
+                return Some(ended);
+            }
+            if take_due(&mut self.dead_at) {
+                return None;
+            }
+            match self.wait() {
+                Ok(ready) => self.turn(&ready),
                 Err(error) => {
-                    tracing::error!(%error, "the control socket cannot be served");
-                    return;
-                }
-            };
-            if ready.is_signalled {
-                self.pass_signals_on();
-            }
-            for (connection, is_ready) in self.connections.iter_mut().zip(&ready.connections) {
-                if *is_ready {
-                    connection.serve(&*self.target, &mut self.kill_at);
+                    tracing::error!(%error, "the control socket cannot be served for a while");
+                    std::thread::sleep(PAUSE_AFTER_ERROR);
                 }
             }
-            if self.kill_at.is_some_and(|at| at <= Instant::now()) {
-                self.kill_at = None;
-                self.target.kill(Signal::KILL);
+        }
+    }
+
+    /// Answers everyone who waits for the container's end.
+    pub fn finish(mut self, exit_code: u8) {
+        // Those who connected or asked just before the end are answered too.
+        while self.connections.len() < CONNECTIONS_MAX && self.accept() {}
+        self.serve_connections(|_| true);
+        for connection in self.connections.iter_mut().filter(|it| it.is_waiting) {
+            connection.answer(&Response::Ended { exit_code });
+        }
+    }
+
+    /// Does what a round of polling found to do.
+    fn turn(&mut self, ready: &Ready) {
+        if ready.is_alarmed {
+            self.alarm.clear();
+        }
+        if ready.is_signalled {
+            self.pass_signals_on();
+        }
+        self.serve_connections(|index| ready.connections[index]);
+        if take_due(&mut self.kill_at) {
+            self.kill(Signal::KILL);
+        }
+        if take_due(&mut self.settle_at) {
+            self.target.settle();
+        }
+        if ready.is_connecting {
+            let _ = self.accept();
+        }
+        self.connections.retain(|connection| !connection.is_closed);
+    }
+
+    fn serve_connections(&mut self, is_ready: impl Fn(usize) -> bool) {
+        let mut connections = std::mem::take(&mut self.connections);
+        for (index, connection) in connections.iter_mut().enumerate() {
+            if is_ready(index) {
+                connection.serve(self);
             }
-            if ready.is_connecting {
-                let _ = self.accept();
-            }
-            self.connections.retain(|connection| !connection.is_closed);
-            let exit_code = self.shared.exit_code.load(Ordering::SeqCst);
-            if exit_code != RUNNING {
-                return self.answer_waiters(exit_code as u8);
-            }
+        }
+        self.connections = connections;
+    }
+
+    fn kill(&mut self, signal: Signal) {
+        if self.target.kill(signal) == Fate::Dies {
+            self.dead_at
+                .get_or_insert_with(|| Instant::now() + DYING_TIME);
         }
     }
 
     /// Waits until something is to be done. Errors are the host's.
     fn wait(&self) -> io::Result<Ready> {
         let is_accepting = self.connections.len() < CONNECTIONS_MAX;
-        let mut fds = vec![PollFd::new(&self.shared.wake, PollFlags::IN)];
+        let mut fds = vec![PollFd::new(&self.alarm.0, PollFlags::IN)];
         fds.extend(is_accepting.then(|| PollFd::new(&self.listener, PollFlags::IN)));
         fds.extend(self.signals.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
         let fixed = fds.len();
         let streams = self.connections.iter().map(|c| c.stream.as_fd());
         fds.extend(streams.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
-        let timeout = self
-            .kill_at
-            .map(|at| timespec(at.saturating_duration_since(Instant::now())));
+        let due = [self.kill_at, self.settle_at, self.dead_at];
+        let due = due.into_iter().flatten().min();
+        let timeout = due.map(|at| timespec(at.saturating_duration_since(Instant::now())));
         match rustix::event::poll(&mut fds, timeout.as_ref()) {
             Err(rustix::io::Errno::INTR) | Ok(_) => {}
             Err(error) => return Err(error.into()),
         }
         let is_ready = |fd: &PollFd<'_>| !fd.revents().is_empty();
         Ok(Ready {
+            is_alarmed: is_ready(&fds[0]),
             is_connecting: is_accepting && is_ready(&fds[1]),
             is_signalled: self.signals.is_some() && is_ready(&fds[fixed - 1]),
             connections: fds[fixed..].iter().map(is_ready).collect(),
         })
     }
 
-    fn pass_signals_on(&self) {
+    fn pass_signals_on(&mut self) {
         let mut numbers = [0; 64];
         let Some(pipe) = &self.signals else { return };
         let count = rustix::io::read(pipe, &mut numbers[..]).unwrap_or(0);
-        numbers[..count]
-            .iter()
-            .filter_map(|number| Signal::from_raw(i32::from(*number)))
-            .for_each(|signal| self.target.kill(signal));
+        for number in &numbers[..count] {
+            if let Some(signal) = Signal::from_raw(i32::from(*number)) {
+                self.kill(signal);
+            }
+        }
     }
 
     /// Takes the next connection; `false` when there is none (or no descriptor left for it: the next round tries again).
@@ -213,21 +260,10 @@ impl Server {
         }
         true
     }
-
-    fn answer_waiters(mut self, exit_code: u8) {
-        // Those who connected or asked just before the end are answered too.
-        while self.connections.len() < CONNECTIONS_MAX && self.accept() {}
-        for connection in &mut self.connections {
-            connection.serve(&*self.target, &mut self.kill_at);
-            if connection.is_waiting {
-                connection.answer(&Response::Ended { exit_code });
-            }
-        }
-    }
 }
 
 impl Connection {
-    fn serve(&mut self, target: &dyn Controlled, kill_at: &mut Option<Instant>) {
+    fn serve(&mut self, server: &mut Server) {
         let mut buffer = [0; READ_BYTES_MAX];
         match self.stream.read(&mut buffer) {
             Ok(0) => self.is_closed = true,
@@ -237,7 +273,7 @@ impl Connection {
         }
         loop {
             match message::take(&mut self.inbox) {
-                Ok(Some(request)) => self.carry_out(&request, target, kill_at),
+                Ok(Some(request)) => self.carry_out(&request, server),
                 Ok(None) => return,
                 Err(error) => {
                     self.answer(&Response::Refused {
@@ -250,17 +286,12 @@ impl Connection {
         }
     }
 
-    fn carry_out(
-        &mut self,
-        request: &Request,
-        target: &dyn Controlled,
-        kill_at: &mut Option<Instant>,
-    ) {
+    fn carry_out(&mut self, request: &Request, server: &mut Server) {
         match request {
             Request::Kill { signal } => {
                 let response = match Signal::from_raw(i32::from(*signal)) {
                     Some(signal) => {
-                        target.kill(signal);
+                        server.kill(signal);
                         Response::Done
                     }
                     None => Response::Refused {
@@ -271,17 +302,17 @@ impl Connection {
             }
             Request::Stop { signal, timeout_ms } => {
                 self.is_waiting = true;
-                target.kill(Signal::from_raw(i32::from(*signal)).unwrap_or(Signal::TERM));
+                server.kill(Signal::from_raw(i32::from(*signal)).unwrap_or(Signal::TERM));
                 let asked = timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
-                *kill_at = match (*kill_at, asked) {
+                server.kill_at = match (server.kill_at, asked) {
                     (Some(earlier), Some(asked)) => Some(earlier.min(asked)),
                     (earlier, asked) => earlier.or(asked),
                 };
             }
             Request::Wait => self.is_waiting = true,
-            Request::Statistics => self.answer(&Response::Statistics(target.statistics())),
+            Request::Statistics => self.answer(&Response::Statistics(server.target.statistics())),
             Request::Limit(change) => {
-                target.limit(change);
+                server.target.limit(change);
                 self.answer(&Response::Done);
             }
         }
@@ -293,6 +324,11 @@ impl Connection {
             self.is_closed = true;
         }
     }
+}
+
+/// Returns whether the time has come, and forgets it then.
+fn take_due(at: &mut Option<Instant>) -> bool {
+    at.take_if(|at| *at <= Instant::now()).is_some()
 }
 
 fn timespec(duration: Duration) -> Timespec {

@@ -2,13 +2,16 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use minke_abi::linux::Signal;
 
 use super::{
-    Client, ControlThread, Controlled, LimitsChange, Listener, Request, Response, SOCKET_NAME,
+    Client, Controlled, Fate, LimitsChange, Listener, Request, Response, SOCKET_NAME, Server,
     Statistics, message,
 };
 
@@ -16,6 +19,7 @@ use super::{
 struct Container {
     signals: Mutex<Vec<Signal>>,
     limits: Mutex<Vec<LimitsChange>>,
+    settled: Mutex<u32>,
     changed: Condvar,
 }
 
@@ -30,8 +34,17 @@ impl Container {
 }
 
 impl Controlled for Container {
-    fn kill(&self, signal: Signal) {
+    fn kill(&self, signal: Signal) -> Fate {
         self.signals.lock().expect("no panic").push(signal);
+        self.changed.notify_all();
+        match signal {
+            Signal::KILL => Fate::Dies,
+            _ => Fate::Lives,
+        }
+    }
+
+    fn settle(&self) {
+        *self.settled.lock().expect("no panic") += 1;
         self.changed.notify_all();
     }
 
@@ -47,13 +60,76 @@ impl Controlled for Container {
     }
 }
 
+/// Tells a future once.
+struct Sender<T>(Arc<Mutex<Sent<T>>>);
+
+/// Is ready when it was told.
+struct Receiver<T>(Arc<Mutex<Sent<T>>>);
+
+struct Sent<T> {
+    value: Option<T>,
+    waker: Option<Waker>,
+}
+
+fn once<T>() -> (Sender<T>, Receiver<T>) {
+    let sent = Arc::new(Mutex::new(Sent {
+        value: None,
+        waker: None,
+    }));
+    (Sender(Arc::clone(&sent)), Receiver(sent))
+}
+
+impl<T> Sender<T> {
+    fn send(&self, value: T) {
+        let mut sent = self.0.lock().expect("no panic");
+        sent.value = Some(value);
+        if let Some(waker) = sent.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Future for Receiver<T> {
+    type Output = T;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let mut sent = self.0.lock().expect("no panic");
+        sent.waker = Some(context.waker().clone());
+        sent.value.take().map_or(Poll::Pending, Poll::Ready)
+    }
+}
+
+/// A server in a thread, as the sandbox's first thread is beside its guests.
+struct ControlThread {
+    end: Sender<()>,
+    ended: JoinHandle<Server>,
+}
+
+impl ControlThread {
+    /// Lets the container end.
+    fn finish(self, exit_code: u8) {
+        self.end.send(());
+        self.ended.join().expect("no panic").finish(exit_code);
+    }
+
+    /// Waits until the server gives the container up.
+    fn give_up(self, exit_code: u8) {
+        self.ended.join().expect("no panic").finish(exit_code);
+    }
+}
+
 fn serve(directory: &std::path::Path) -> (Arc<Container>, ControlThread) {
     let container = Arc::<Container>::default();
     let listener = Listener::bind(directory).expect("a socket");
-    let thread = listener
-        .serve(None, Arc::clone(&container) as Arc<dyn Controlled>)
-        .expect("a thread");
-    (container, thread)
+    let mut server = listener
+        .server(None, Arc::clone(&container) as Arc<dyn Controlled>)
+        .expect("a server");
+    let (end, is_ended) = once();
+    let ended = std::thread::spawn(move || {
+        server.serve_until(is_ended);
+        server
+    });
+    (container, ControlThread { end, ended })
 }
 
 #[test]
@@ -139,4 +215,34 @@ fn idle_connections_do_not_keep_a_waiter_from_being_told_the_end() {
     thread.finish(3);
     let end: Response = message::receive(&mut waiter).expect("an answer");
     assert_eq!(end, Response::Ended { exit_code: 3 });
+}
+
+#[test]
+fn a_container_that_has_started_is_told_to_settle_once() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (container, thread) = serve(temporary.path());
+    let settled = container.settled.lock().expect("no panic");
+    let settled = container
+        .changed
+        .wait_while(settled, |count| *count == 0)
+        .expect("no panic");
+    drop(settled);
+    thread.finish(0);
+    assert_eq!(*container.settled.lock().expect("no panic"), 1);
+}
+
+#[test]
+fn a_container_that_does_not_die_of_a_fatal_signal_is_given_up() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (container, thread) = serve(temporary.path());
+    let mut stream = UnixStream::connect(temporary.path().join(SOCKET_NAME)).expect("a connection");
+    let request = Request::Stop {
+        signal: Signal::TERM.raw(),
+        timeout_ms: Some(0),
+    };
+    message::send(&mut stream, &request).expect("sent");
+    thread.give_up(137);
+    let end: Response = message::receive(&mut stream).expect("an answer");
+    assert_eq!(end, Response::Ended { exit_code: 137 });
+    container.wait_for(Signal::KILL);
 }
