@@ -109,6 +109,59 @@ fn kill_ends_a_guest_however_it_spins() {
     check_spin(&["kill"], "137");
 }
 
+/// Threads of the guest that spin.
+const SPINNING_THREADS: u32 = 1000;
+
+/// As many of them are to run at the same time, each on a thread of the host, before the container is stopped.
+const AT_ONCE: u32 = 100;
+
+/// A module whose threads all wait, until the last is there, and then spin.
+fn spinning_threads() -> Vec<u8> {
+    let text = format!(
+        r#"(module
+            (import "env" "memory" (memory 1 1 shared))
+            (import "wasi" "thread-spawn" (func $spawn (param i32) (result i32)))
+            (func (export "wasi_thread_start") (param i32 i32)
+                (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))
+                (loop (br 0)))
+            (func (export "_start") (local $left i32)
+                (local.set $left (i32.const {SPINNING_THREADS}))
+                (loop $more
+                    (if (i32.lt_s (call $spawn (i32.const 0)) (i32.const 0)) (then unreachable))
+                    (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                    (br_if $more (local.get $left)))
+                (i32.atomic.store (i32.const 0) (i32.const 1))
+                (drop (memory.atomic.notify (i32.const 0) (i32.const -1)))
+                (loop (br 0))))"#
+    );
+    wat::parse_str(text).expect("the text is a module")
+}
+
+/// Threads of a process on the host. Linux: `proc_pid_status(5)`.
+fn host_threads(pid: &str) -> u32 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Threads:"));
+    line.and_then(|line| line.trim().parse().ok())
+        .expect("a number")
+}
+
+#[test]
+fn stop_ends_a_thousand_threads_that_spin() {
+    let home = Home::new();
+    home.write("spin.wasm", spinning_threads());
+    home.ok(&["run", "-d", "--name", "spin", "./spin.wasm"]);
+    let pid = home.inspect("spin")["State"]["Pid"].to_string();
+    while host_threads(&pid) < AT_ONCE {
+        std::thread::yield_now();
+    }
+    home.ok(&["stop", "spin"]);
+    assert_eq!(home.inspect("spin")["State"]["ExitCode"], 143);
+    home.ok(&["rm", "spin"]);
+    home.assert_nothing_left();
+}
+
 #[test]
 fn wild_pointers_and_lengths_get_errors_from_every_host_call() {
     let home = Home::new();
