@@ -2,13 +2,38 @@
 
 use crate::home::{Home, guest};
 
-#[test]
-fn a_file_that_is_no_module_is_not_executable() {
+/// Runs a module made of these bytes and checks what is said.
+#[track_caller]
+fn check_module(bytes: &[u8], message: &str) {
     let home = Home::new();
-    home.write("text.wasm", "not wasm\n");
-    let ended = home.run(&["run", "--rm", "./text.wasm"]);
-    ended.assert_fails(126, &["is not a WebAssembly module", "hint: "]);
+    home.write("m.wasm", bytes);
+    home.fails(&["run", "--rm", "./m.wasm"], 126, message);
+    home.fails(&["run", "-d", "./m.wasm"], 126, message);
     home.assert_nothing_left();
+}
+
+#[test]
+fn what_is_not_wasm_is_not_executable() {
+    check_module(
+        b"",
+        "error: `FILES/m.wasm` is not a WebAssembly module: it is empty\n\
+         hint: give a file that a compiler for WebAssembly made",
+    );
+    check_module(
+        b"not wasm\n",
+        "error: `FILES/m.wasm` is not a WebAssembly module: it is a file that starts with [6e, 6f, 74, 20]\n\
+         hint: give a file that a compiler for WebAssembly made",
+    );
+    check_module(
+        b"#!/bin/sh\n",
+        "error: `FILES/m.wasm` is not a WebAssembly module: it is a script\n\
+         hint: give the interpreter as the program and the script as its argument",
+    );
+    check_module(
+        b"\x7fELF\x02\x01\x01",
+        "error: `FILES/m.wasm` is not a WebAssembly module: it is a native program (ELF)\n\
+         hint: compile it for WebAssembly, for example for `wasm32-wasip1` or with Emscripten",
+    );
 }
 
 #[test]

@@ -5,13 +5,14 @@
 
 use minke_abi::emscripten::errno_number;
 use minke_abi::{Errno, Result};
+use minke_kernel::FileDescription;
 use minke_kernel::descriptor::SeekTarget;
 use wasmtime::Caller;
 
 use crate::personality::emscripten::context::{Arguments, Context};
 use crate::personality::emscripten::library::clocks::{Clock, now};
 use crate::personality::emscripten::table::{Function, Kind, Returns};
-use crate::runtime::{Guest, GuestAddr};
+use crate::runtime::{Guest, GuestAddr, MemoryView};
 
 /// Most parts of one vector. Linux: `UIO_MAXIOV`.
 const PARTS_MAX: u32 = 1024;
@@ -65,37 +66,43 @@ fn seek(context: &mut Context<'_>, arguments: &Arguments) -> Result<()> {
 }
 
 fn pread(context: &mut Context<'_>, arguments: &Arguments) -> Result<()> {
-    let file = context.task().process.fds.get(arguments.fd(0))?;
-    let mut offset = arguments.size(3)?;
-    let mut total = 0;
-    for (address, length) in parts(context, arguments)? {
-        let count = context.memory.receive(
-            address,
-            u64::from(length),
-            |bytes| file.read_at(bytes, offset),
-            |count| *count,
-        )?;
-        total += count as u32;
-        offset += count as u64;
-        if count < length as usize {
-            break;
-        }
-    }
-    context.memory.write_u32(arguments.address(4), total)
+    each_part(
+        context,
+        arguments,
+        |memory, file, (address, length), offset| {
+            memory.receive(
+                address,
+                length,
+                |bytes| file.read_at(bytes, offset),
+                |count| *count,
+            )
+        },
+    )
 }
 
 fn pwrite(context: &mut Context<'_>, arguments: &Arguments) -> Result<()> {
+    each_part(
+        context,
+        arguments,
+        |memory, file, (address, length), offset| {
+            memory.with_slice(address, length, |bytes| file.write_at(bytes, offset))
+        },
+    )
+}
+
+/// Moves the bytes of one part of a vector; returns how many.
+type MovePart =
+    fn(&mut MemoryView<'_>, &FileDescription, (GuestAddr, u64), offset: u64) -> Result<usize>;
+
+/// Moves the parts of a vector one after the other, until one is not moved whole; tells how many bytes it were.
+fn each_part(context: &mut Context<'_>, arguments: &Arguments, action: MovePart) -> Result<()> {
     let file = context.task().process.fds.get(arguments.fd(0))?;
-    let mut offset = arguments.size(3)?;
+    let start = arguments.size(3)?;
     let mut total = 0;
     for (address, length) in parts(context, arguments)? {
-        let count = context
-            .memory
-            .with_slice(address, u64::from(length), |bytes| {
-                file.write_at(bytes, offset)
-            })?;
+        let part = (address, u64::from(length));
+        let count = action(&mut context.memory, &file, part, start + u64::from(total))?;
         total += count as u32;
-        offset += count as u64;
         if count < length as usize {
             break;
         }
