@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod fuzz;
 mod guests;
 mod layout;
 mod process;
@@ -52,6 +53,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--only NAME]... [--format json] [--install]",
         about: "measure speed and memory beside the peers that are there",
         run: bench::command,
+    },
+    Command {
+        name: "fuzz",
+        usage: "[NAME]... [SECONDS]",
+        about: "feed random bytes to the parsers of foreign ones",
+        run: fuzz::command,
     },
     Command {
         name: "tidy",

@@ -163,6 +163,10 @@ fn wasm32() -> Result<()> {
         "-p",
         "minke-abi",
         "-p",
+        "minke-archive",
+        "-p",
+        "minke-glue",
+        "-p",
         "minke-kernel",
         "-p",
         "minke-balenafile",
@@ -187,7 +191,7 @@ const NEEDS: &[(&str, &str)] = &[
     ),
     (
         "[ $(id -u) = 0 ] || unshare --user --map-root-user --map-auto true",
-        "neither root nor several users in a namespace (`/etc/subuid`) here: files are not compared with Linux's",
+        "neither root nor several users in a namespace (Debian: `uidmap`) here: files are not compared with Linux's",
     ),
 ];
 

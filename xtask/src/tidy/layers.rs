@@ -22,10 +22,15 @@ const fn layer(name: &'static str, may_know: &'static [&'static str]) -> Layer {
 /// From the bottom up, as in the table of `ARCHITECTURE.md`.
 const LAYERS: &[Layer] = &[
     layer("minke-abi", &[]),
+    layer("minke-archive", &[]),
     layer("minke-balenafile", &[]),
-    layer("minke-kernel", &["minke-abi"]),
+    layer("minke-glue", &["minke-abi"]),
+    layer("minke-kernel", &["minke-abi", "minke-archive"]),
     layer("minke-image", &[]),
-    layer("minke-sandbox", &["minke-abi", "minke-kernel"]),
+    layer(
+        "minke-sandbox",
+        &["minke-abi", "minke-glue", "minke-kernel"],
+    ),
     layer("minke-engine", &["minke-image", "minke-sandbox"]),
     layer("minke-build", &["minke-balenafile", "minke-image"]),
     layer("minke", &["minke-engine", "minke-build"]),
@@ -41,7 +46,13 @@ const WALLED: &[(&str, &[&str])] = &[
 ];
 
 /// All that the crates without a host may use: none of these asks for one.
-const PURE: &[&str] = &["minke-abi", "minke-balenafile", "minke-kernel"];
+const PURE: &[&str] = &[
+    "minke-abi",
+    "minke-archive",
+    "minke-balenafile",
+    "minke-glue",
+    "minke-kernel",
+];
 const PURE_MAY_USE: &[&str] = &["bitflags", "smallvec", "strsim", "thiserror"];
 
 pub fn check() -> Result<Vec<Finding>> {

@@ -4,7 +4,7 @@
 //! is a range of the mapping. So a container starts after one pass over headers, and all
 //! containers of an image share its bytes in the host's page cache.
 //!
-//! Spec: OCI image-spec 1.1 layer.md; POSIX: pax, "ustar Interchange Format".
+//! Spec: OCI image-spec 1.1 layer.md.
 
 #![expect(unsafe_code, reason = "mapping a file")]
 
@@ -19,12 +19,8 @@ use std::sync::Arc;
 use memmap2::Mmap;
 use minke_kernel::File as ContainerFile;
 use minke_kernel::vfs::tree::{
-    ByteRange, Bytes, Tree, TreeBuilder, TreeEntry, TreeError, TreeKind, TreeOwner,
+    ByteRange, Bytes, LayerError, Tree, TreeBuilder, TreeEntry, TreeError, TreeKind, TreeOwner,
 };
-
-mod archive;
-
-pub use archive::ArchiveError;
 
 /// Mode of a bare module that becomes the only file of a root.
 const PROGRAM_MODE: u32 = 0o755;
@@ -43,7 +39,7 @@ pub enum RootError {
         path: PathBuf,
         offset: usize,
         #[source]
-        source: ArchiveError,
+        source: LayerError,
     },
     #[error("`{0}` has no file name")]
     NoFileName(PathBuf),
@@ -56,13 +52,13 @@ pub fn lower_tree(layers: &[PathBuf], program: Option<&Path>) -> Result<Arc<Tree
     let mut builder = TreeBuilder::new();
     for path in layers {
         let bytes = map(path)?;
-        archive::add_layer(&mut builder, &bytes).map_err(|(offset, source)| {
-            RootError::Archive {
+        builder
+            .add_layer(&bytes)
+            .map_err(|(offset, source)| RootError::Archive {
                 path: path.clone(),
                 offset,
                 source,
-            }
-        })?;
+            })?;
         builder.next_layer();
     }
     if let Some(path) = program {

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_kernel::vfs::memory::MemoryFileSystem;
-use minke_kernel::vfs::tree::{Tree, TreeError};
+use minke_kernel::vfs::tree::{ArchiveError, LayerError, Tree, TreeError};
 use minke_kernel::vfs::{FileSystem, Inode, Location, MountOptions, MountTree};
-use minke_sandbox::platform::root::{ArchiveError, RootError, file_part, lower_tree};
+use minke_sandbox::platform::root::{RootError, file_part, lower_tree};
 use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptest};
 use tar::{EntryType, Header};
 use tempfile::TempDir;
@@ -239,7 +239,7 @@ fn hostile_names_are_refused() {
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("it was taken"),
     };
-    let outside = |layer| matches!(refused(layer), ArchiveError::Tree(TreeError::Outside(_)));
+    let outside = |layer| matches!(refused(layer), LayerError::Tree(TreeError::Outside(_)));
     assert!(outside(Layer::new().file("../x", b"")));
     assert!(outside(Layer::new().file("a/../../x", b"")));
     assert!(outside(Layer::new().entry(
@@ -250,19 +250,19 @@ fn hostile_names_are_refused() {
     )));
     assert!(matches!(
         refused(Layer::new().entry(EntryType::Link, "x", "missing", b"")),
-        ArchiveError::Tree(TreeError::BadHardLink(_))
+        LayerError::Tree(TreeError::BadHardLink(_))
     ));
     assert!(matches!(
         refused(Layer::new().symlink("loop", "loop").file("loop/x", b"")),
-        ArchiveError::Tree(TreeError::TooManyLinks(_))
+        LayerError::Tree(TreeError::TooManyLinks(_))
     ));
     assert!(matches!(
         refused(Layer::new().file("file", b"").file("file/x", b"")),
-        ArchiveError::Tree(TreeError::NotDirectory(_))
+        LayerError::Tree(TreeError::NotDirectory(_))
     ));
     assert!(matches!(
         refused(Layer::new().file(".wh..", b"")),
-        ArchiveError::Corrupt(_)
+        LayerError::Archive(ArchiveError::Corrupt(_))
     ));
 }
 
@@ -277,12 +277,23 @@ fn a_cut_or_damaged_tar_names_the_place() {
         panic!("a cut tar was taken");
     };
     assert_eq!(offset, 1024);
-    assert!(matches!(source, ArchiveError::Truncated));
+    assert!(matches!(
+        source,
+        LayerError::Archive(ArchiveError::Truncated)
+    ));
+    let outside = Layer::new().file("a", b"").file("../x", b"text").bytes();
+    let Err(RootError::Archive { offset, .. }) = build(vec![outside]) else {
+        panic!("a path that leaves the root was taken");
+    };
+    assert_eq!(offset, 512);
     bytes[1030] ^= 1;
     let Err(RootError::Archive { source, .. }) = build(vec![bytes]) else {
         panic!("a damaged tar was taken");
     };
-    assert!(matches!(source, ArchiveError::Corrupt("checksum")));
+    assert!(matches!(
+        source,
+        LayerError::Archive(ArchiveError::Corrupt("checksum"))
+    ));
 }
 
 /// Makes a tree that needs what the formats differ in: long names and targets, links, big ids.

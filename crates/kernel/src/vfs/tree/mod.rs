@@ -16,8 +16,11 @@ use crate::vfs::{
 };
 
 mod builder;
+mod layer;
 
 pub use builder::{TreeBuilder, TreeEntry, TreeError, TreeKind, TreeOwner};
+pub use layer::LayerError;
+pub use minke_archive::ArchiveError;
 
 /// Block size that `stat` shows.
 const BLOCK_BYTES: u32 = 4096;

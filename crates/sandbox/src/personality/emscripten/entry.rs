@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
+use minke_glue::GlueNames;
 use wasmtime::{Instance, Store};
 
 use crate::personality::ProgramContext;
 use crate::personality::emscripten::exceptions;
 use crate::personality::emscripten::exports::{Exports, Finder};
-use crate::personality::emscripten::glue::{GlueNames, names_of};
+use crate::personality::emscripten::glue::names_of;
 use crate::personality::emscripten::invoke::Unwind;
 use crate::runtime::{Guest, GuestAddr, GuestMemory, MemoryView, Stop};
 

@@ -1,8 +1,8 @@
 //! Functions of the guest that the host calls, found once by their real names.
 
+use minke_glue::GlueNames;
 use wasmtime::{Caller, Instance, Store, Table, TypedFunc, WasmParams, WasmResults};
 
-use crate::personality::emscripten::glue::GlueNames;
 use crate::runtime::{Guest, GuestAddr};
 
 /// What of the guest's exports the host uses; which are there depends on the program.

@@ -1,0 +1,172 @@
+//! `cargo xtask fuzz`: random bytes for every parser of foreign ones, from seeds that are made here.
+//!
+//! Needs `cargo-fuzz` and a nightly compiler. What a run finds stays in the target's `artifacts/`, and what it
+//! learnt in `corpus/`; neither is kept in the repository.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::layout::{guests_dir, root};
+use crate::process::{find, run, run_quietly, shown};
+
+/// One target of `cargo fuzz`.
+struct Target {
+    name: &'static str,
+    /// The crate whose `fuzz/` it is in.
+    directory: &'static str,
+    /// Writes the inputs to begin with.
+    seeds: fn(&Path) -> Result<()>,
+}
+
+const TARGETS: &[Target] = &[
+    Target {
+        name: "parse",
+        directory: "crates/balenafile",
+        seeds: balenafiles,
+    },
+    Target {
+        name: "words",
+        directory: "crates/balenafile",
+        seeds: |corpus| {
+            Ok(fs::write(
+                corpus.join("seed"),
+                "a/b\n${A:-x}${A##*/}\"$A\"",
+            )?)
+        },
+    },
+    Target {
+        name: "ignore",
+        directory: "crates/balenafile",
+        seeds: |corpus| Ok(fs::write(corpus.join("seed"), "a/b.c\n*\n!a/**/b*\n# x\n")?),
+    },
+    Target {
+        name: "tree",
+        directory: "crates/archive",
+        seeds: tars,
+    },
+    Target {
+        name: "names",
+        directory: "crates/glue",
+        seeds: glue_texts,
+    },
+];
+
+/// Seconds that each target runs unless another number is given.
+const SECONDS_DEFAULT: &str = "60";
+
+/// `fuzz [NAME] [SECONDS]`.
+pub fn command(args: &[String]) -> Result<()> {
+    let (names, seconds): (Vec<&String>, Vec<&String>) =
+        args.iter().partition(|arg| arg.parse::<u32>().is_err());
+    let seconds = seconds.first().map_or(SECONDS_DEFAULT, |text| text);
+    if find("cargo-fuzz").is_none() {
+        bail!(
+            "`cargo-fuzz` is missing\nhint: `cargo install cargo-fuzz`, and `rustup toolchain install nightly`"
+        );
+    }
+    for name in &names {
+        if !TARGETS.iter().any(|target| target.name == name.as_str()) {
+            let known: Vec<_> = TARGETS.iter().map(|target| target.name).collect();
+            bail!(
+                "unknown target `{name}`\nhint: there are {}",
+                known.join(", ")
+            );
+        }
+    }
+    let is_chosen =
+        |target: &&Target| names.is_empty() || names.iter().any(|it| *it == target.name);
+    TARGETS
+        .iter()
+        .filter(is_chosen)
+        .try_for_each(|target| target.fuzz(seconds))
+}
+
+impl Target {
+    fn fuzz(&self, seconds: &str) -> Result<()> {
+        let directory = root().join(self.directory);
+        let corpus = directory.join("fuzz/corpus").join(self.name);
+        fs::create_dir_all(&corpus)?;
+        (self.seeds)(&corpus)
+            .with_context(|| format!("cannot make the seeds of `{}`", self.name))?;
+        let mut command = Command::new("cargo");
+        command.args(["+nightly", "fuzz", "run", self.name, "--"]);
+        command.args([
+            format!("-max_total_time={seconds}"),
+            "-timeout=10".to_string(),
+        ]);
+        println!("== {} in {}", shown(&command), self.directory);
+        // The compiler that runs us is not the one that fuzzes.
+        run(command
+            .current_dir(directory)
+            .env_remove("RUSTUP_TOOLCHAIN")
+            .env_remove("CARGO"))
+    }
+}
+
+/// The examples' own.
+fn balenafiles(corpus: &Path) -> Result<()> {
+    for example in crate::guests::EXAMPLES {
+        let path = root().join("examples").join(example).join("Balenafile");
+        fs::copy(path, corpus.join(example))?;
+    }
+    Ok(())
+}
+
+/// A tree of each kind of file in the formats that `tar` writes; half of the bytes are the first layer.
+fn tars(corpus: &Path) -> Result<()> {
+    let tree = corpus.with_extension("seed");
+    let _ = fs::remove_dir_all(&tree);
+    fs::create_dir_all(tree.join("d").join("e".repeat(120)))?;
+    fs::write(tree.join("d").join("f".repeat(150)), "text")?;
+    fs::write(tree.join("d/.wh.gone"), "")?;
+    fs::write(tree.join("d/.wh..wh..opq"), "")?;
+    fs::hard_link(tree.join("d/.wh.gone"), tree.join("hard"))?;
+    std::os::unix::fs::symlink("d", tree.join("link"))?;
+    for format in ["ustar", "gnu", "pax", "v7"] {
+        let tar = tree.join(format);
+        let mut command = Command::new("tar");
+        command
+            .arg(format!("--format={format}"))
+            .arg("-cf")
+            .arg(&tar);
+        // Names that a format cannot hold are left out, with a failure.
+        let _ = run_quietly(command.args(["-C"]).arg(&tree).args(["d", "hard", "link"]));
+        let bytes = fs::read(&tar)?;
+        let half = u16::try_from(bytes.len() / 1024 * 512).unwrap_or(u16::MAX);
+        fs::write(
+            corpus.join(format),
+            [&half.to_le_bytes(), &bytes[..]].concat(),
+        )?;
+    }
+    Ok(fs::remove_dir_all(tree)?)
+}
+
+/// What Emscripten wrote beside the guest programs, cut to where its names are.
+fn glue_texts(corpus: &Path) -> Result<()> {
+    const SEED_BYTES_MAX: usize = 8192;
+    for path in glue_paths().context("`cargo xtask guests` makes the glue")? {
+        let text = fs::read(&path)?;
+        let name = path.file_name().context("a file has a name")?;
+        let at = |word: &[u8]| text.windows(word.len()).position(|part| part == word);
+        let start = at(b"wasmImports=")
+            .or_else(|| at(b"asmLibraryArg"))
+            .unwrap_or(0);
+        let end = text.len().min(start + SEED_BYTES_MAX);
+        fs::write(corpus.join(name), &text[start..end])?;
+    }
+    Ok(())
+}
+
+fn glue_paths() -> Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in fs::read_dir(guests_dir().join("c"))? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "js") {
+            paths.push(path);
+        }
+    }
+    Ok(paths)
+}
