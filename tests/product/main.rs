@@ -7,6 +7,7 @@
 //! | `home` | runs `minke` with a home of its own, finds guests and examples |
 //! | `run` | what a container is given, and how it ends, in the foreground |
 //! | `lifecycle` | containers in the background, from `run -d` to `rm` |
+//! | `limits` | limits hold, and `stats` tells what is used |
 //! | `logs` | what was printed, kept, bounded and followed |
 //! | `containers` | over several lives: created, started, restarted, renamed, updated |
 //! | `contended` | several commands at once on the same container |
@@ -17,6 +18,7 @@
 //! | `images` | lists, names, archives and the store |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
+//! | `front` | help, manual, completion, the machine's check |
 //! | `formats` | lists and objects as `--format` says |
 //! | `examples` | each example, used as its README says |
 //! | `http` | an HTTP client that keeps its connection |
@@ -31,10 +33,12 @@ mod events;
 mod examples;
 mod faults;
 mod formats;
+mod front;
 mod home;
 mod http;
 mod images;
 mod lifecycle;
+mod limits;
 mod listing;
 mod logs;
 mod published;

@@ -8,6 +8,7 @@ mod demo;
 mod fuzz;
 mod guests;
 mod layout;
+mod man;
 mod process;
 mod setup;
 mod test;
@@ -41,6 +42,12 @@ const COMMANDS: &[Command] = &[
         usage: "[--port N]",
         about: "build minke and an example, run it, fetch its page, and say how to go on",
         run: demo::command,
+    },
+    Command {
+        name: "man",
+        usage: "[DIR]",
+        about: "write the manual's pages to a directory, `target/man` unless another is given",
+        run: man::command,
     },
     Command {
         name: "test",

@@ -7,6 +7,7 @@
 pub mod emscripten;
 pub mod errno;
 pub mod linux;
+pub mod resource;
 pub mod wasi;
 pub mod wasmedge;
 

@@ -19,7 +19,7 @@ mod template;
 mod transfer;
 
 use commands::Cli;
-use report::Kind;
+use report::{Kind, Report};
 
 /// Sets what is logged on standard error: `error`, `warn`, `info`, `debug` or `trace`.
 const LOG_VARIABLE: &str = "MINKE_LOG";
@@ -77,15 +77,21 @@ fn compile(arguments: &[OsString]) -> Option<u8> {
     Some(supervise::compile_main(parent.to_str()?.parse().ok()?))
 }
 
-/// Prints help as data, and a mistake in the arguments as an error. Docker ends with 125 after a mistake.
+/// Prints help as data, and a mistake in the arguments as any other failure. Docker ends with 125 after a mistake.
 fn usage(error: &clap::Error) -> ExitCode {
-    // Nothing can be done about a closed terminal.
-    let _ = error.print();
-    if error.use_stderr() {
-        ExitCode::from(Kind::Usage.exit_code())
-    } else {
-        ExitCode::SUCCESS
+    // A command that only groups others shows its help.
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if is_help || !error.use_stderr() {
+        // Nothing can be done about a closed terminal.
+        let _ = error.print();
+        return match is_help {
+            true => ExitCode::from(Kind::Usage.exit_code()),
+            false => ExitCode::SUCCESS,
+        };
     }
+    let report = Report::of_usage(&error.to_string());
+    report.print();
+    ExitCode::from(report.kind.exit_code())
 }
 
 /// Adds the command that was meant where the parser of commands does not see it: letters swapped in a short name.

@@ -93,6 +93,29 @@ pub(crate) fn size(bytes: u64) -> String {
     format!("{text}{}", UNITS[unit])
 }
 
+/// Returns a number of bytes with a binary unit and four digits. Docker: `go-units`, `BytesSize()`.
+pub(crate) fn binary_size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    let digits = match value {
+        value if unit == 0 || value >= 1000.0 => 0,
+        value if value >= 100.0 => 1,
+        value if value >= 10.0 => 2,
+        _ => 3,
+    };
+    let text = format!("{value:.digits$}");
+    let text = match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.'),
+        false => &text,
+    };
+    format!("{text}{}", UNITS[unit])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,6 +147,20 @@ mod tests {
         ];
         for (seconds, words) in expected {
             assert_eq!(ago(seconds), words, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn binary_sizes_have_four_digits() {
+        for (bytes, text) in [
+            (0, "0B"),
+            (1023, "1023B"),
+            (1536, "1.5KiB"),
+            (2_039_000, "1.945MiB"),
+            (64 << 20, "64MiB"),
+            (8_224_000_000, "7.659GiB"),
+        ] {
+            assert_eq!(binary_size(bytes), text);
         }
     }
 

@@ -64,6 +64,33 @@ impl Report {
         }
     }
 
+    /// Makes a report of what the parser of arguments says: its first paragraph is the message, its tips and its usage are
+    /// what to do.
+    pub(crate) fn of_usage(text: &str) -> Report {
+        let mut paragraphs = text.split("\n\n");
+        let first = paragraphs.next().unwrap_or_default();
+        let message = first.strip_prefix("error: ").unwrap_or(first);
+        let message: Vec<&str> = message.lines().map(str::trim).collect();
+        let lines = || text.lines().map(str::trim);
+        let tips = lines().filter_map(|line| line.strip_prefix("tip: "));
+        let usage = lines().find_map(|line| line.strip_prefix("Usage: "));
+        let is_name = |word: &&str| !word.starts_with(['[', '<', '-']);
+        let command = usage.map(|usage| {
+            let words: Vec<&str> = usage.split(' ').take_while(is_name).collect();
+            words.join(" ")
+        });
+        let hint = match tips.collect::<Vec<_>>().join("; ") {
+            tips if !tips.is_empty() => tips,
+            _ => match (usage, command) {
+                (Some(usage), Some(command)) => {
+                    format!("write `{usage}`; `{command} --help` tells more")
+                }
+                _ => "`minke --help` tells more".to_owned(),
+            },
+        };
+        Report::usage(message.join(" "), hint)
+    }
+
     /// Turns a failed command's report into that of a failed `run`.
     pub(crate) fn of_run(mut self) -> Report {
         if self.kind == Kind::Command {

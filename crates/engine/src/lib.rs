@@ -39,13 +39,14 @@ pub mod supervise;
 pub mod syntax;
 pub mod watch;
 
-pub use engine::{Created, Engine, EngineError, Stopping, Update};
+pub use engine::{Created, Engine, EngineError, Stopping, Update, Usage};
 pub use events::{Event, EventKind, EventLog};
 pub use filter::ContainerFilter;
 pub use home::Home;
 pub use minke_image as image;
+pub use minke_sandbox::jail::{LANDLOCK_VERSION_WANTED, landlock_version};
 pub use minke_sandbox::{signals, spec};
-pub use plan::{NewContainer, Program};
+pub use plan::{FurtherLimits, NewContainer, Program};
 pub use record::{Container, ContainerConfig, ContainerState, Status};
 pub use restart::RestartPolicy;
 pub use supervise::{Attachment, Outcome};

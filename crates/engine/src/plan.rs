@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use minke_image::{Image, ImageConfig, program};
 use minke_sandbox::spec::{
-    LimitsSpec, MountSpec, NetworkModeSpec, NetworkSpec, ProcessSpec, PublishedPort, RootSpec,
-    SandboxSpec,
+    LimitsSpec, MountSpec, NetworkModeSpec, NetworkSpec, ProcessSpec, PublishedPort, ResourceSpec,
+    RootSpec, SandboxSpec,
 };
 
 use crate::restart::RestartPolicy;
@@ -18,6 +18,9 @@ const PIDS_MAX_DEFAULT: u32 = 4096;
 
 /// Descriptors of a process. Linux: the usual soft `RLIMIT_NOFILE`.
 const FDS_MAX_DEFAULT: u32 = 1024;
+
+/// The most descriptors of a process, whatever is asked for. Linux: `fs.nr_open`.
+const FDS_MAX: u32 = 1 << 20;
 
 /// A container that asks for no limit may use this share of the host's memory: one part in so many.
 const MEMORY_SHARE_DEFAULT: u64 = 2;
@@ -48,6 +51,7 @@ pub struct NewContainer {
     pub is_root_read_only: bool,
     pub memory_bytes_max: Option<u64>,
     pub pids_max: Option<u32>,
+    pub limits: FurtherLimits,
     pub network: NetworkModeSpec,
     pub published: Vec<PublishedPort>,
     /// Publishes what is exposed too, on ports that the host chooses.
@@ -83,6 +87,7 @@ impl NewContainer {
             is_root_read_only: false,
             memory_bytes_max: None,
             pids_max: None,
+            limits: FurtherLimits::default(),
             network: NetworkModeSpec::Private,
             published: Vec::new(),
             publishes_exposed: false,
@@ -99,6 +104,19 @@ impl NewContainer {
             is_stdin_open: false,
         }
     }
+}
+
+/// Limits beside memory and processes. What is `None` or empty has no limit of its own.
+#[derive(Clone, Debug, Default)]
+pub struct FurtherLimits {
+    /// CPU time per time.
+    pub cpus: Option<f64>,
+    /// Weight among the host's processes; 1024 is ordinary.
+    pub cpu_shares: Option<u64>,
+    /// Bytes that the root takes beside the image's layers.
+    pub root_bytes_max: Option<u64>,
+    /// Later ones of a name win.
+    pub resources: Vec<ResourceSpec>,
 }
 
 /// A request that cannot be met, whatever the state of the host.
@@ -171,13 +189,29 @@ pub fn specification(
             published,
             hosts: request.hosts.clone(),
         },
-        limits: LimitsSpec {
-            memory_bytes_max: request.memory_bytes_max.unwrap_or_else(memory_default),
-            pids_max: request.pids_max.unwrap_or(PIDS_MAX_DEFAULT),
-            fds_max: FDS_MAX_DEFAULT,
-        },
+        limits: limits(request),
         module_cache: modules.to_path_buf(),
     })
+}
+
+fn limits(request: &NewContainer) -> LimitsSpec {
+    let further = &request.limits;
+    let asked = |name: &str| {
+        let mut named = further.resources.iter().rev();
+        named.find(|resource| resource.name == name)
+    };
+    let soft = |name: &str| asked(name).and_then(|it| u32::try_from(it.soft).ok());
+    // Docker has two names for one thing here: a container has few users.
+    let pids_max = request.pids_max.unwrap_or(PIDS_MAX_DEFAULT);
+    LimitsSpec {
+        memory_bytes_max: request.memory_bytes_max.unwrap_or_else(memory_default),
+        pids_max: soft("nproc").map_or(pids_max, |limit| limit.clamp(1, pids_max)),
+        fds_max: soft("nofile").map_or(FDS_MAX_DEFAULT, |limit| limit.min(FDS_MAX)),
+        cpus: further.cpus,
+        cpu_shares: further.cpu_shares,
+        root_bytes_max: further.root_bytes_max,
+        resources: further.resources.clone(),
+    }
 }
 
 fn process(request: &NewContainer, config: &ImageConfig) -> Result<ProcessSpec, PlanError> {

@@ -134,6 +134,9 @@ pub struct ContainerState {
     /// Of the sandbox, on the host; 0 when there is none.
     pub pid: u32,
     pub exit_code: u8,
+    /// Whether it ended for want of memory.
+    #[serde(default)]
+    pub is_out_of_memory: bool,
     /// Why it ended: a trap's reason, a signal's name; empty for a plain exit.
     pub reason: String,
     /// RFC 3339.
@@ -166,6 +169,7 @@ impl ContainerState {
             pid: 0,
             exit_code: 0,
             reason: String::new(),
+            is_out_of_memory: false,
             started_at: None,
             finished_at: None,
             published: Vec::new(),

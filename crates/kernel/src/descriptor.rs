@@ -21,6 +21,8 @@ pub struct FileDescription {
     pub location: Option<Arc<Location>>,
     flags: AtomicU32,
     offset: Mutex<u64>,
+    /// No write goes beyond this size (`RLIMIT_FSIZE`).
+    size_max: u64,
 }
 
 impl FileDescription {
@@ -29,6 +31,16 @@ impl FileDescription {
         file: Arc<dyn File>,
         location: Option<Arc<Location>>,
         flags: OpenFlags,
+    ) -> Arc<FileDescription> {
+        FileDescription::limited(file, location, flags, u64::MAX)
+    }
+
+    /// Wraps an opened file that may be written up to a size.
+    pub fn limited(
+        file: Arc<dyn File>,
+        location: Option<Arc<Location>>,
+        flags: OpenFlags,
+        size_max: u64,
     ) -> Arc<FileDescription> {
         let kept = flags
             - (OpenFlags::CREAT
@@ -41,6 +53,7 @@ impl FileDescription {
             location,
             flags: AtomicU32::new(kept.bits()),
             offset: Mutex::new(0),
+            size_max,
         })
     }
 
@@ -82,11 +95,13 @@ impl FileDescription {
         }
         let mut offset = self.offset_guard();
         if self.flags().contains(OpenFlags::APPEND) {
-            let (count, end) = self.file.append(bytes)?;
+            let (count, end) = self.file.append(self.within_limit_at_end(bytes)?)?;
             *offset = end;
             return Ok(count);
         }
-        let count = self.file.write_at(bytes, *offset)?;
+        let count = self
+            .file
+            .write_at(self.within_limit(bytes, *offset)?, *offset)?;
         *offset += count as u64;
         Ok(count)
     }
@@ -101,9 +116,31 @@ impl FileDescription {
     pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<usize> {
         self.check_writable()?;
         if self.flags().contains(OpenFlags::APPEND) {
+            let bytes = self.within_limit_at_end(bytes)?;
             return self.file.append(bytes).map(|(count, _)| count);
         }
-        self.file.write_at(bytes, offset)
+        self.file
+            .write_at(self.within_limit(bytes, offset)?, offset)
+    }
+
+    /// Returns what of `bytes` may be written at an offset; `EFBIG` when that is nothing. Linux: mm/filemap.c
+    /// `generic_write_check_limits()`, without `SIGXFSZ`, which no guest could handle.
+    fn within_limit<'b>(&self, bytes: &'b [u8], offset: u64) -> Result<&'b [u8]> {
+        let room = self.size_max.saturating_sub(offset);
+        if bytes.len() as u64 <= room {
+            return Ok(bytes);
+        }
+        match usize::try_from(room) {
+            Ok(0) | Err(_) => Err(Errno::EFBIG),
+            Ok(room) => Ok(&bytes[..room]),
+        }
+    }
+
+    fn within_limit_at_end<'b>(&self, bytes: &'b [u8]) -> Result<&'b [u8]> {
+        if self.size_max == u64::MAX {
+            return Ok(bytes);
+        }
+        self.within_limit(bytes, self.file.metadata()?.size)
     }
 
     /// Moves the position. POSIX: `lseek()`.

@@ -9,6 +9,7 @@ use minke_abi::{Errno, Result};
 use crate::net::Network;
 use crate::platform::{Clock, Entropy};
 use crate::process::{Credentials, FsContext, Pid, Process, ProcessImage};
+use crate::resource::ResourceLimits;
 use crate::task::Task;
 use crate::vfs::MountTree;
 
@@ -20,6 +21,8 @@ pub struct KernelConfig {
     pub pids_max: u32,
     /// Descriptors per process (`RLIMIT_NOFILE`).
     pub fds_max: u32,
+    /// What each process may have of other resources.
+    pub resource_limits: ResourceLimits,
     /// Bytes of linear memory, tables and in-memory files together.
     pub memory_bytes_max: u64,
     /// CPUs that the container sees.

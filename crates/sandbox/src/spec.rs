@@ -111,4 +111,31 @@ pub struct LimitsSpec {
     pub memory_bytes_max: u64,
     pub pids_max: u32,
     pub fds_max: u32,
+    /// CPU time per time: 0.5 is half of a CPU. `None` is no limit.
+    #[serde(default)]
+    pub cpus: Option<f64>,
+    /// Weight among the host's processes; 1024 is ordinary. Docker: `--cpu-shares`.
+    #[serde(default)]
+    pub cpu_shares: Option<u64>,
+    /// Bytes that the root takes beside the image's layers; `None` leaves it to `memory_bytes_max`.
+    #[serde(default)]
+    pub root_bytes_max: Option<u64>,
+    /// Limits of each process's resources. Docker: `--ulimit`.
+    #[serde(default)]
+    pub resources: Vec<ResourceSpec>,
+}
+
+/// A limit of a process's resource. Linux: `setrlimit(2)`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResourceSpec {
+    /// `nofile`, for example: a name of `minke_abi::resource`.
+    pub name: String,
+    /// `u64::MAX` is no limit.
+    pub soft: u64,
+    pub hard: u64,
+}
+
+/// Returns the names of all resources that can be limited.
+pub fn resource_names() -> impl Iterator<Item = &'static str> {
+    minke_abi::resource::RESOURCES.iter().map(|it| it.name)
 }

@@ -73,6 +73,7 @@ fn kernel(reactor: &Arc<Reactor>, published: PublishedSockets) -> Arc<Kernel> {
         hostname: "orca".to_owned(),
         pids_max: 16,
         fds_max: 256,
+        resource_limits: minke_kernel::ResourceLimits::new(256),
         memory_bytes_max: MEMORY_BYTES,
         cpus: 1,
     };

@@ -41,6 +41,8 @@ const LAYERS: &[Layer] = &[
 const WALLED: &[(&str, &[&str])] = &[
     ("wasmtime", &["minke-sandbox"]),
     ("clap", &["minke"]),
+    ("clap_complete", &["minke"]),
+    ("clap_mangen", &["minke"]),
     ("anyhow", &["xtask"]),
     ("rusqlite", &["minke-image"]),
 ];

@@ -15,6 +15,9 @@ use crate::report::{Kind, Report};
 
 /// Build an image from a Balenafile
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  minke build -t app:1 .\n  minke build -t app:1 --build-arg VERSION=2 -f other.Balenafile ."
+)]
 pub(crate) struct Build {
     /// Name for the image, `NAME[:TAG]`; may be given several times
     #[arg(short, long = "tag", value_name = "NAME")]

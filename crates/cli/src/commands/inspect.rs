@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
 use minke_engine::filter::network_name;
-use minke_engine::spec::{MountSpec, PublishedPort};
+use minke_engine::spec::{MountSpec, PublishedPort, ResourceSpec};
 use minke_engine::syntax::guest_port_name;
 use minke_engine::{Container, Engine, EngineError, Status};
 use serde_json::{Value, json};
@@ -20,6 +20,9 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 
 /// Show all that is known of containers or images, as JSON
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  minke inspect web\n  minke inspect -f '{{.State.ExitCode}}' web"
+)]
 pub(crate) struct Inspect {
     /// `json`, or a template for each, such as `{{.State.Status}}`
     #[arg(
@@ -153,7 +156,7 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
             "Running": state.is_up(),
             "Paused": false,
             "Restarting": state.status == Status::Restarting,
-            "OOMKilled": false,
+            "OOMKilled": state.is_out_of_memory,
             "Dead": state.status == Status::Dead,
             "Pid": state.pid,
             "ExitCode": state.exit_code,
@@ -202,6 +205,10 @@ fn host_config(container: &Container) -> Value {
         "PortBindings": bindings(&spec.network.published),
         "Memory": spec.limits.memory_bytes_max,
         "PidsLimit": spec.limits.pids_max,
+        "NanoCpus": spec.limits.cpus.map_or(0, |cpus| (cpus * 1e9) as u64),
+        "CpuShares": spec.limits.cpu_shares.unwrap_or(0),
+        "Ulimits": spec.limits.resources.iter().map(ulimit).collect::<Vec<_>>(),
+        "StorageOpt": spec.limits.root_bytes_max.map(|bytes| json!({ "size": bytes.to_string() })),
         "NetworkMode": network_name(spec.network.mode),
         "ReadonlyRootfs": spec.root.is_read_only,
         "LogConfig": { "Type": "json-file", "Config": {} },
@@ -238,6 +245,16 @@ fn bindings(published: &[PublishedPort]) -> BTreeMap<String, Value> {
         .into_iter()
         .map(|(name, list)| (name, list.into()))
         .collect()
+}
+
+/// Docker: -1 is no limit.
+fn ulimit(resource: &ResourceSpec) -> Value {
+    let shown = |limit: u64| i64::try_from(limit).unwrap_or(-1);
+    json!({
+        "Name": resource.name,
+        "Soft": shown(resource.soft),
+        "Hard": shown(resource.hard),
+    })
 }
 
 fn mount_json(mount: &MountSpec) -> Value {

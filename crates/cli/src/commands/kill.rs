@@ -8,6 +8,7 @@ use crate::report::Report;
 
 /// Send a signal to running containers
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  minke kill web\n  minke kill -s HUP web")]
 pub(crate) struct Kill {
     /// Signal to send, by name or number
     #[arg(short, long, value_name = "SIGNAL", default_value = "KILL")]

@@ -20,6 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 ///
 /// What it printed to its standard output and standard error goes to those of this command.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  minke logs --tail 20 web\n  minke logs -f --since 10m web")]
 pub(crate) struct Logs {
     /// Go on until the container ends
     #[arg(short, long)]

@@ -8,18 +8,23 @@ use minke_engine::{Container, Engine, Home};
 use crate::report::{Kind, Report};
 
 mod build;
+mod completion;
 mod confirm;
 mod container;
 mod create;
+mod doctor;
 mod events;
 mod follow;
 mod history;
 mod image;
 mod images;
+mod info;
 mod inspect;
 mod kill;
+mod limits;
 mod load;
 mod logs;
+mod manual;
 mod options;
 mod port;
 mod ps;
@@ -30,6 +35,7 @@ mod rmi;
 mod run;
 mod save;
 mod start;
+mod stats;
 mod stop;
 mod tag;
 mod terminal;
@@ -65,6 +71,7 @@ pub(crate) enum Command {
     Restart(restart::Restart),
     Kill(kill::Kill),
     Wait(wait::Wait),
+    Stats(stats::Stats),
     Events(events::Events),
     Rename(rename::Rename),
     Update(update::Update),
@@ -78,7 +85,12 @@ pub(crate) enum Command {
     Load(load::Load),
     Image(image::Image),
     Container(container::Container),
+    Info(info::Info),
+    Doctor(doctor::Doctor),
     Version(version::Version),
+    Completion(completion::Completion),
+    #[command(hide = true)]
+    Manual(manual::Manual),
 }
 
 impl Command {
@@ -96,6 +108,7 @@ impl Command {
             Command::Restart(command) => command.run(),
             Command::Kill(command) => command.run(),
             Command::Wait(command) => command.run(),
+            Command::Stats(command) => command.run(),
             Command::Events(command) => command.run(),
             Command::Rename(command) => command.run(),
             Command::Update(command) => command.run(),
@@ -109,21 +122,29 @@ impl Command {
             Command::Load(command) => command.run(),
             Command::Image(command) => command.run(),
             Command::Container(command) => command.run(),
+            Command::Info(command) => command.run(),
+            Command::Doctor(command) => command.run(),
             Command::Version(command) => command.run(),
+            Command::Completion(command) => command.run(),
+            Command::Manual(command) => command.run(),
         }
     }
 }
 
 /// Opens the home that the environment names.
 fn engine() -> Result<Engine, Report> {
+    Ok(Engine::open(home()?)?)
+}
+
+/// Finds the home that the environment names; it need not be there.
+fn home() -> Result<Home, Report> {
     let is_root = rustix::process::geteuid().is_root();
-    let home = Home::from_environment(|name| std::env::var_os(name), is_root).map_err(|error| {
+    Home::from_environment(|name| std::env::var_os(name), is_root).map_err(|error| {
         Report::new(
             error.to_string(),
             "set `MINKE_HOME` to a directory that you may write",
         )
-    })?;
-    Ok(Engine::open(home)?)
+    })
 }
 
 /// Reads an image's name as typed.
@@ -167,4 +188,63 @@ fn for_each(
         }
     }
     Ok(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    /// Width of a terminal that most people have.
+    const COLUMNS: usize = 100;
+
+    #[test]
+    fn the_table_of_arguments_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example_and_every_option_a_word_about_it() {
+        let mut cli = Cli::command();
+        cli.build();
+        for command in cli.get_subcommands() {
+            check(command);
+        }
+    }
+
+    /// A command that only groups others needs no example.
+    fn check(command: &clap::Command) {
+        let name = command.get_name();
+        if name == "help" {
+            return;
+        }
+        let examples = command.get_after_help().map(ToString::to_string);
+        let has_examples = examples.is_some_and(|text| text.contains("Examples:\n  minke "));
+        assert!(
+            has_examples || command.has_subcommands(),
+            "`{name}` has no example"
+        );
+        assert!(
+            command.get_about().is_some(),
+            "`{name}` does not say what it does"
+        );
+        for argument in command.get_arguments() {
+            let id = argument.get_id();
+            assert!(
+                argument.get_help().is_some(),
+                "`{name}` says nothing of `{id}`"
+            );
+        }
+        command.get_subcommands().for_each(check);
+    }
+
+    #[test]
+    fn help_fits_a_terminal() {
+        let mut cli = Cli::command().term_width(COLUMNS);
+        let text = cli.render_long_help().to_string();
+        // Examples are to be copied, so they are not cut.
+        let is_wide = |line: &&str| line.chars().count() > COLUMNS && !line.starts_with("  minke ");
+        assert_eq!(text.lines().find(is_wide), None);
+    }
 }

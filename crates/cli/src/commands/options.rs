@@ -12,6 +12,7 @@ use minke_engine::syntax::{
 use minke_engine::{Created, Engine, NewContainer, Program, RestartPolicy};
 
 use super::build::build_directory;
+use super::limits::Limits;
 use crate::report::{Kind, Report};
 
 /// A container to be made.
@@ -96,6 +97,9 @@ pub(crate) struct ContainerOptions {
     /// Most processes and threads at a time [default: 4096]
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     pids_limit: Option<i64>,
+
+    #[command(flatten)]
+    limits: Limits,
 
     /// Network of the container
     #[arg(long, value_enum, default_value_t = NetworkMode::Private)]
@@ -256,6 +260,7 @@ impl ContainerOptions {
             is_root_read_only: self.read_only,
             memory_bytes_max: self.memory.as_deref().map(parse_bytes).transpose()?,
             pids_max: pids_max(self.pids_limit)?,
+            limits: self.limits.asked()?,
             network: self.network.spec(),
             published: flat(self.publish.iter().map(|port| parse_publish(port)))?,
             publishes_exposed: self.publish_all,

@@ -20,6 +20,9 @@ const COMMAND_CHARS_MAX: usize = 20;
 
 /// List containers
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  minke ps -a\n  minke ps --format '{{.ID}}: {{.Status}}'\n  minke ps -q --filter label=app=web"
+)]
 pub(crate) struct Ps {
     /// Show those that do not run too
     #[arg(short, long)]

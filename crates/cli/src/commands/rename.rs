@@ -7,6 +7,7 @@ use crate::report::Report;
 
 /// Give a container another name, whether it runs or not
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  minke rename web old-web")]
 pub(crate) struct Rename {
     /// Name, id or beginning of an id
     #[arg(value_name = "CONTAINER")]

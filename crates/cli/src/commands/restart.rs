@@ -9,6 +9,7 @@ use crate::report::Report;
 
 /// Stop containers and start them again; those that do not run are started
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  minke restart web")]
 pub(crate) struct Restart {
     /// Signal to send [default: the container's stop signal]
     #[arg(short, long, value_name = "SIGNAL")]

@@ -9,6 +9,7 @@ use crate::report::{Kind, Report};
 
 /// Remove containers
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  minke rm job\n  minke rm -f web")]
 pub(crate) struct Rm {
     /// Kill a running container first; a container that is not there is no failure
     #[arg(short, long)]

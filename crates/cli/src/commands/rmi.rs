@@ -11,6 +11,7 @@ use crate::report::{Kind, Report};
 ///
 /// A name is taken away; with its last name the image goes too.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  minke rmi app:1")]
 pub(crate) struct Rmi {
     /// Remove all names of an id, and an image that containers were made from
     #[arg(short, long)]

@@ -12,6 +12,7 @@ use crate::report::Report;
 /// Sends the container's stop signal (`TERM` unless it or its image says another), and `KILL` when it still runs after the timeout.
 /// A container that is stopped is not restarted, whatever its restart policy.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  minke stop web\n  minke stop -t 2 web worker")]
 pub(crate) struct Stop {
     /// Signal to send [default: the container's stop signal]
     #[arg(short, long, value_name = "SIGNAL")]

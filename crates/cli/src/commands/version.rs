@@ -9,6 +9,9 @@ use crate::report::Report;
 
 /// Show the version of minke
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  minke version\n  minke version --format '{{.Client.Version}}'"
+)]
 pub(crate) struct Version {
     /// `json`, or a template such as `{{.Client.Version}}`
     #[arg(short, long, default_value = "", hide_default_value = true)]

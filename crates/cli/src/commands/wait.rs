@@ -8,6 +8,7 @@ use crate::report::Report;
 
 /// Wait until containers have ended, then print their exit codes
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  minke wait job")]
 pub(crate) struct Wait {
     /// Names, ids or beginnings of ids
     #[arg(required = true, value_name = "CONTAINER")]

@@ -1,3 +1,5 @@
+//! Templates against what Go makes of them.
+
 use serde_json::{Value, json};
 
 use super::Template;

@@ -21,6 +21,9 @@ mod find;
 pub mod images;
 mod start;
 mod stop;
+mod usage;
+
+pub use usage::Usage;
 
 pub use change::Update;
 pub use error::EngineError;

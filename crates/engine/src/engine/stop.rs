@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use minke_sandbox::control::{Client, Request, Response, Statistics};
+use minke_sandbox::control::{Client, Request, Response};
 use rustix::process::{Pid, Signal};
 
 use super::{Engine, EngineError};
@@ -24,7 +24,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 const SIGKILL: u8 = 9;
 
 /// How long an answer that needs no waiting may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+pub(super) const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// How a container is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,14 +131,6 @@ impl Engine {
                 }
             }
             Err(error) => Err(error),
-        }
-    }
-
-    /// Returns what the container uses now.
-    pub fn statistics(&self, container: &Container) -> Result<Statistics, EngineError> {
-        match self.ask(container, &Request::Statistics, Some(ANSWER_WITHIN))? {
-            Response::Statistics(statistics) => Ok(statistics),
-            _ => Ok(Statistics::default()),
         }
     }
 

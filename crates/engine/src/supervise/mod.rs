@@ -234,6 +234,7 @@ impl Observer for Keeper {
             outcome.exit_code,
             outcome.reason.clone().unwrap_or_default(),
         );
+        self.state.is_out_of_memory = outcome.is_out_of_memory;
         let config = self.current_config();
         // A policy that it did not start with has no supervisor.
         let has_supervisor = self.config.restart != RestartPolicy::No;

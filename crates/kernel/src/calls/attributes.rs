@@ -111,6 +111,9 @@ impl Task {
         if size > SIZE_MAX {
             return Err(Errno::EINVAL);
         }
+        if size > self.file_size_max() {
+            return Err(Errno::EFBIG);
+        }
         let credentials = self.process.credentials();
         let place = self.find(at, path, Follow::Yes, &credentials)?;
         match place.inode.file_type() {
@@ -128,6 +131,9 @@ impl Task {
     pub fn ftruncate(&self, fd: Fd, size: u64) -> Result<()> {
         if size > SIZE_MAX {
             return Err(Errno::EINVAL);
+        }
+        if size > self.file_size_max() {
+            return Err(Errno::EFBIG);
         }
         let description = self.open_description_of(fd)?;
         let inode = regular_inode(&description).ok_or(Errno::EINVAL)?;

@@ -63,6 +63,7 @@ impl Task {
             return Err(Errno::EINVAL);
         }
         match description.file.metadata()?.file_type {
+            FileType::Regular if offset + length > self.file_size_max() => Err(Errno::EFBIG),
             FileType::Regular => description.file.allocate(offset, length),
             FileType::Fifo => Err(Errno::ESPIPE),
             _ => Err(Errno::ENODEV),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
+use minke_abi::resource::FSIZE;
 use minke_abi::{Errno, Result};
 
 use crate::calls::paths::{Access, At, Follow, check_writable, is_special};
@@ -63,7 +64,17 @@ impl Task {
             cut(&*location.inode, &credentials)?;
         }
         let file = self.open_inode(&location.inode, flags)?;
-        Ok(FileDescription::new(file, Some(location), flags))
+        let size_max = match location.inode.file_type() {
+            FileType::Regular => self.file_size_max(),
+            _ => u64::MAX,
+        };
+        let location = Some(location);
+        Ok(FileDescription::limited(file, location, flags, size_max))
+    }
+
+    /// Returns the size up to which the process may make files.
+    pub(super) fn file_size_max(&self) -> u64 {
+        self.process.kernel.config.resource_limits.soft(FSIZE)
     }
 
     fn open_path_only(

@@ -104,6 +104,7 @@ impl Machine {
             hostname: "orca".to_owned(),
             pids_max: 64,
             fds_max: 256,
+            resource_limits: minke_kernel::ResourceLimits::new(256),
             memory_bytes_max: MEMORY_BYTES,
             cpus: 2,
         };

@@ -7,6 +7,7 @@
 //! | module | is |
 //! |---|---|
 //! | `footprint` | the sandbox's own memory |
+//! | `limits` | what processes may have, and the container's share of the CPUs |
 //! | `mounts` | the root, `/dev`, `/proc`, binds and tmpfs |
 //! | `program` | which file a command's first word means |
 //! | `streams` | standard streams: the caller's, the log, or both |
@@ -26,10 +27,10 @@ use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
 use crate::control::{Controlled, Fate, LimitsChange, Listener, Server, Statistics};
-use crate::executor::{self, Executor, ExecutorConfig};
+use crate::executor::{self, CpuQuota, Executor, ExecutorConfig};
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{
-    HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, TerminalReader,
+    HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, TRAFFIC, TerminalReader,
 };
 pub use crate::runtime::Progress;
 use crate::runtime::{Compiler, Program, Runtime, RuntimeConfig};
@@ -38,6 +39,7 @@ use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
 
 mod error;
 mod footprint;
+mod limits;
 mod mounts;
 mod program;
 mod streams;
@@ -48,6 +50,9 @@ pub use error::{StartError, StartErrorKind};
 /// Instances that come from the pool. A container has one process until guests can spawn others, and to make a pool for
 /// one takes longer than to make its instance on demand: some fifty system calls against 50 µs.
 const POOLED_INSTANCES_MAX: u32 = 0;
+
+/// How the reason of a trap begins that came for want of memory.
+const OUT_OF_MEMORY: &str = "out of memory: ";
 
 /// Permission bits that new files of the first process lack. Docker: 0022.
 const UMASK: u32 = 0o022;
@@ -111,6 +116,8 @@ pub struct Outcome {
     pub exit_code: u8,
     /// Of a signal or a trap.
     pub reason: Option<String>,
+    /// Whether the guest ended for want of memory.
+    pub is_out_of_memory: bool,
 }
 
 /// Runs a container to its end. An error means that its guest never ran. `progress` is told of a first compilation.
@@ -203,6 +210,7 @@ impl Prepared {
     ) -> Result<Prepared, StartError> {
         // First what fails most often and costs least.
         let published = PublishedSockets::bind(&spec.network.published)?;
+        limits::weigh(&spec.limits);
         let bound = published.bound.clone();
         let executor = Executor::new(ExecutorConfig::for_this_machine())
             .map_err(|error| StartError::failed("cannot start the executor", &error))?;
@@ -218,6 +226,8 @@ impl Prepared {
         let task = Arc::new(Task::main_of(process));
         let terminal = streams::open(&task, &executor, surroundings, &spec.process)
             .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
+        let quota = executor.quota().set(spec.limits.cpus);
+        quota.map_err(|error| StartError::failed("cannot limit the CPU time", &error))?;
         Ok(Prepared {
             task,
             executor,
@@ -235,6 +245,7 @@ impl Prepared {
             Arc::new(Target {
                 kernel: Arc::downgrade(&self.kernel),
                 process: Arc::downgrade(&self.task.process),
+                quota: Arc::clone(self.executor.quota()),
             }),
         )
     }
@@ -269,6 +280,7 @@ impl Prepared {
             Err(error) => Outcome {
                 exit_code: 128 + Signal::ABRT.raw(),
                 reason: Some(format!("internal error: {error}")),
+                is_out_of_memory: false,
             },
         }
     }
@@ -279,9 +291,17 @@ fn doomed(process: &Process) -> ExitStatus {
     ExitStatus::Signaled(process.signals.fatal().unwrap_or(Signal::KILL))
 }
 
+/// A guest that gives up after it was refused memory counts as killed for it, as on Linux one that touches memory
+/// that is not there.
 fn outcome(status: &ExitStatus) -> Outcome {
+    let is_out_of_memory =
+        matches!(status, ExitStatus::Trapped(reason) if reason.starts_with(OUT_OF_MEMORY));
     Outcome {
-        exit_code: status.code(),
+        exit_code: match is_out_of_memory {
+            true => 128 + Signal::KILL.raw(),
+            false => status.code(),
+        },
+        is_out_of_memory,
         reason: match status {
             ExitStatus::Exited(_) => None,
             ExitStatus::Signaled(signal) => Some(match signal.name() {
@@ -312,6 +332,7 @@ fn make_kernel(
         hostname: spec.hostname.clone(),
         pids_max: spec.limits.pids_max,
         fds_max: spec.limits.fds_max,
+        resource_limits: limits::resources(&spec.limits),
         memory_bytes_max: spec.limits.memory_bytes_max,
         cpus: u32::try_from(executor.workers()).unwrap_or(u32::MAX),
     };
@@ -365,6 +386,7 @@ fn make_process(
 struct Target {
     kernel: Weak<Kernel>,
     process: Weak<Process>,
+    quota: Arc<CpuQuota>,
 }
 
 impl Controlled for Target {
@@ -372,7 +394,10 @@ impl Controlled for Target {
         let Some(process) = self.process.upgrade() else {
             return Fate::Lives;
         };
+        // A worker that naps may hold a lock that is needed, and has to wake up to end.
+        self.quota.lift();
         process.kill(signal);
+        self.quota.lift();
         match process.signals.fatal() {
             Some(_) => Fate::Dies,
             None => Fate::Lives,
@@ -393,6 +418,8 @@ impl Controlled for Target {
             processes: u32::try_from(kernel.tasks_count()).unwrap_or(u32::MAX),
             cpu_time_ns: kernel.clock.cpu_time(),
             root_bytes: root_bytes(&kernel),
+            network_received_bytes: TRAFFIC.received_bytes(),
+            network_sent_bytes: TRAFFIC.sent_bytes(),
         }
     }
 

@@ -98,7 +98,11 @@ impl Maker<'_> {
         let lower = lower_tree(&spec.root.layers, spec.root.program.as_deref())
             .map_err(|error| StartError::failed("cannot read the root", &error))?;
         let lower: Arc<dyn FileSystem> = lower;
-        let overlay = MemoryFileSystem::overlay(&lower, self.options())
+        let options = MemoryOptions {
+            bytes_max: spec.limits.root_bytes_max,
+            ..self.options()
+        };
+        let overlay = MemoryFileSystem::overlay(&lower, options)
             .map_err(|errno| StartError::failed("cannot make the root", &errno))?;
         let options = MountOptions {
             is_read_only: spec.root.is_read_only,

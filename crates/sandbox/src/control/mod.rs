@@ -79,6 +79,19 @@ pub struct Statistics {
     /// What was written to the root, which is in memory.
     #[serde(default)]
     pub root_bytes: u64,
+    /// What guests received and sent through sockets of the host.
+    #[serde(default)]
+    pub network_received_bytes: u64,
+    #[serde(default)]
+    pub network_sent_bytes: u64,
+}
+
+/// Takes the first whole request out of bytes that were received; `None` when more are needed.
+///
+/// # Errors
+/// When they can be no request, at the earliest byte that shows it.
+pub fn take_request(inbox: &mut Vec<u8>) -> io::Result<Option<Request>> {
+    message::take(inbox)
 }
 
 /// Parses a signal as people type it: `TERM`, `SIGTERM` or `15`.

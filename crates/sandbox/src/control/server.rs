@@ -14,9 +14,11 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 
 use super::{
     LimitsChange, Request, Response, SOCKET_NAME, Statistics, message, open_directory, short_path,
+    take_request,
 };
 
-/// Bounds the connections at one time; further ones wait in the listener's queue.
+/// Bounds the connections at one time. A further one takes the place of one that has asked nothing yet; else it waits in the
+/// listener's queue.
 const CONNECTIONS_MAX: usize = 64;
 
 /// Bounds the bytes taken from a connection in one round, so that one cannot starve the others.
@@ -125,6 +127,8 @@ pub struct Server {
 struct Connection {
     stream: UnixStream,
     inbox: Vec<u8>,
+    /// Whether it has asked something.
+    has_asked: bool,
     /// Whether it waits for the end.
     is_waiting: bool,
     is_closed: bool,
@@ -187,6 +191,7 @@ impl Server {
             self.target.settle();
         }
         if ready.is_connecting {
+            self.make_place();
             let _ = self.accept();
         }
         self.connections.retain(|connection| !connection.is_closed);
@@ -211,7 +216,7 @@ impl Server {
 
     /// Waits until something is to be done. Errors are the host's.
     fn wait(&self) -> io::Result<Ready> {
-        let is_accepting = self.connections.len() < CONNECTIONS_MAX;
+        let is_accepting = self.has_place();
         let mut fds = vec![PollFd::new(&self.alarm.0, PollFlags::IN)];
         fds.extend(is_accepting.then(|| PollFd::new(&self.listener, PollFlags::IN)));
         fds.extend(self.signals.iter().map(|fd| PollFd::new(fd, PollFlags::IN)));
@@ -245,6 +250,20 @@ impl Server {
         }
     }
 
+    fn has_place(&self) -> bool {
+        self.connections.len() < CONNECTIONS_MAX || self.connections.iter().any(|it| !it.has_asked)
+    }
+
+    /// Closes the oldest connection that has asked nothing, if all places are taken: a command asks at once.
+    fn make_place(&mut self) {
+        if self.connections.len() < CONNECTIONS_MAX {
+            return;
+        }
+        if let Some(silent) = self.connections.iter().position(|it| !it.has_asked) {
+            self.connections.remove(silent);
+        }
+    }
+
     /// Takes the next connection; `false` when there is none (or no descriptor left for it: the next round tries again).
     fn accept(&mut self) -> bool {
         let Ok((stream, _)) = self.listener.accept() else {
@@ -254,6 +273,7 @@ impl Server {
             self.connections.push(Connection {
                 stream,
                 inbox: Vec::new(),
+                has_asked: false,
                 is_waiting: false,
                 is_closed: false,
             });
@@ -272,8 +292,11 @@ impl Connection {
             Err(_) => self.is_closed = true,
         }
         loop {
-            match message::take(&mut self.inbox) {
-                Ok(Some(request)) => self.carry_out(&request, server),
+            match take_request(&mut self.inbox) {
+                Ok(Some(request)) => {
+                    self.has_asked = true;
+                    self.carry_out(&request, server);
+                }
                 Ok(None) => return,
                 Err(error) => {
                     self.answer(&Response::Refused {

@@ -12,7 +12,7 @@ use minke_abi::linux::Signal;
 
 use super::{
     Client, Controlled, Fate, LimitsChange, Listener, Request, Response, SOCKET_NAME, Server,
-    Statistics, message,
+    Statistics, message, take_request,
 };
 
 #[derive(Default)]
@@ -245,4 +245,53 @@ fn a_container_that_does_not_die_of_a_fatal_signal_is_given_up() {
     let end: Response = message::receive(&mut stream).expect("an answer");
     assert_eq!(end, Response::Ended { exit_code: 137 });
     container.wait_for(Signal::KILL);
+}
+
+#[test]
+fn peers_that_connect_and_say_nothing_keep_no_command_out() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (_container, thread) = serve(temporary.path());
+    let connect = || UnixStream::connect(temporary.path().join(SOCKET_NAME)).expect("a connection");
+    let _silent: Vec<_> = (0..200).map(|_| connect()).collect();
+    let mut client = Client::connect(temporary.path()).expect("a connection");
+    assert!(client.ask(&Request::Statistics).is_ok());
+    thread.finish(0);
+}
+
+#[test]
+fn a_peer_that_asks_and_never_reads_is_dropped() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (_container, thread) = serve(temporary.path());
+    let mut stream = UnixStream::connect(temporary.path().join(SOCKET_NAME)).expect("a connection");
+    let request = message::encode(&Request::Statistics);
+    while stream.write_all(&request).is_ok() {}
+    let mut client = Client::connect(temporary.path()).expect("a connection");
+    assert!(client.ask(&Request::Statistics).is_ok());
+    thread.finish(0);
+}
+
+#[test]
+fn a_message_that_comes_byte_by_byte_is_understood_once_it_is_whole() {
+    let bytes = message::encode(&Request::Kill { signal: 9 });
+    let mut inbox = Vec::new();
+    for byte in &bytes[..bytes.len() - 1] {
+        inbox.push(*byte);
+        assert!(matches!(take_request(&mut inbox), Ok(None)));
+    }
+    inbox.push(bytes[bytes.len() - 1]);
+    let request = take_request(&mut inbox).expect("a request");
+    assert_eq!(request, Some(Request::Kill { signal: 9 }));
+    assert!(inbox.is_empty());
+}
+
+#[test]
+fn a_message_that_is_announced_too_long_is_refused_before_it_is_held() {
+    let mut inbox = (message::MESSAGE_BYTES_MAX as u32 + 1)
+        .to_le_bytes()
+        .to_vec();
+    assert!(take_request(&mut inbox).is_err());
+    let deep = format!("{}1{}", "[".repeat(5000), "]".repeat(5000));
+    let mut inbox = (deep.len() as u32).to_le_bytes().to_vec();
+    inbox.extend_from_slice(deep.as_bytes());
+    assert!(take_request(&mut inbox).is_err());
 }

@@ -16,6 +16,7 @@
 //! | `task` | a future's states, and the handle to its result |
 //! | `worker` | the queue, and the life of a worker |
 //! | `monitor` | finds stuck workers |
+//! | `quota` | keeps the CPU time that is used below a limit |
 //! | `turns` | asks the host's scheduler for short turns |
 //! | [`reactor`] | `epoll`, timers, and descriptors with remembered readiness |
 //!
@@ -23,6 +24,7 @@
 //! `Queue` before nothing: no other lock is taken, and no waker runs, while it is held.
 
 mod monitor;
+mod quota;
 pub mod reactor;
 mod task;
 #[cfg(test)]
@@ -35,6 +37,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+pub use quota::CpuQuota;
 pub use reactor::{PolledFd, Reactor, Registration, Source};
 pub use task::{JoinHandle, TaskError};
 use worker::{Shared, Worker};
@@ -98,6 +101,11 @@ impl Executor {
     /// Returns what wakes tasks for descriptors and timers.
     pub fn reactor(&self) -> &Arc<Reactor> {
         &self.spawner.shared.reactor
+    }
+
+    /// Returns what limits the CPU time of all tasks together.
+    pub fn quota(&self) -> &Arc<CpuQuota> {
+        &self.spawner.shared.quota
     }
 
     /// Starts a task.

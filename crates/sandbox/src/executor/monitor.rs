@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::Duration;
 
+use super::quota::{self, Balance};
 use super::task::lock;
 use super::turns::ThreadTurns;
 use super::worker::{Queue, Shared, Worker};
@@ -69,10 +70,18 @@ fn watch(shared: &Arc<Shared>) {
     let mut idle_ticks = 0;
     let mut burst = 0;
     while !shared.is_shut_down() {
-        std::thread::park_timeout(TICK);
+        std::thread::park_timeout(shared.quota.tick(TICK, shared.parallelism()));
+        let balance = shared.quota.look();
         let mut queue = shared.queue();
-        if queue.is_at_work() {
+        // Detached workers need nobody's look but the quota's.
+        let is_counted = balance != Balance::Unlimited && !queue.detached.is_empty();
+        if queue.is_at_work() || is_counted {
             idle_ticks = 0;
+            if balance == Balance::Overdrawn {
+                // Those who nap are not stuck: nobody may take their places.
+                queue.send_to_nap();
+                continue;
+            }
             let starting = look(shared, &mut queue, &mut burst);
             drop(queue);
             for worker in starting {
@@ -149,6 +158,14 @@ fn detach_stuck(shared: &Shared, queue: &mut Queue) -> usize {
 }
 
 impl Queue {
+    /// Makes the workers nap that are in a guest.
+    fn send_to_nap(&self) {
+        let workers = self.active.iter().chain(&self.detached);
+        let busy = workers.filter(|worker| worker.busy_since.load(Ordering::Relaxed) != 0);
+        busy.filter_map(|worker| worker.turns.thread())
+            .for_each(quota::send_to_nap);
+    }
+
     /// Whether an active worker is in a poll, or should be.
     fn is_at_work(&self) -> bool {
         let is_busy = |worker: &Arc<Worker>| worker.busy_since.load(Ordering::Relaxed) != 0;

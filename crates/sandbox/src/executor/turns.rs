@@ -37,6 +37,12 @@ impl ThreadTurns {
         set_turn(thread, SHORT_TURN_NS);
     }
 
+    /// Returns the host's number of the thread, once it has begun.
+    pub(super) fn thread(&self) -> Option<i32> {
+        let thread = self.thread.load(Ordering::Relaxed);
+        (thread != 0).then_some(thread)
+    }
+
     /// Makes the turns short again, if they are not.
     pub(super) fn shorten(&self) {
         if self.lengthened.swap(false, Ordering::Relaxed) {

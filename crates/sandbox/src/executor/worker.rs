@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::monitor::Monitor;
+use super::quota::{self, CpuQuota};
 use super::reactor::{Reactor, Wait};
 use super::task::{Task, Tasks, lock};
 use super::turns::ThreadTurns;
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) reactor: Arc<Reactor>,
     pub(super) tasks: Tasks,
     pub(super) monitor: Monitor,
+    pub(super) quota: Arc<CpuQuota>,
     started_at: Instant,
     is_shut_down: AtomicBool,
     /// How many workers take tasks at the same time.
@@ -125,6 +127,7 @@ impl Shared {
             reactor,
             tasks: Tasks::default(),
             monitor: Monitor::default(),
+            quota: Arc::default(),
             started_at: Instant::now(),
             is_shut_down: AtomicBool::new(false),
             parallelism,
@@ -248,6 +251,9 @@ impl Shared {
         }
         let mut turn = Turn::default();
         while let Some(task) = self.next_task(worker, is_done, &mut turn) {
+            if quota::nap_if_due() {
+                worker.busy_since.store(self.now(), Ordering::Relaxed);
+            }
             task.run();
             worker.busy_since.store(0, Ordering::Relaxed);
         }

@@ -45,6 +45,37 @@ pub enum FilesConfined {
     No,
 }
 
+/// Landlock's version that has all that we ask for.
+pub const LANDLOCK_VERSION_WANTED: u32 = 6;
+
+/// Returns the version of Landlock that the host's kernel has; 0 for none.
+pub fn landlock_version() -> u32 {
+    let known = [ABI::V1, ABI::V2, ABI::V3, ABI::V4, ABI::V5, ABI::V6];
+    let there = known
+        .into_iter()
+        .take_while(|version| has_version(*version));
+    there.map(|_| 1).sum()
+}
+
+/// Asks for everything of a version; nothing is confined by asking.
+fn has_version(abi: ABI) -> bool {
+    let files = Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(abi));
+    let network = AccessNet::from_all(abi);
+    let scopes = Scope::from_all(abi);
+    files
+        .and_then(|rules| match network.is_empty() {
+            true => Ok(rules),
+            false => rules.handle_access(network),
+        })
+        .and_then(|rules| match scopes.is_empty() {
+            true => Ok(rules),
+            false => rules.scope(scopes),
+        })
+        .is_ok()
+}
+
 /// Denies all file access but the policy's.
 pub(super) fn confine(policy: &JailPolicy) -> Result<FilesConfined, RulesetError> {
     let mut ruleset = Ruleset::default()

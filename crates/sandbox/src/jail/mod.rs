@@ -19,7 +19,7 @@ mod files;
 mod prologue;
 mod syscalls;
 
-pub use files::FilesConfined;
+pub use files::{FilesConfined, LANDLOCK_VERSION_WANTED, landlock_version};
 
 /// What stays reachable from inside.
 #[derive(Clone, Debug, Default)]

@@ -9,6 +9,7 @@
 //! | [`network`] | host sockets and published ports |
 //! | [`resolver`] | host names, looked up on threads of their own |
 //! | [`terminal`] | a terminal of a container in the background |
+//! | [`traffic`] | how much went through host sockets |
 //! | [`stdio`] | standard streams: inherited descriptors, and lines for a log |
 
 pub mod clock;
@@ -20,6 +21,7 @@ pub mod resolver;
 pub mod root;
 pub mod stdio;
 pub mod terminal;
+pub mod traffic;
 
 pub use clock::HostClock;
 pub use entropy::HostEntropy;
@@ -28,6 +30,7 @@ pub use published::{PublishError, PublishedSockets};
 pub use resolver::Resolver;
 pub use stdio::{HostStream, LogSink, LogStream};
 pub use terminal::{ReadingThread, Terminal, TerminalReader};
+pub use traffic::TRAFFIC;
 
 use minke_abi::Errno;
 

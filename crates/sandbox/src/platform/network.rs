@@ -22,6 +22,7 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, 
 use super::errno;
 use super::published::PublishedSockets;
 use super::resolver::Resolver;
+use super::traffic::TRAFFIC;
 use crate::executor::{PolledFd, Reactor};
 
 /// The host's network as a container may use it.
@@ -185,19 +186,25 @@ impl HostSocket for Socket {
             Consume::Take => RecvFlags::empty(),
             Consume::Peek => RecvFlags::PEEK,
         };
-        match self.transport {
+        let received = match self.transport {
             Transport::Tcp => self.receive_stream(buffer, flags),
             Transport::Udp => self.receive_datagram(buffer, flags),
+        }?;
+        if matches!(consume, Consume::Take) {
+            TRAFFIC.count_received(received.count);
         }
+        Ok(received)
     }
 
     fn send(&self, bytes: &[u8], to: Option<SocketAddr>) -> Result<usize> {
         // The sandbox itself must not die of a guest's broken connection.
         let flags = SendFlags::NOSIGNAL;
-        self.attempt(PollEvents::OUT, |fd| match to {
+        let count = self.attempt(PollEvents::OUT, |fd| match to {
             None => rustix::net::send(fd, bytes, flags),
             Some(to) => rustix::net::sendto(fd, bytes, flags, &to),
-        })
+        })?;
+        TRAFFIC.count_sent(count);
+        Ok(count)
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<()> {

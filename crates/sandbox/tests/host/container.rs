@@ -34,6 +34,7 @@ impl Container {
             hostname: "orca".to_owned(),
             pids_max: 64,
             fds_max: 1024,
+            resource_limits: minke_kernel::ResourceLimits::new(1024),
             memory_bytes_max: MEMORY_BYTES,
             cpus: 2,
         };

@@ -43,6 +43,7 @@ impl Machine {
             hostname: "orca".to_owned(),
             pids_max,
             fds_max: 256,
+            resource_limits: minke_kernel::ResourceLimits::new(256),
             memory_bytes_max,
             cpus: 2,
         };

@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    create, inspect, kill, logs, port, ps, rename, restart, rm, run, start, stop, update, wait,
+    create, inspect, kill, logs, port, ps, rename, restart, rm, run, start, stats, stop, update,
+    wait,
 };
 use crate::report::Report;
 
@@ -29,6 +30,7 @@ enum Command {
     Rm(rm::Rm),
     Run(Box<run::Run>),
     Start(start::Start),
+    Stats(stats::Stats),
     Stop(stop::Stop),
     Update(update::Update),
     Wait(wait::Wait),
@@ -48,6 +50,7 @@ impl Container {
             Command::Rm(command) => command.run(),
             Command::Run(command) => command.run(),
             Command::Start(command) => command.run(),
+            Command::Stats(command) => command.run(),
             Command::Stop(command) => command.run(),
             Command::Update(command) => command.run(),
             Command::Wait(command) => command.run(),

@@ -4,9 +4,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::task::Waker;
 
+use minke_abi::resource::{RESOURCES, UNLIMITED};
 use minke_abi::{Errno, Result};
 
 use crate::process::Process;
+use crate::resource::ResourceLimit;
 use crate::vfs::{Location, MagicLink, Mount};
 
 /// A row: a name in `/proc/<pid>`, its mode, and what is there.
@@ -34,6 +36,7 @@ pub(super) const ENTRIES: &[ProcessEntry] = &[
     entry("environ", 0o400, File(environ)),
     entry("exe", 0o777, Link(exe)),
     entry("fd", 0o500, Descriptors),
+    entry("limits", 0o444, File(limits)),
     entry("mountinfo", 0o444, File(mountinfo)),
     entry("mounts", 0o444, File(mounts)),
     entry("root", 0o777, Link(root)),
@@ -142,6 +145,32 @@ fn status(process: &Process) -> Vec<u8> {
     );
     text.extend_from_slice(rest.as_bytes());
     text
+}
+
+/// Linux: fs/proc/base.c `proc_pid_limits()`.
+fn limits(process: &Process) -> Vec<u8> {
+    let shown = |limit: u64| match limit {
+        UNLIMITED => "unlimited".to_owned(),
+        limit => limit.to_string(),
+    };
+    let limits = &process.kernel.config.resource_limits;
+    let mut text = format!(
+        "{:<25} {:<20} {:<20} {:<10}\n",
+        "Limit", "Soft Limit", "Hard Limit", "Units"
+    );
+    for (number, resource) in RESOURCES.iter().enumerate() {
+        let limit = limits.get(number).unwrap_or(ResourceLimit::both(UNLIMITED));
+        // A string takes everything.
+        let _ = writeln!(
+            text,
+            "{:<25} {:<20} {:<20} {:<10}",
+            resource.title,
+            shown(limit.soft),
+            shown(limit.hard),
+            resource.unit
+        );
+    }
+    text.into_bytes()
 }
 
 /// The 52 fields of `proc_pid_stat(5)`; what minke does not count is 0.

@@ -62,6 +62,7 @@ fn task() -> Arc<Task> {
         hostname: "orca".to_owned(),
         pids_max: 4,
         fds_max: 64,
+        resource_limits: minke_kernel::ResourceLimits::new(64),
         memory_bytes_max: MEMORY_BYTES,
         cpus: 1,
     };

@@ -1,18 +1,11 @@
 //! Calls on the process itself: numbers, users, limits, the system's name.
 
 use minke_abi::{Errno, Result};
-use minke_kernel::Credentials;
+use minke_kernel::{Credentials, ResourceLimit};
 
 use crate::personality::emscripten::context::{Arguments, Context};
 use crate::personality::emscripten::table::{Function, WORDS};
 use crate::runtime::GuestAddr;
-
-/// `RLIM_INFINITY`.
-const UNLIMITED: u64 = u64::MAX;
-/// `RLIMIT_NOFILE`.
-const RLIMIT_NOFILE: u32 = 7;
-/// The highest resource. Linux: `RLIM_NLIMITS` - 1.
-const RESOURCE_MAX: u32 = 15;
 
 /// Why calls about other processes fail.
 const NO_PROCESSES: &str = "`ENOSYS`: a program does not start others yet";
@@ -147,18 +140,15 @@ fn uname(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     Ok(0)
 }
 
-fn limit_of(context: &Context<'_>, resource: u32) -> Result<u64> {
-    match resource {
-        RLIMIT_NOFILE => Ok(u64::from(context.task().process.fds.fds_max())),
-        0..=RESOURCE_MAX => Ok(UNLIMITED),
-        _ => Err(Errno::EINVAL),
-    }
+fn limit_of(context: &Context<'_>, resource: u32) -> Result<ResourceLimit> {
+    let limits = &context.task().process.kernel.config.resource_limits;
+    limits.get(resource as usize).ok_or(Errno::EINVAL)
 }
 
 fn write_limit(context: &mut Context<'_>, resource: u32, target: GuestAddr) -> Result<i64> {
     let limit = limit_of(context, resource)?;
-    context.memory.write_u64(target, limit)?;
-    context.memory.write_u64(target.offset(8), limit)?;
+    context.memory.write_u64(target, limit.soft)?;
+    context.memory.write_u64(target.offset(8), limit.hard)?;
     Ok(0)
 }
 
@@ -170,7 +160,7 @@ fn check_limit(context: &Context<'_>, resource: u32, source: GuestAddr) -> Resul
     if soft > hard {
         return Err(Errno::EINVAL);
     }
-    if hard > now {
+    if hard > now.hard {
         return Err(Errno::EPERM);
     }
     Ok(0)
