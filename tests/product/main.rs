@@ -23,6 +23,7 @@
 //! | `examples` | each example, used as its README says |
 //! | `http` | an HTTP client that keeps its connection |
 //! | `together` | many commands at once |
+//! | `threads` | programs with threads |
 //! | `published` | programs that nobody here wrote |
 
 mod arguments;
@@ -44,4 +45,5 @@ mod logs;
 mod published;
 mod restarts;
 mod run;
+mod threads;
 mod together;

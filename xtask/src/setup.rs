@@ -36,6 +36,11 @@ const RUST_PARTS: &[RustPart] = &[
         needed_for: Purpose::Demo,
     },
     RustPart {
+        rustup: ["target", "add", "wasm32-wasip1-threads"],
+        shows: "lib/rustlib/wasm32-wasip1-threads/lib",
+        needed_for: Purpose::Test,
+    },
+    RustPart {
         rustup: ["target", "add", "wasm32-unknown-unknown"],
         shows: "lib/rustlib/wasm32-unknown-unknown/lib",
         needed_for: Purpose::Test,

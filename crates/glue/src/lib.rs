@@ -14,6 +14,10 @@ use std::collections::BTreeMap;
 
 use minke_abi::emscripten::StatLayout;
 
+mod threads;
+
+pub use threads::ThreadGlue;
+
 /// Longest text that is read, in bytes; the glue of the largest known programs has a few megabytes.
 const GLUE_BYTES_MAX: usize = 16 << 20;
 /// Most names that are kept of one object; a module of 10,000 imports is beyond anything that emcc makes.
@@ -37,6 +41,7 @@ pub struct GlueNames {
     /// Real name to minified name.
     exports: BTreeMap<String, String>,
     pub stat_layout: Option<StatLayout>,
+    pub threads: ThreadGlue,
 }
 
 impl GlueNames {
@@ -49,6 +54,7 @@ impl GlueNames {
             imports: parse_imports(text),
             exports: parse_exports(text),
             stat_layout: parse_stat_layout(text),
+            threads: ThreadGlue::parse(text),
         }
     }
 

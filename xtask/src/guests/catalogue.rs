@@ -57,6 +57,11 @@ const C_PROGRAMS: &[CProgram] = &[
         standalone: true,
     },
     CProgram {
+        source: "threads.c",
+        flags: &["-pthread"],
+        standalone: false,
+    },
+    CProgram {
         source: "sockets.c",
         flags: &[],
         standalone: false,
@@ -184,6 +189,13 @@ fn rust_programs() -> Vec<Unit> {
             "lean",
             Target::Wasip1,
             wasm(&["hello", "wild", "net", "bench-loop", "kernels"]),
+        ),
+        rust_unit(
+            "rust-threads",
+            RUST,
+            "lean",
+            Target::Wasip1Threads,
+            wasm(&["threads"]),
         ),
         // With lines, for the backtraces that the tests read.
         rust_unit("probe", RUST, "release", Target::Wasip1, wasm(&["probe"])),

@@ -38,6 +38,8 @@ pub struct CargoBuild {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     Wasip1,
+    /// The same with threads.
+    Wasip1Threads,
     /// The machine itself: what a benchmark compares with.
     Native,
 }
@@ -148,8 +150,8 @@ impl CargoBuild {
         for (binary, _) in &self.binaries {
             command.args(["--bin", binary]);
         }
-        if self.target == Target::Wasip1 {
-            command.args(["--target", "wasm32-wasip1"]);
+        if let Some(triple) = self.target.triple() {
+            command.args(["--target", triple]);
         }
         // What cargo tells us about our own build is not meant for the guests'.
         command
@@ -163,12 +165,23 @@ impl CargoBuild {
     }
 
     fn built(&self, builds: &Path, binary: &str) -> PathBuf {
-        match self.target {
-            Target::Wasip1 => builds
-                .join("wasm32-wasip1")
+        match self.target.triple() {
+            Some(triple) => builds
+                .join(triple)
                 .join(self.profile)
                 .join(format!("{binary}.wasm")),
-            Target::Native => builds.join(self.profile).join(binary),
+            None => builds.join(self.profile).join(binary),
+        }
+    }
+}
+
+impl Target {
+    /// What rustc calls it, unless it is the machine itself.
+    fn triple(self) -> Option<&'static str> {
+        match self {
+            Target::Wasip1 => Some("wasm32-wasip1"),
+            Target::Wasip1Threads => Some("wasm32-wasip1-threads"),
+            Target::Native => None,
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct ThreadGroup {
 }
 
 /// Starts a thread of a guest's process; returns its number. `ENOSYS` where the module does not import its memory
-/// shared, `EAGAIN` when the container has no room for another thread.
+/// shared, `EAGAIN` when the container has no room for another thread, `EINTR` when the process is to end.
 pub fn spawn<Main>(
     guest: &Guest,
     main: Main,
@@ -47,13 +47,18 @@ where
     let group = guest.threads.clone();
     let parent = Arc::clone(&guest.task);
     let wasi = guest.wasi.clone();
+    let emscripten = guest.emscripten.for_thread();
     async move {
         let group = group.ok_or(Errno::ENOSYS)?;
+        if parent.process.signals.fatal().is_some() {
+            return Err(Errno::EINTR);
+        }
         let kernel = &parent.process.kernel;
         let task = Arc::new(kernel.spawn_thread(&parent.process)?);
         let tid = task.tid;
         let mut guest = Guest::new(Arc::clone(&task));
         guest.wasi = wasi;
+        guest.emscripten = emscripten;
         group.join(&mut guest);
         let (store, instance) = group
             .program

@@ -13,6 +13,7 @@ use crate::personality::emscripten::exceptions;
 use crate::personality::emscripten::exports::{Exports, Finder};
 use crate::personality::emscripten::glue::names_of;
 use crate::personality::emscripten::invoke::Unwind;
+use crate::personality::emscripten::threads::ThreadEnd;
 use crate::runtime::{Guest, GuestAddr, GuestMemory, MemoryView, Stop};
 
 /// Most bytes of arguments that are put on a guest's stack, which has 64 KiB in new versions. Linux: `MAX_ARG_STRLEN`.
@@ -31,19 +32,16 @@ pub async fn prepare(
         return Ok(());
     }
     let mut exports = Exports::find(store, instance, &names);
-    let location = Finder {
-        store,
-        instance,
-        names: &names,
-    }
-    .function::<(), i32>(&["__errno_location"]);
-    if let Some(location) = location {
+    // Where threads are possible, `errno` has no place until the thread is initialised.
+    if let (Some(location), None) = (&exports.errno_location, &exports.thread_init) {
         let address = location.call_async(&mut *store, ()).await?;
         exports.errno_address = Some(GuestAddr::from(address));
     }
     let state = &mut store.data_mut().emscripten;
     state.exports = exports;
     state.layout = names.stat_layout.unwrap_or_default();
+    state.thread_glue = names.threads;
+    state.names = names;
     Ok(())
 }
 
@@ -71,6 +69,7 @@ pub async fn enter(
     let names = names_of(program);
     let ended = match run(store, instance, program, &names).await {
         Ok(code) => wasmtime::Error::new(Stop::Exit(code)),
+        Err(error) if error.is::<ThreadEnd>() => wasmtime::Error::new(Stop::Exit(0)),
         Err(error) => exceptions::explain_uncaught(error),
     };
     if matches!(ended.downcast_ref(), Some(Stop::Exit(_))) {
@@ -166,6 +165,15 @@ fn memory_of(store: &mut Store<Guest>) -> MemoryView<'_> {
         Some(GuestMemory::Shared(memory)) => MemoryView::shared(memory),
         None => MemoryView::local(&mut []),
     }
+}
+
+/// Does for a thread that exits the program what is done when `main` returns.
+pub(super) async fn flush_at_exit(
+    store: &mut Store<Guest>,
+    instance: &Instance,
+) -> wasmtime::Result<()> {
+    let names = Arc::clone(&store.data().emscripten.names);
+    flush(store, instance, &names).await
 }
 
 /// Lets the guest write out what its `stdio` still holds, as far as the program kept the means for it.

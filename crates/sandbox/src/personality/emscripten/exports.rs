@@ -1,7 +1,7 @@
 //! Functions of the guest that the host calls, found once by their real names.
 
 use minke_glue::GlueNames;
-use wasmtime::{Caller, Instance, Store, Table, TypedFunc, WasmParams, WasmResults};
+use wasmtime::{Caller, Func, Instance, Store, Table, TypedFunc, WasmParams, WasmResults};
 
 use crate::runtime::{Guest, GuestAddr};
 
@@ -19,7 +19,14 @@ pub(super) struct Exports {
     pub(super) aligned_alloc: Option<TypedFunc<(i32, i32), i32>>,
     pub(super) can_catch: Option<TypedFunc<(i32, i32, i32), i32>>,
     pub(super) is_pointer_type: Option<TypedFunc<i32, i32>>,
-    /// Where the guest keeps `errno`.
+    /// What threads need; the parameters of the first differ between versions.
+    pub(super) thread_init: Option<Func>,
+    pub(super) thread_exit: Option<TypedFunc<i32, ()>>,
+    pub(super) thread_free_data: Option<TypedFunc<i32, ()>>,
+    pub(super) tls_init: Option<TypedFunc<(), i32>>,
+    pub(super) stack_set_limits: Option<TypedFunc<(i32, i32), ()>>,
+    pub(super) errno_location: Option<TypedFunc<(), i32>>,
+    /// Where the guest keeps `errno`, of each thread its own.
     pub(super) errno_address: Option<GuestAddr>,
 }
 
@@ -48,6 +55,15 @@ impl Exports {
             aligned_alloc: finder.function(&["emscripten_builtin_memalign", "memalign"]),
             can_catch: finder.function(&["__cxa_can_catch"]),
             is_pointer_type: finder.function(&["__cxa_is_pointer_type"]),
+            thread_init: {
+                let name = names.export("_emscripten_thread_init");
+                instance.get_func(&mut *finder.store, name)
+            },
+            thread_exit: finder.function(&["_emscripten_thread_exit"]),
+            thread_free_data: finder.function(&["_emscripten_thread_free_data"]),
+            tls_init: finder.function(&["_emscripten_tls_init", "emscripten_tls_init"]),
+            stack_set_limits: finder.function(&["emscripten_stack_set_limits"]),
+            errno_location: finder.function(&["__errno_location"]),
             errno_address: None,
         }
     }

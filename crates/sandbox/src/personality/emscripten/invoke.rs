@@ -6,7 +6,7 @@
 //!
 //! Source: Emscripten `emscripten.py` `create_invoke_wrappers()`.
 
-use wasmtime::{Caller, Func, FuncType, ImportType, Linker, Val, ValType};
+use wasmtime::{AsContextMut, Caller, Func, FuncType, ImportType, Linker, Val, ValType};
 
 use crate::personality::emscripten::exports;
 use crate::runtime::Guest;
@@ -85,11 +85,14 @@ async fn catch(caller: &mut Caller<'_, Guest>, stack: Option<i32>) -> wasmtime::
 }
 
 /// Returns the function of an index of the guest's table.
-pub(super) fn table_function(caller: &mut Caller<'_, Guest>, index: i32) -> wasmtime::Result<Func> {
-    let table = caller.data().emscripten.exports.table;
+pub(super) fn table_function(
+    store: &mut impl AsContextMut<Data = Guest>,
+    index: i32,
+) -> wasmtime::Result<Func> {
+    let table = store.as_context().data().emscripten.exports.table;
     let table = table.ok_or_else(no_function)?;
     let index = u64::from(index.cast_unsigned());
-    match table.get(&mut *caller, index) {
+    match table.get(&mut *store, index) {
         Some(wasmtime::Ref::Func(Some(function))) => Ok(function),
         _ => Err(wasmtime::Error::new(wasmtime::Trap::IndirectCallToNull)),
     }

@@ -14,8 +14,11 @@
 //! | [`page`] | the support page of the table |
 //! | [`entry`] | what the glue does before and after `main` |
 //! | [`invoke`], [`exceptions`] | `setjmp`, `longjmp` and C++ exceptions |
+//! | [`threads`] | threads of `-pthread` programs |
 //! | `syscalls` | system calls, one file per family |
 //! | `library` | functions of the JavaScript library, one file per subject |
+
+use std::sync::Arc;
 
 use minke_abi::emscripten::StatLayout;
 use minke_kernel::Task;
@@ -33,6 +36,7 @@ mod syscalls;
 mod table;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use entry::{enter, prepare};
 pub use glue::{GlueCell, restored_name};
@@ -51,11 +55,24 @@ pub struct State {
     invoke_depth: u32,
     exceptions: exceptions::Exceptions,
     zone: library::zone::ZoneCell,
+    names: Arc<minke_glue::GlueNames>,
+    thread_glue: minke_glue::ThreadGlue,
+    /// The address of the thread's `struct pthread`; 0 in a program without threads.
+    pthread: u32,
+    pthreads: Arc<threads::Pthreads>,
 }
 
 impl State {
     /// Prepares the state of a process's first thread.
     pub fn new(_task: &Task) -> State {
         State::default()
+    }
+
+    /// Prepares the state of another thread of the same process.
+    pub fn for_thread(&self) -> State {
+        State {
+            pthreads: Arc::clone(&self.pthreads),
+            ..State::default()
+        }
     }
 }

@@ -29,7 +29,10 @@ the forms of newer versions, up to 6.0.5, are read from their glue.
   where it throws a C++ exception. No host can change that.
 - `sleep` and `usleep` of 3.1.6 spin inside the module until the time has come; `poll`, `select` and blocking reads wait.
 - `EM_ASM`, `EM_JS` and `emscripten_run_script` are JavaScript: such a program is refused when it is loaded.
-- Threads (`-pthread`) are refused: they would need the browser's workers.
+- Threads (`-pthread`, with glue: standalone modules of 3.1.6 have none): each runs by itself and calls the host itself, and
+  `pthread_create` needs no pool of workers. The return of `main` ends the program whatever its threads do, as on Linux;
+  `pthread_exit` in the first thread ends it too, since 3.1.6 calls `exit` there. What a program queues for another thread
+  runs when that thread waits next. Seen with 3.1.6; the names of newer versions are read from their sources.
 
 ";
 

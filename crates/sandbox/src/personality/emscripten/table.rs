@@ -8,7 +8,7 @@ use minke_abi::Result;
 use wasmtime::Caller;
 
 use crate::personality::emscripten::context::{Arguments, Context};
-use crate::personality::emscripten::{exceptions, library, syscalls};
+use crate::personality::emscripten::{exceptions, library, syscalls, threads};
 use crate::personality::{HostCall, Support};
 use crate::runtime::Guest;
 
@@ -201,6 +201,10 @@ pub(super) static FAMILIES: &[Family] = &[
         functions: library::process::FUNCTIONS,
     },
     Family {
+        title: "Threads",
+        functions: threads::FUNCTIONS,
+    },
+    Family {
         title: "C++ exceptions",
         functions: exceptions::FUNCTIONS,
     },
@@ -208,7 +212,9 @@ pub(super) static FAMILIES: &[Family] = &[
 
 /// Functions with floating-point numbers, whose types are fixed.
 pub(super) fn float_calls() -> impl Iterator<Item = &'static HostCall> {
-    library::clocks::FLOAT_CALLS.iter()
+    library::clocks::FLOAT_CALLS
+        .iter()
+        .chain(threads::FLOAT_CALLS)
 }
 
 /// Every row, in the order of the page.

@@ -6,7 +6,6 @@
 use minke_abi::wasi::Errno;
 use wasmtime::{Caller, Instance, Store};
 
-use super::process::unless_fatal;
 use super::{Answer, Pending, finish};
 use crate::runtime::Guest;
 use crate::runtime::threads;
@@ -28,7 +27,6 @@ pub(super) fn thread_spawn(mut caller: Caller<'_, Guest>, argument: u32) -> Pend
 }
 
 async fn spawn(caller: &mut Caller<'_, Guest>, argument: u32) -> Answer<u32> {
-    unless_fatal(caller.data())?;
     if caller.get_export(ENTRY).is_none() {
         return Err(Errno::NOTSUP);
     }

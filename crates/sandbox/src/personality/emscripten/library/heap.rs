@@ -53,8 +53,14 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
 fn resize_heap(mut caller: Caller<'_, Guest>, arguments: Arguments) -> Pending<'_> {
     Box::new(async move {
         let wanted = u64::from(arguments.word(0));
-        let Some(GuestMemory::Local(memory)) = caller.data().memory.clone() else {
-            return Ok(0);
+        let memory = match caller.data().memory.clone() {
+            Some(GuestMemory::Local(memory)) => memory,
+            Some(GuestMemory::Shared(memory)) => {
+                let missing = wanted.div_ceil(PAGE_BYTES).saturating_sub(memory.size());
+                // Another thread may grow it meanwhile: then it is larger than asked for.
+                return Ok(i64::from(caller.data_mut().grow_shared(missing).is_some()));
+            }
+            None => return Ok(0),
         };
         let pages = memory.size(&caller);
         let wanted_pages = wanted.div_ceil(PAGE_BYTES);
@@ -67,10 +73,11 @@ fn resize_heap(mut caller: Caller<'_, Guest>, arguments: Arguments) -> Pending<'
 }
 
 fn get_heap_max(caller: &mut Caller<'_, Guest>, _: &Arguments) -> wasmtime::Result<i64> {
-    let Some(GuestMemory::Local(memory)) = caller.data().memory.clone() else {
-        return Ok(0);
+    let pages = match &caller.data().memory {
+        Some(GuestMemory::Local(memory)) => memory.ty(&*caller).maximum(),
+        Some(GuestMemory::Shared(memory)) => memory.ty().maximum(),
+        None => return Ok(0),
     };
-    let pages = memory.ty(&*caller).maximum();
     let bytes = pages.map_or(HEAP_BYTES_MAX, |pages| pages.saturating_mul(PAGE_BYTES));
     Ok(bytes.min(HEAP_BYTES_MAX) as i64)
 }
