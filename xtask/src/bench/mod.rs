@@ -14,6 +14,7 @@ mod peers;
 mod product;
 mod report;
 mod startup;
+mod stop;
 mod usage;
 
 use anyhow::{Context, Result, bail};
@@ -85,16 +86,22 @@ const MEASURES: &[Measure] = &[
         about: "1,000 CPU-bound guests in one container",
         run: inprocess::fairness,
     },
+    Measure {
+        name: "stop",
+        about: "`minke stop` of 1,000 CPU-bound threads",
+        run: stop::thousand,
+    },
 ];
 
 /// The same features as the benchmarks' of the workspace, or wasmtime would be compiled for each of them.
-const BUILD: [&str; 6] = [
+const BUILD: [&str; 7] = [
     "build",
     "--quiet",
     "--release",
     "--locked",
     "--workspace",
-    "--bins",
+    "--bin",
+    "minke",
 ];
 
 #[derive(Default)]
