@@ -27,7 +27,7 @@ impl Engine {
         names::check(name)?;
         let record = self.record(container.id());
         let failed = || EngineError::io("rename the container of", &record.directory);
-        let edit = record.edit().map_err(|_| self.gone(container))?;
+        let edit = self.edit(container)?;
         let now = self.load_edited(container.id(), &edit)?;
         let mut config = now.ok_or_else(|| self.gone(container))?.config;
         if config.name == name {
@@ -48,7 +48,7 @@ impl Engine {
     pub fn update(&self, container: &Container, update: &Update) -> Result<(), EngineError> {
         let record = self.record(container.id());
         let failed = || EngineError::io("change the record", &record.directory);
-        let edit = record.edit().map_err(|_| self.gone(container))?;
+        let edit = self.edit(container)?;
         let now = self.load_edited(container.id(), &edit)?;
         let mut now = now.ok_or_else(|| self.gone(container))?;
         let policy = update.restart.unwrap_or(now.config.restart);

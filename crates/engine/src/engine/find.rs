@@ -186,6 +186,15 @@ impl Engine {
         Record::new(self.home.containers().join(id))
     }
 
+    /// Waits until nobody else changes a container's record.
+    pub(super) fn edit(&self, container: &Container) -> Result<Edit, EngineError> {
+        let record = self.record(container.id());
+        record.edit().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.gone(container),
+            _ => EngineError::io("lock the record", &record.directory)(error),
+        })
+    }
+
     /// The error about a container that was there a moment ago.
     pub(super) fn gone(&self, container: &Container) -> EngineError {
         EngineError::NoSuchContainer {

@@ -1,5 +1,6 @@
 //! Starting containers that were created or have ended.
 
+use std::io;
 use std::time::Duration;
 
 use super::{Engine, EngineError, Stopping};
@@ -70,7 +71,12 @@ impl Engine {
     fn make_ready(&self, container: &Container) -> Result<Option<Ready>, EngineError> {
         let record = self.record(container.id());
         let failed = || EngineError::io("prepare the record", &record.directory);
-        let watch = Watch::new(&record.directory).map_err(|_| self.gone(container))?;
+        let watch = match Watch::new(&record.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(self.gone(container));
+            }
+            watch => watch.map_err(failed())?,
+        };
         loop {
             let edit = record.edit().map_err(failed())?;
             let now = self.load_edited(container.id(), &edit)?;

@@ -198,12 +198,14 @@ impl Engine {
     fn mark_stopped(&self, container: &Container) -> Result<Option<Container>, EngineError> {
         let record = self.record(container.id());
         let failed = || EngineError::io("mark the container in", &record.directory);
-        let Ok(watch) = Watch::new(&record.directory) else {
-            return Ok(None);
+        let watch = match Watch::new(&record.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            watch => watch.map_err(failed())?,
         };
         loop {
-            let Ok(edit) = record.edit() else {
-                return Ok(None);
+            let edit = match record.edit() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                edit => edit.map_err(failed())?,
             };
             let now = self.load_edited(container.id(), &edit)?;
             let Some(now) = now.filter(|now| now.state.is_alive()) else {
