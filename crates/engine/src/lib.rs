@@ -26,6 +26,7 @@
 //! container's directory, from before the record is visible until the process ends: whoever gets the lock knows
 //! that it is dead, however it died, and finishes what it could not ([`Engine::containers`]).
 
+pub mod check;
 pub mod engine;
 pub mod events;
 pub mod filter;
@@ -37,6 +38,7 @@ pub mod record;
 pub mod restart;
 pub mod supervise;
 pub mod syntax;
+pub mod usage;
 pub mod watch;
 
 pub use engine::{Created, Engine, EngineError, Stopping, Update, Usage};

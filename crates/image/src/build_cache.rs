@@ -74,7 +74,8 @@ pub(crate) fn bound(connection: &Connection) -> rusqlite::Result<()> {
 
 fn entries(connection: &Connection) -> rusqlite::Result<Vec<CacheEntry>> {
     let mut statement = connection.prepare_cached(
-        "SELECT key, blob, size_bytes, used_s, EXISTS (SELECT 1 FROM contents WHERE digest = blob)
+        "SELECT key, blob, size_bytes, used_s,
+                blob IS NULL OR EXISTS (SELECT 1 FROM contents WHERE digest = blob)
          FROM steps ORDER BY used_s, key",
     )?;
     let rows = statement.query_map([], |row| {

@@ -316,6 +316,78 @@ impl Database {
         })
     }
 
+    /// Records anew which contents an image needs.
+    pub(crate) fn replace_contents(&self, image: &ImageRow) -> Result<(), StoreError> {
+        self.change(|transaction| {
+            let manifest = image.manifest.to_string();
+            transaction.execute("DELETE FROM contents WHERE manifest = ?1", [&manifest])?;
+            let mut insert =
+                transaction.prepare_cached("INSERT OR IGNORE INTO contents VALUES (?1, ?2)")?;
+            for digest in &image.contents {
+                insert.execute(params![manifest, digest.to_string()])?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Returns the manifests of the images that need a content.
+    pub(crate) fn images_with(&self, content: &Digest) -> Result<Vec<Digest>, StoreError> {
+        self.read(|connection| images_with(connection, content))
+    }
+
+    /// Returns the id of the image with this manifest.
+    pub(crate) fn config_of(&self, manifest: &Digest) -> Result<Option<Digest>, StoreError> {
+        self.read(|connection| {
+            let mut statement =
+                connection.prepare_cached("SELECT config FROM images WHERE manifest = ?1")?;
+            statement
+                .query_row([manifest.to_string()], |row| digest(row, 0))
+                .optional()
+        })
+    }
+
+    /// Returns the layer of a build step with this blob or diff id.
+    pub(crate) fn layer_of_step(&self, content: &Digest) -> Result<Option<Layer>, StoreError> {
+        let step = self.read(|connection| {
+            let mut statement = connection.prepare_cached(
+                "SELECT blob, diff_id, size_bytes, newest_mtime_s FROM steps WHERE blob = ?1 OR diff_id = ?1",
+            )?;
+            statement
+                .query_row([content.to_string()], step_from_row)
+                .optional()
+        })?;
+        Ok(step.and_then(|step| step.layer))
+    }
+
+    /// Forgets the images and build steps that need a content; returns what the images were called.
+    pub(crate) fn forget(&self, content: &Digest) -> Result<Vec<String>, StoreError> {
+        self.change(|transaction| {
+            transaction.execute("DELETE FROM steps WHERE blob = ?1", [content.to_string()])?;
+            let mut names = Vec::new();
+            for manifest in images_with(transaction, content)? {
+                let tags = tags_of(transaction, &manifest)?;
+                let id = || {
+                    transaction.query_row(
+                        "SELECT config FROM images WHERE manifest = ?1",
+                        [manifest.to_string()],
+                        |row| digest(row, 0),
+                    )
+                };
+                match tags.is_empty() {
+                    true => names.push(id()?.short()),
+                    false => names.extend(tags.iter().map(Reference::to_string)),
+                }
+                for table in ["tags", "pins", "contents", "images"] {
+                    transaction.execute(
+                        &format!("DELETE FROM {table} WHERE manifest = ?1"),
+                        [manifest.to_string()],
+                    )?;
+                }
+            }
+            Ok(names)
+        })
+    }
+
     pub(crate) fn pin(&self, holder: &str, manifest: &Digest) -> Result<bool, StoreError> {
         self.change(|transaction| {
             let count = transaction.execute(
@@ -421,6 +493,14 @@ fn insert_image(
         )?;
     }
     Ok(())
+}
+
+fn images_with(connection: &Connection, content: &Digest) -> SqlResult<Vec<Digest>> {
+    let mut statement =
+        connection.prepare_cached("SELECT manifest FROM contents WHERE digest = ?1")?;
+    statement
+        .query_map([content.to_string()], |row| digest(row, 0))?
+        .collect()
 }
 
 /// Returns the names of every image, each image's in order.

@@ -2,6 +2,8 @@
 //!
 //! Docker: `docs/reference/commandline/images.md`, "Filtering"; `image_prune.md`.
 
+use std::collections::BTreeMap;
+
 use crate::{Digest, ImageSummary, Reference, Store, StoreError};
 
 /// The keys of a list's filters.
@@ -133,6 +135,17 @@ impl ImageFilter {
         Ok(meant)
     }
 
+    /// Returns whether these labels are as the filter wants them.
+    pub fn lets_through(&self, labels: &BTreeMap<String, String>) -> bool {
+        let has = |pattern: &LabelPattern| {
+            let found = labels.get(&pattern.name);
+            found.is_some_and(|found| pattern.value.as_ref().is_none_or(|value| value == found))
+        };
+        self.labels
+            .iter()
+            .all(|(pattern, is_wanted)| has(pattern) == *is_wanted)
+    }
+
     fn named(&self, mut image: ImageSummary) -> Option<ImageSummary> {
         if !self.references.is_empty() {
             image.tags.retain(|tag| {
@@ -153,15 +166,7 @@ impl ImageFilter {
             return Ok(true);
         }
         let labels = store.image_by_manifest(manifest)?.config.labels;
-        let has = |pattern: &LabelPattern| {
-            labels
-                .get(&pattern.name)
-                .is_some_and(|found| pattern.value.as_ref().is_none_or(|value| value == found))
-        };
-        Ok(self
-            .labels
-            .iter()
-            .all(|(pattern, is_wanted)| has(pattern) == *is_wanted))
+        Ok(self.lets_through(&labels))
     }
 }
 

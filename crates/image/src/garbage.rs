@@ -41,6 +41,8 @@ impl Store {
     /// By a name: that name goes, and the image with it when it was the last. By an id: all of it, which
     /// [`Force::Yes`] is needed for when it has several names. Docker: `docker image rm`.
     pub fn remove(&self, wanted: &str, force: Force) -> Result<Removed, StoreError> {
+        // If this process is killed between names and contents, whoever sweeps the lease collects. A full disk has no room for one.
+        let _sweeper = self.lease().ok();
         let manifest = self.resolve(wanted)?;
         let tags = self.database.tags_of(&manifest)?;
         let named = wanted

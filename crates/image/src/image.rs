@@ -140,14 +140,19 @@ impl Store {
 
     /// Gives an image one more name, taking it from the image that has it.
     pub fn tag(&self, manifest_digest: &Digest, name: &Reference) -> Result<(), StoreError> {
-        self.database.change(|transaction| {
-            transaction
-                .execute(
-                    "INSERT OR REPLACE INTO tags VALUES (?1, ?2)",
-                    rusqlite::params![name.to_string(), manifest_digest.to_string()],
-                )
-                .map(drop)
+        // Another process may have removed the image since it was found.
+        let changed_count = self.database.change(|transaction| {
+            transaction.execute(
+                "INSERT OR REPLACE INTO tags SELECT ?1, manifest FROM images WHERE manifest = ?2",
+                rusqlite::params![name.to_string(), manifest_digest.to_string()],
+            )
         })?;
+        if changed_count == 0 {
+            return Err(StoreError::NotFound {
+                wanted: manifest_digest.to_string(),
+                nearest: None,
+            });
+        }
         self.publish()
     }
 }
@@ -257,7 +262,7 @@ impl Image {
     }
 
     /// Returns the image of a manifest and its configuration, without tags.
-    pub(crate) fn of_documents(
+    pub fn of_documents(
         manifest_digest: &Digest,
         manifest_bytes: &[u8],
         config_bytes: &[u8],

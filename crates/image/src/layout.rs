@@ -20,6 +20,8 @@ pub(crate) const LAYOUT: &str = "oci-layout";
 pub(crate) const LAYOUT_CONTENT: &[u8] = br#"{"imageLayoutVersion":"1.0.0"}"#;
 /// Spec: OCI image-spec 1.1 image-layout.md, "index.json file".
 pub(crate) const INDEX: &str = "index.json";
+/// Bounds the index that is read back; ours has some 300 bytes for each name.
+const INDEX_BYTES_MAX: u64 = 256 << 20;
 /// Spec: OCI image-spec 1.1 annotations.md.
 pub(crate) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
@@ -74,6 +76,32 @@ impl Store {
         fs::write(&new, bytes)
             .and_then(|()| fs::rename(&new, &path))
             .map_err(at("write", &path))
+    }
+
+    /// Returns whether the index says what the database does.
+    pub(crate) fn is_published(&self) -> Result<bool, StoreError> {
+        let names = self.database.read(names)?;
+        let found = fs::read(self.root.join(INDEX)).unwrap_or_default();
+        let is_layout = fs::read(self.root.join(LAYOUT)).is_ok_and(|it| it == LAYOUT_CONTENT);
+        // A store that never had an image has no index yet.
+        Ok(names.is_empty() && found.is_empty() || is_layout && found == self.index(&names))
+    }
+
+    /// Reads the images that the index has, with their names; one that cannot be read says nothing.
+    pub(crate) fn published(&self) -> Option<Vec<(Digest, Option<Reference>)>> {
+        let path = self.root.join(INDEX);
+        let is_small = fs::metadata(&path).is_ok_and(|index| index.len() <= INDEX_BYTES_MAX);
+        let bytes = is_small.then(|| fs::read(&path).ok()).flatten()?;
+        let index: ImageIndex = serde_json::from_slice(&bytes).ok()?;
+        let entries = index.manifests().iter().filter_map(|descriptor| {
+            let name = descriptor
+                .annotations()
+                .as_ref()
+                .and_then(|it| it.get(REF_NAME));
+            let name = name.and_then(|name| name.parse().ok());
+            Some((descriptor.digest().as_ref().parse().ok()?, name))
+        });
+        Some(entries.collect())
     }
 }
 

@@ -24,6 +24,7 @@
 pub mod archive;
 mod blob;
 mod build_cache;
+pub mod check;
 mod configuration;
 mod database;
 mod digest;
@@ -41,6 +42,7 @@ mod reference;
 mod root;
 mod store;
 pub mod tree;
+mod usage;
 
 pub use blob::{BLOB_BYTES_MAX, Blob};
 pub use build_cache::{CacheEntry, PrunedSteps};
@@ -58,3 +60,4 @@ pub use packing::Compression;
 pub use reference::{ParseReferenceError, Reference};
 pub use root::LayerFile;
 pub use store::{Store, StoreError};
+pub use usage::DiskUsage;

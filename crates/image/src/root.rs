@@ -83,7 +83,7 @@ impl Store {
         }
     }
 
-    fn layer_path(&self, diff_id: &Digest, extension: &str) -> PathBuf {
+    pub(crate) fn layer_path(&self, diff_id: &Digest, extension: &str) -> PathBuf {
         self.root
             .join("layers")
             .join(diff_id.hex())

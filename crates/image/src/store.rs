@@ -5,11 +5,17 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::check::is_corrupt;
 use crate::database::Database;
 use crate::nearest::nearest;
 use crate::reference::{ParseReferenceError, Reference};
 use crate::{Digest, Image, ImageSummary, lease};
 
+/// What to do about a database that cannot be read.
+const REPAIR: &str =
+    "`minke system check --repair` makes it again from the images' blobs, and says what is lost";
+/// The database's file in the store.
+const DATABASE: &str = "images.db";
 /// The shortest id prefix that is looked up. One digit is what Docker accepts.
 const ID_PREFIX_DIGITS_MIN: usize = 1;
 
@@ -34,6 +40,8 @@ pub enum StoreError {
         path: PathBuf,
         source: rusqlite::Error,
     },
+    #[error("the image database `{}` is missing", path.display())]
+    LostDatabase { path: PathBuf },
     #[error("the store has format {found}, this minke reads {supported}")]
     NewerFormat { found: i64, supported: i64 },
     #[error("no such image: `{wanted}`")]
@@ -71,6 +79,7 @@ impl StoreError {
         match self {
             Self::Io { path, source, .. } => io_hint(path, source.kind()),
             Self::Database { path, source } => database_hint(path, source),
+            Self::LostDatabase { .. } => Some(REPAIR.into()),
             Self::NewerFormat { .. } => {
                 Some("use the newer minke that wrote it, or another `MINKE_HOME`".into())
             }
@@ -93,7 +102,7 @@ impl StoreError {
             )),
             Self::MissingBlob { .. } | Self::CorruptBlob { .. } | Self::MalformedBlob { .. } => {
                 Some(
-                    "remove the image with `minke rmi -f` and build it again; check the disk"
+                    "`minke system check --repair` restores what can be derived; else load or build the image again"
                         .into(),
                 )
             }
@@ -139,9 +148,7 @@ fn database_hint(path: &Path, source: &rusqlite::Error) -> Option<String> {
         Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen) => {
             io_hint(path, io::ErrorKind::PermissionDenied)
         }
-        Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-            Some("move the store away and build the images again; check the disk".into())
-        }
+        _ if is_corrupt(source) => Some(REPAIR.into()),
         Some(rusqlite::ErrorCode::DatabaseBusy) => {
             Some("another minke is busy with it; try again".into())
         }
@@ -163,8 +170,42 @@ impl Store {
     /// Opens the store in `root`, making it if there is none, and sweeps what dead writers left.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
+        Self::refuse_lost_database(&root)?;
+        let store = Self::open_to_repair(&root)?;
+        if lease::sweep_dead(&store)? > 0 {
+            // A writer that was killed may have put blobs into place that nobody names.
+            store.collect()?;
+        }
+        Ok(store)
+    }
+
+    /// Blobs without a database would be taken for what nobody needs, by the first collection.
+    fn refuse_lost_database(root: &Path) -> Result<(), StoreError> {
+        let path = root.join(DATABASE);
+        let mut blobs = fs::read_dir(root.join("blobs/sha256"))
+            .into_iter()
+            .flatten();
+        let is_empty = fs::metadata(&path).map_or(0, |file| file.len()) == 0;
+        match is_empty && blobs.next().is_some() {
+            true => Err(StoreError::LostDatabase { path }),
+            false => Ok(()),
+        }
+    }
+
+    /// Opens a store and leaves everything in it as it is.
+    pub(crate) fn open_to_repair(root: &Path) -> Result<Self, StoreError> {
+        Self::prepare(root)?;
+        let database = Database::open(&root.join(DATABASE))?;
+        Ok(Self {
+            root: root.to_owned(),
+            database,
+        })
+    }
+
+    /// Makes the directories that are missing.
+    fn prepare(root: &Path) -> Result<(), StoreError> {
         for directory in [
-            root.clone(),
+            root.to_owned(),
             root.join("blobs"),
             root.join("blobs/sha256"),
             root.join("layers"),
@@ -172,13 +213,7 @@ impl Store {
         ] {
             make_directory(&directory)?;
         }
-        let database = Database::open(&root.join("images.db"))?;
-        let store = Self { root, database };
-        if lease::sweep_dead(&store)? > 0 {
-            // A writer that was killed may have put blobs into place that nobody names.
-            store.collect()?;
-        }
-        Ok(store)
+        Ok(())
     }
 
     /// Returns the directory of the store.

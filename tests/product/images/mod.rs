@@ -5,9 +5,15 @@
 //! | `lists` | `images`, `history`, `tag`, `rmi`, `image inspect`, `image prune` |
 //! | `transfer` | `save` and `load`, from minke to minke |
 //! | `peers` | what skopeo and umoci read of ours, and what they write |
+//! | `system` | `system df`, `system prune`, `builder prune` |
+//! | `check` | `system check`, and what it repairs |
+//! | `kills` | loads, removals and prunes that are killed, concurrent, or on a full disk |
 
+mod check;
+mod kills;
 mod lists;
 mod peers;
+mod system;
 mod transfer;
 
 use std::fs;

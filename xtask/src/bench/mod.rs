@@ -8,6 +8,7 @@ mod cgroups;
 mod compute;
 mod files;
 mod http;
+mod images;
 mod inprocess;
 mod memory;
 mod peers;
@@ -80,6 +81,16 @@ const MEASURES: &[Measure] = &[
         name: "spawn",
         about: "a 3 KB module's life in process, against wasmtime's pooled one",
         run: inprocess::spawn,
+    },
+    Measure {
+        name: "images-1000",
+        about: "listing a thousand images",
+        run: images::list,
+    },
+    Measure {
+        name: "save-load",
+        about: "an image of 500 MB out and in, against `skopeo copy`",
+        run: images::carry,
     },
     Measure {
         name: "fairness",

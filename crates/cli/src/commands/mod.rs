@@ -8,6 +8,7 @@ use minke_engine::{Container, Engine, Home};
 use crate::report::{Kind, Report};
 
 mod build;
+mod builder;
 mod completion;
 mod confirm;
 mod container;
@@ -37,6 +38,7 @@ mod save;
 mod start;
 mod stats;
 mod stop;
+mod system;
 mod tag;
 mod terminal;
 mod update;
@@ -87,6 +89,8 @@ pub(crate) enum Command {
     Container(container::Container),
     Info(info::Info),
     Doctor(doctor::Doctor),
+    Builder(builder::Builder),
+    System(system::System),
     Version(version::Version),
     Completion(completion::Completion),
     #[command(hide = true)]
@@ -124,6 +128,8 @@ impl Command {
             Command::Container(command) => command.run(),
             Command::Info(command) => command.run(),
             Command::Doctor(command) => command.run(),
+            Command::Builder(command) => command.run(),
+            Command::System(command) => command.run(),
             Command::Version(command) => command.run(),
             Command::Completion(command) => command.run(),
             Command::Manual(command) => command.run(),
@@ -137,6 +143,7 @@ fn engine() -> Result<Engine, Report> {
 }
 
 /// Finds the home that the environment names; it need not be there.
+/// Returns the home that the environment names; it may not be there yet.
 fn home() -> Result<Home, Report> {
     let is_root = rustix::process::geteuid().is_root();
     Home::from_environment(|name| std::env::var_os(name), is_root).map_err(|error| {

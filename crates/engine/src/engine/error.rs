@@ -92,7 +92,7 @@ impl EngineError {
         }
     }
 
-    pub(super) fn io(
+    pub(crate) fn io(
         action: &'static str,
         path: &Path,
     ) -> impl Fn(io::Error) -> EngineError + use<> {

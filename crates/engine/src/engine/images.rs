@@ -139,6 +139,8 @@ impl Engine {
         filter: &ImageFilter,
     ) -> Result<Vec<Removed>, EngineError> {
         let store = self.store()?;
+        // If this process is killed before it collects, whoever sweeps the lease does.
+        let _sweeper = store.lease().ok();
         let users = self.image_users()?;
         let mut removed = Vec::new();
         for image in filter.apply(store, self.images()?)? {

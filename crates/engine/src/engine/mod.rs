@@ -19,6 +19,7 @@ mod change;
 mod error;
 mod find;
 pub mod images;
+mod prune;
 mod start;
 mod stop;
 mod usage;

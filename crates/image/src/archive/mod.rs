@@ -31,7 +31,9 @@ use std::path::PathBuf;
 
 pub use load::{LoadOptions, Loaded};
 pub use members::Limits;
+pub(crate) use plan::pack;
 pub use plan::{ArchiveForm, ArchivePacking, Export, SaveOptions};
+pub(crate) use transfer::in_parallel;
 pub use transfer::{Item, Progress, Silent};
 
 use crate::{Digest, Platform, StoreError};

@@ -288,11 +288,11 @@ fn layer_member(layer: &Layer, form: ArchiveForm) -> String {
 }
 
 /// Packs a tar into a temporary file.
-pub(super) fn pack(
+pub(crate) fn pack(
     mut tar: impl io::Read,
     compression: Compression,
     lease: &Lease<'_>,
-) -> Result<(NamedTempFile, Blob), ArchiveError> {
+) -> Result<(NamedTempFile, Blob), StoreError> {
     let file = lease.temporary()?;
     let path = file.path().to_owned();
     let hashing = Hashing::new(file);

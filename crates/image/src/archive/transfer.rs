@@ -37,7 +37,7 @@ impl Progress for Silent {
 }
 
 /// Does every job, several at a time; results are in the jobs' order. After a failure no job is begun, and the first failure in that order is returned.
-pub(super) fn in_parallel<Job: Send, Done: Send, Error: Send>(
+pub(crate) fn in_parallel<Job: Send, Done: Send, Error: Send>(
     jobs: Vec<Job>,
     work: impl Fn(Job) -> Result<Done, Error> + Sync,
 ) -> Result<Vec<Done>, Error> {

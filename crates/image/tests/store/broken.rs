@@ -197,7 +197,7 @@ fn a_damaged_database_says_what_to_do() {
         error
             .hint()
             .expect("there is a hint")
-            .contains("build the images again"),
+            .contains("`minke system check --repair`"),
         "{error}"
     );
 }

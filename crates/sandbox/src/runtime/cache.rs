@@ -71,8 +71,8 @@ struct StampText {
 
 /// A seal as it is on disk.
 #[derive(Serialize, Deserialize)]
-struct Seal {
-    sha256: String,
+pub(super) struct Seal {
+    pub(super) sha256: String,
     identity: FileIdentity,
 }
 
@@ -143,6 +143,11 @@ impl ModuleCache {
         Ok(Self {
             directory: directory.to_owned(),
         })
+    }
+
+    /// Returns the directory of the cache.
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// Opens an artefact whose contents are what was stored, if it is there.
@@ -248,7 +253,10 @@ impl ModuleCache {
         self.directory.join(format!("{name}.seal"))
     }
 
-    fn read_note<T: for<'de> Deserialize<'de>>(&self, path: &Path) -> io::Result<Option<T>> {
+    pub(super) fn read_note<T: for<'de> Deserialize<'de>>(
+        &self,
+        path: &Path,
+    ) -> io::Result<Option<T>> {
         let Some(file) = open_ours(path)? else {
             return Ok(None);
         };
@@ -308,7 +316,7 @@ fn corrupt(text: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

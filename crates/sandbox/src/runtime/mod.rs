@@ -17,6 +17,7 @@
 //! | [`guest`], [`memory`] | what host calls see of their caller |
 
 pub mod cache;
+mod cache_faults;
 pub mod compiler;
 pub mod engine;
 mod error;

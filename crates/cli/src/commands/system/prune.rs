@@ -1,0 +1,106 @@
+//! `minke system prune`: everything that nothing needs.
+
+use clap::Args;
+use minke_engine::engine::images::Unused;
+use minke_engine::image::PrunedSteps;
+use minke_engine::usage::PrunedModules;
+
+use crate::commands::confirm::confirm;
+use crate::commands::{builder, engine, image};
+use crate::output::{print, size};
+use crate::report::Report;
+
+/// Remove everything that nothing needs
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  minke system prune\n  minke system prune -a -f --filter until=24h"
+)]
+pub(crate) struct Prune {
+    /// Remove all images that no container was made from, not only those without a name
+    #[arg(short, long)]
+    all: bool,
+
+    /// Remove volumes that no container uses too
+    #[arg(long)]
+    volumes: bool,
+
+    /// Do not ask
+    #[arg(short, long)]
+    force: bool,
+
+    /// Remove some only: `until=TIME`, `label=NAME[=VALUE]` or `label!=NAME[=VALUE]`
+    #[arg(long = "filter", value_name = "KEY=VALUE")]
+    filters: Vec<String>,
+}
+
+impl Prune {
+    pub(crate) fn run(&self) -> Result<u8, Report> {
+        crate::commands::image_filter(&self.filters, None)?;
+        confirm(&self.warning(), self.force, "system prune")?;
+        let engine = engine()?;
+        let (removed, mut freed_bytes) =
+            engine.prune_containers(&crate::commands::image_filter(&self.filters, None)?)?;
+        let mut text: String = removed.iter().map(|id| format!("{id}\n")).collect();
+        if !text.is_empty() {
+            text = format!("Deleted Containers:\n{text}\n");
+        }
+        let unused = if self.all {
+            Unused::All
+        } else {
+            Unused::Dangling
+        };
+        let images = image::prune::prune(&engine, unused, &self.filters)?;
+        let times: Vec<String> = self
+            .filters
+            .iter()
+            .filter(|it| it.starts_with("until="))
+            .cloned()
+            .collect();
+        let which = if self.all {
+            PrunedSteps::All
+        } else {
+            PrunedSteps::Unshared
+        };
+        let modules = if self.all {
+            PrunedModules::All
+        } else {
+            PrunedModules::Old
+        };
+        let steps = builder::prune(&engine, which, &times)?;
+        freed_bytes += images.freed_bytes + steps.1 + engine.prune_modules(modules);
+        print(&format!(
+            "{text}{}{}Total reclaimed space: {}\n",
+            images.text,
+            steps.0,
+            size(freed_bytes)
+        ))?;
+        Ok(0)
+    }
+
+    /// Docker: `cli/command/system/prune.go`.
+    fn warning(&self) -> String {
+        let mut lines = vec!["WARNING! This will remove:", "  - all stopped containers"];
+        if self.volumes {
+            lines.push("  - all volumes not used by at least one container");
+        }
+        lines.push(match self.all {
+            true => "  - all images without at least one container associated to them",
+            false => "  - all dangling images",
+        });
+        lines.push(match self.all {
+            true => "  - all build cache",
+            false => "  - unused build cache",
+        });
+        lines.push(match self.all {
+            true => "  - all compiled modules",
+            false => "  - compiled modules that were not used for 30 days",
+        });
+        let mut warning = lines.join("\n") + "\n";
+        if !self.filters.is_empty() {
+            warning.push_str("\n  Items to be pruned will be filtered with:\n");
+            let filters = self.filters.iter().map(|filter| format!("  - {filter}\n"));
+            warning.extend(filters);
+        }
+        warning
+    }
+}

@@ -1,0 +1,226 @@
+//! How much room everything of a home takes, and how much of that nothing needs.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use minke_image::{CacheEntry, Digest, DiskUsage, ImageSummary};
+
+use crate::engine::{Engine, EngineError};
+use crate::home::Home;
+use crate::record::Container;
+
+/// A compiled module that nobody used for so long is taken for one whose program is gone.
+const MODULE_UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// Bounds directories within directories of a container's record; there is one level.
+const DEPTH_MAX: usize = 8;
+
+/// How much room things of one kind take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Share {
+    pub total_count: usize,
+    /// Those that something uses.
+    pub active_count: usize,
+    pub size_bytes: u64,
+    /// What a prune would free.
+    pub reclaimable_bytes: u64,
+}
+
+/// An image's part.
+#[derive(Debug, Clone)]
+pub struct ImageRow {
+    pub summary: ImageSummary,
+    /// Bytes that no other image has.
+    pub unique_bytes: u64,
+    pub containers_count: usize,
+}
+
+/// A container's part: its record and log. What it writes to its root is in memory.
+#[derive(Debug, Clone)]
+pub struct ContainerRow {
+    pub container: Container,
+    pub size_bytes: u64,
+}
+
+/// How much room everything takes. Docker: `GET /system/df`.
+#[derive(Debug, Clone, Default)]
+pub struct Usage {
+    pub images: Share,
+    pub containers: Share,
+    pub volumes: Share,
+    pub build_cache: Share,
+    /// Ours alone.
+    pub modules: Share,
+    pub image_rows: Vec<ImageRow>,
+    pub container_rows: Vec<ContainerRow>,
+    pub steps: Vec<CacheEntry>,
+}
+
+/// Which compiled modules a prune removes; they are compiled again when they are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PrunedModules {
+    /// Those that were not used for 30 days.
+    Old,
+    All,
+}
+
+impl Usage {
+    /// Returns each kind with Docker's name.
+    pub fn shares(&self) -> impl Iterator<Item = (&'static str, &Share)> {
+        [
+            ("Images", &self.images),
+            ("Containers", &self.containers),
+            ("Local Volumes", &self.volumes),
+            ("Build Cache", &self.build_cache),
+            ("Compiled Modules", &self.modules),
+        ]
+        .into_iter()
+    }
+}
+
+impl Engine {
+    /// Returns how much room everything takes.
+    pub fn disk_usage(&self) -> Result<Usage, EngineError> {
+        let containers = self.containers()?;
+        let disk = self.store()?.disk_usage()?;
+        let steps = self.store()?.build_cache()?;
+        let (images, image_rows) = images(&disk, &containers);
+        let container_rows = containers.into_iter().map(|container| ContainerRow {
+            size_bytes: record_bytes(self.home(), &container),
+            container,
+        });
+        let container_rows: Vec<ContainerRow> = container_rows.collect();
+        Ok(Usage {
+            images,
+            containers: share_of_containers(&container_rows),
+            volumes: Share::default(),
+            build_cache: share_of_steps(&steps),
+            modules: share_of_modules(&self.home().modules()),
+            image_rows,
+            container_rows,
+            steps,
+        })
+    }
+
+    /// Removes compiled modules; returns the bytes that were freed. One that is mapped stays until that ends.
+    pub fn prune_modules(&self, which: PrunedModules) -> u64 {
+        let mut freed_bytes = 0;
+        for entry in files(&self.home().modules()) {
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            if which == PrunedModules::All || is_old(&metadata) {
+                // What cannot be removed is not freed; a cache is no reason to fail.
+                freed_bytes += fs::remove_file(entry.path()).map_or(0, |()| metadata.len());
+            }
+        }
+        freed_bytes
+    }
+}
+
+fn images(disk: &DiskUsage, containers: &[Container]) -> (Share, Vec<ImageRow>) {
+    let users_count = |id: &Digest| {
+        let id = id.to_string();
+        containers
+            .iter()
+            .filter(|it| it.config.image_id.as_ref() == Some(&id))
+            .count()
+    };
+    let mut owners: HashMap<Digest, usize> = HashMap::new();
+    for digest in disk.images.iter().flat_map(|(_, contents)| contents) {
+        *owners.entry(*digest).or_default() += 1;
+    }
+    let mut used = HashSet::new();
+    let mut rows = Vec::with_capacity(disk.images.len());
+    for (summary, contents) in &disk.images {
+        let containers_count = users_count(&summary.id);
+        if containers_count > 0 {
+            used.extend(contents.iter().copied());
+        }
+        let unique = contents.iter().filter(|digest| owners[*digest] == 1);
+        rows.push(ImageRow {
+            summary: summary.clone(),
+            unique_bytes: disk.bytes(unique),
+            containers_count,
+        });
+    }
+    let size_bytes = disk.bytes(owners.keys());
+    let share = Share {
+        total_count: rows.len(),
+        active_count: rows.iter().filter(|row| row.containers_count > 0).count(),
+        size_bytes,
+        reclaimable_bytes: size_bytes - disk.bytes(&used),
+    };
+    (share, rows)
+}
+
+fn share_of_containers(rows: &[ContainerRow]) -> Share {
+    let is_active = |row: &&ContainerRow| row.container.state.is_up();
+    let bytes = |row: &ContainerRow| row.size_bytes;
+    Share {
+        total_count: rows.len(),
+        active_count: rows.iter().filter(is_active).count(),
+        size_bytes: rows.iter().map(bytes).sum(),
+        reclaimable_bytes: rows.iter().filter(|row| !is_active(row)).map(bytes).sum(),
+    }
+}
+
+/// Docker counts what images have too with the images.
+fn share_of_steps(steps: &[CacheEntry]) -> Share {
+    let mut seen = HashSet::new();
+    let alone = steps
+        .iter()
+        .filter(|step| !step.is_shared && step.blob.is_some_and(|blob| seen.insert(blob)));
+    let size_bytes = alone.map(|step| step.size_bytes).sum();
+    Share {
+        total_count: steps.len(),
+        active_count: 0,
+        size_bytes,
+        reclaimable_bytes: size_bytes,
+    }
+}
+
+fn share_of_modules(directory: &Path) -> Share {
+    let mut share = Share::default();
+    for entry in files(directory) {
+        let Ok(metadata) = entry.metadata() else {
+            continue;
+        };
+        share.total_count += usize::from(entry.path().extension().is_some_and(|it| it == "cwasm"));
+        share.size_bytes += metadata.len();
+        share.reclaimable_bytes += if is_old(&metadata) { metadata.len() } else { 0 };
+    }
+    share.active_count = share.total_count;
+    share
+}
+
+fn is_old(metadata: &fs::Metadata) -> bool {
+    let used = metadata.accessed().or_else(|_| metadata.modified());
+    used.is_ok_and(|used| {
+        SystemTime::now()
+            .duration_since(used)
+            .is_ok_and(|unused| unused > MODULE_UNUSED)
+    })
+}
+
+fn files(directory: &Path) -> impl Iterator<Item = fs::DirEntry> {
+    fs::read_dir(directory).into_iter().flatten().flatten()
+}
+
+/// Returns the bytes of a container's record and log.
+pub(crate) fn record_bytes(home: &Home, container: &Container) -> u64 {
+    tree_bytes(&home.containers().join(container.id()), DEPTH_MAX)
+}
+
+fn tree_bytes(directory: &Path, depth_left: usize) -> u64 {
+    let sizes = files(directory).filter_map(|entry| {
+        let metadata = entry.metadata().ok()?;
+        Some(match (metadata.is_dir(), depth_left) {
+            (true, 0) => 0,
+            (true, _) => tree_bytes(&entry.path(), depth_left - 1),
+            (false, _) => metadata.len(),
+        })
+    });
+    sizes.sum()
+}
