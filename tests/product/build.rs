@@ -126,5 +126,5 @@ fn a_build_says_its_steps_on_standard_error_and_its_id_on_standard_output() {
     );
     let again = home.run(&["build", "."]);
     assert_eq!(again.stdout, built.stdout);
-    assert!(again.stderr.contains("(cached)"), "{again:?}");
+    assert!(again.stderr.contains("CACHED"), "{again:?}");
 }

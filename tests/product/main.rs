@@ -16,6 +16,7 @@
 //! | `events` | what happened, kept and followed |
 //! | `build` | images from Balenafiles |
 //! | `images` | lists, names, archives and the store |
+//! | `steps` | `RUN`: programs of a build |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
 //! | `front` | help, manual, completion, the machine's check |
@@ -45,5 +46,6 @@ mod logs;
 mod published;
 mod restarts;
 mod run;
+mod steps;
 mod threads;
 mod together;

@@ -1,51 +1,33 @@
 //! One build from its options to its image.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use minke_balenafile::{BALENAFILE_BYTES_MAX, Balenafile, Diagnostic, IgnoreFile, Source};
-use minke_image::{Image, Reference, Store, StoreError};
+use minke_balenafile::{Balenafile, Diagnostic, Literal, Source, Stage};
+use minke_engine::{Engine, EngineError};
+use minke_image::tree::Tree;
+use minke_image::{Digest, Force, Image, ImageSummary, Layer, Lease, NewImage, StoreError};
 
-use crate::context::{Context, ContextError};
+use crate::export::{self, ExportError};
+use crate::graph::{Foreign, Graph, Planner, foreign};
+use crate::inputs::{Files, Inputs};
+use crate::options::{BuildOptions, Output, OutputKind, PullPolicy};
+use crate::origin::TreeOrigin;
 use crate::progress::{Event, Progress, Warning};
-use crate::stage::Builder;
-
-/// The names under which a build's file is looked for in the context, best first.
-pub const BALENAFILE_NAMES: [&str; 2] = ["Balenafile", "Dockerfile"];
-
-/// The ignore file of a context.
-const IGNORE_NAME: &str = ".dockerignore";
-
-/// What to build.
-#[derive(Debug, Clone)]
-pub struct BuildOptions {
-    /// The directory whose files `COPY` can reach.
-    pub context: PathBuf,
-    /// The file to read, from anywhere; none for `Balenafile`, then `Dockerfile`, in the context.
-    pub file: Option<PathBuf>,
-    /// Names for the image; it may have none.
-    pub tags: Vec<Reference>,
-    /// `--build-arg`: names and values of `ARG`s.
-    pub arguments: Vec<(String, String)>,
-    /// One time for everything, in seconds since 1970: the environment's `SOURCE_DATE_EPOCH`. Spec: reproducible-builds.org.
-    pub source_date_epoch_s: Option<u64>,
-    pub cache: CachePolicy,
-}
-
-/// Whether results of earlier builds are used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CachePolicy {
-    Use,
-    /// Every layer is made anew, and remembered for later builds.
-    Renew,
-}
+use crate::schedule;
+use crate::stage::{Evaluator, StageResult, default_of, expand};
+use crate::stopping::Running;
+use crate::variables::Variables;
 
 /// What a build made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltImage {
-    pub image: Image,
+    /// None for a build whose result went elsewhere and that gave it no name.
+    pub image: Option<Image>,
     /// Steps whose layer had to be made.
     pub layers_made_count: usize,
     /// Steps whose layer was there already.
@@ -60,6 +42,8 @@ pub enum BuildError {
     File(Box<Diagnostic>),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
     #[error("cannot {action} `{}`", path.display())]
     Io {
         action: &'static str,
@@ -70,8 +54,26 @@ pub enum BuildError {
     ContextNotDirectory(PathBuf),
     #[error("there is no `Balenafile` and no `Dockerfile` in `{}`", .0.display())]
     NoFile(PathBuf),
+    #[error("there is no `{}` in the archive", .0.display())]
+    NoFileInArchive(PathBuf),
     #[error("`{}` was changed while it was copied", .0.display())]
     Changed(PathBuf),
+    #[error("target stage `{wanted}` could not be found")]
+    NoTarget {
+        wanted: String,
+        nearest: Option<String>,
+    },
+    #[error("the context and the file cannot both be standard input")]
+    TwoStandardInputs,
+    #[error("cannot read the context: {reason}")]
+    Context { reason: String, hint: &'static str },
+    #[error("cannot keep what the program made: {0}")]
+    Changes(String),
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// Another stage failed first.
+    #[error("the build is over")]
+    Over,
 }
 
 impl BuildError {
@@ -80,17 +82,29 @@ impl BuildError {
         match self {
             Self::File(diagnostic) => diagnostic.hint.clone(),
             Self::Store(error) => error.hint(),
+            Self::Engine(error) => error.hint(),
+            Self::Export(error) => error.hint(),
             Self::ContextNotDirectory(_) => {
                 Some("give the directory that holds the files to copy".into())
             }
             Self::NoFile(_) => {
                 Some("write a `Balenafile` there, or name another file with `-f FILE`".into())
             }
+            Self::NoFileInArchive(_) => {
+                Some("name a file of the archive, or `-f -` to read it from standard input".into())
+            }
             Self::Changed(_) => Some("build again when nothing writes to it".into()),
+            Self::NoTarget {
+                nearest: Some(nearest),
+                ..
+            } => Some(format!("did you mean `{nearest}`?")),
+            Self::NoTarget { .. } => Some("name a stage of the file: `FROM … AS NAME`".into()),
+            Self::TwoStandardInputs => Some("give one of them as a file".into()),
+            Self::Context { hint, .. } => Some((*hint).into()),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("check the path; a relative one begins where the command is run".into())
             }
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::Changes(_) | Self::Over => None,
         }
     }
 }
@@ -101,98 +115,324 @@ impl From<Diagnostic> for BuildError {
     }
 }
 
+/// What all stages of a build share.
+pub(crate) struct Build<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) lease: &'a Lease<'a>,
+    pub(crate) file: &'a Balenafile,
+    pub(crate) files: &'a Files,
+    pub(crate) options: &'a BuildOptions,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) variables: Variables,
+    pub(crate) graph: Graph,
+    pub(crate) source_date_epoch_s: Option<u64>,
+    results: BTreeMap<usize, OnceLock<StageResult>>,
+    stage_names: Vec<String>,
+    /// Images that files are taken from, by name.
+    images: Mutex<BTreeMap<String, Arc<TreeOrigin>>>,
+    is_over: AtomicBool,
+    pub(crate) running: Running,
+}
+
 /// Builds an image, gives it its names, and returns it.
 ///
 /// A failed build leaves no image; layers that it finished stay in the cache until the next collection.
 pub fn build(
-    store: &Store,
+    engine: &Engine,
     options: &BuildOptions,
-    progress: &mut dyn Progress,
+    progress: &dyn Progress,
 ) -> Result<BuiltImage, BuildError> {
-    let path = find_file(options)?;
-    let name = path
-        .file_name()
-        .map(|name| name.to_string_lossy().into_owned())
-        .unwrap_or_default();
-    let file = Balenafile::parse(&name, &read_file(&path)?)?;
+    let lease = engine.store()?.lease()?;
+    let inputs = Inputs::open(options, &lease)?;
+    let file = inputs.parse()?;
     for warning in &file.warnings {
         progress.event(&Event::Warning(&Warning::from(warning)));
     }
-    let context = Context::open(&options.context, read_ignore_file(options, &path)?)
-        .map_err(|error| open_error(error, &options.context))?;
-    let lease = store.lease()?;
-    Builder::new(&lease, &file, &context, options, progress)?.run()
+    let build = Build::new(engine, &lease, &file, &inputs.files, options, progress)?;
+    build.run_stages()?;
+    build.commit()
 }
 
-fn open_error(error: ContextError, path: &Path) -> BuildError {
-    match error {
-        ContextError::NotDirectory => BuildError::ContextNotDirectory(path.to_owned()),
-        error => BuildError::Io {
-            action: "read the directory",
-            path: path.to_owned(),
-            source: error.into(),
-        },
-    }
+/// Reads a build's file and checks it without building; returns what it warns of.
+pub fn check(engine: &Engine, options: &BuildOptions) -> Result<Vec<Warning>, BuildError> {
+    let lease = engine.store()?.lease()?;
+    let inputs = Inputs::open(options, &lease)?;
+    let file = inputs.parse()?;
+    Build::new(
+        engine,
+        &lease,
+        &file,
+        &inputs.files,
+        options,
+        &crate::Silent,
+    )?;
+    Ok(file.warnings.iter().map(Warning::from).collect())
 }
 
-fn find_file(options: &BuildOptions) -> Result<PathBuf, BuildError> {
-    if let Some(file) = &options.file {
-        return Ok(file.clone());
-    }
-    if !options.context.is_dir() {
-        return Err(match fs::metadata(&options.context) {
-            Ok(_) => BuildError::ContextNotDirectory(options.context.clone()),
-            Err(source) => BuildError::Io {
-                action: "read the directory",
-                path: options.context.clone(),
-                source,
-            },
-        });
-    }
-    let found = BALENAFILE_NAMES
-        .iter()
-        .map(|name| options.context.join(name))
-        .find(|path| path.exists());
-    found.ok_or_else(|| BuildError::NoFile(options.context.clone()))
-}
-
-/// Reads a file up to one byte more than a file of instructions may have, which the parser then refuses.
-fn read_file(path: &Path) -> Result<Vec<u8>, BuildError> {
-    let failed = |source| BuildError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    };
-    if fs::metadata(path).map_err(failed)?.is_dir() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()));
-    }
-    let mut bytes = Vec::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(BALENAFILE_BYTES_MAX as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
-    Ok(bytes)
-}
-
-/// An ignore file that belongs to the build's file goes before the context's. Spec: Dockerfile reference, ".dockerignore files".
-fn read_ignore_file(options: &BuildOptions, path: &Path) -> Result<IgnoreFile, BuildError> {
-    let mut own = path.to_owned().into_os_string();
-    own.push(IGNORE_NAME);
-    for path in [PathBuf::from(own), options.context.join(IGNORE_NAME)] {
-        let bytes = match read_file(&path) {
-            Ok(bytes) => bytes,
-            Err(BuildError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
-                continue;
-            }
-            Err(error) => return Err(error),
+impl<'a> Build<'a> {
+    fn new(
+        engine: &'a Engine,
+        lease: &'a Lease<'a>,
+        file: &'a Balenafile,
+        files: &'a Files,
+        options: &'a BuildOptions,
+        progress: &'a dyn Progress,
+    ) -> Result<Self, BuildError> {
+        let variables = globals(file, options)?;
+        let base_names = base_names(file, &variables)?;
+        let planner = Planner {
+            file,
+            base_names: &base_names,
+            store: lease.store(),
         };
-        let name = path
-            .file_name()
-            .map(|name| name.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        return Ok(IgnoreFile::parse(&Source::new(name, &bytes)?)?);
+        let graph = planner.graph(planner.target(options.target.as_deref())?)?;
+        let indices = graph.nodes.keys();
+        Ok(Self {
+            engine,
+            lease,
+            file,
+            files,
+            options,
+            progress,
+            variables,
+            source_date_epoch_s: source_date_epoch_s(options),
+            results: indices.map(|index| (*index, OnceLock::new())).collect(),
+            graph,
+            stage_names: stage_names(file),
+            images: Mutex::default(),
+            is_over: AtomicBool::new(false),
+            running: Running::default(),
+        })
     }
-    Ok(IgnoreFile::default())
+
+    fn run_stages(&self) -> Result<(), BuildError> {
+        let nodes = self.graph.nodes.iter();
+        let needs = nodes.map(|(index, node)| (*index, node.needs.clone()));
+        let result = schedule::run(needs.collect(), |index| {
+            let result = Evaluator::new(self, index).run();
+            let result = result.inspect_err(|_| self.end())?;
+            self.results[&index].get_or_init(|| result);
+            Ok(())
+        });
+        self.review_arguments();
+        result
+    }
+
+    /// Keeps other stages from going on.
+    fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.running.stop();
+    }
+
+    /// Fails once another stage has.
+    pub(crate) fn check_going_on(&self) -> Result<(), BuildError> {
+        match self.is_over.load(Ordering::Relaxed) {
+            true => Err(BuildError::Over),
+            false => Ok(()),
+        }
+    }
+
+    /// Returns a stage that is done, as those are that a stage needs.
+    pub(crate) fn result(&self, index: usize) -> &StageResult {
+        let result = self.results[&index].get();
+        result.expect("a stage begins when those that it needs are done")
+    }
+
+    /// Returns what messages call a stage; none in a file of one stage.
+    pub(crate) fn stage_name(&self, index: usize) -> Option<&str> {
+        if self.file.stages.len() == 1 {
+            return None;
+        }
+        Some(&self.stage_names[index])
+    }
+
+    /// Returns the files that `--from` means, with what messages call them.
+    pub(crate) fn foreign_origin(
+        &self,
+        source: &Source,
+        from: &Literal,
+    ) -> Result<(Arc<TreeOrigin>, Vec<Layer>, String), BuildError> {
+        match foreign(self.file, source, from)? {
+            Foreign::Stage(index) => {
+                let result = self.result(index);
+                let layers = result.image.layers.clone();
+                Ok((
+                    result.origin(self)?,
+                    layers,
+                    format!("stage `{}`", from.text),
+                ))
+            }
+            Foreign::Image(name) => {
+                let image = self.image(source, from, &name)?;
+                let origin = self.image_origin(&name, &image)?;
+                Ok((origin, image.layers, format!("image `{name}`")))
+            }
+        }
+    }
+
+    fn image(&self, source: &Source, from: &Literal, name: &str) -> Result<Image, BuildError> {
+        let image = self.lease.store().image(name).map_err(|error| {
+            match error.is_not_found() || matches!(error, StoreError::Reference(_)) {
+                true => {
+                    let hint = error.hint();
+                    BuildError::from(source.error(from.span, error.to_string(), hint.as_deref()))
+                }
+                false => error.into(),
+            }
+        })?;
+        self.lease.hold_image(&image)?;
+        Ok(image)
+    }
+
+    fn image_origin(&self, name: &str, image: &Image) -> Result<Arc<TreeOrigin>, BuildError> {
+        let mut images = self.images.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(origin) = images.get(name) {
+            return Ok(Arc::clone(origin));
+        }
+        let origin = Arc::new(self.origin_of(&image.layers)?);
+        images.insert(name.to_owned(), Arc::clone(&origin));
+        Ok(origin)
+    }
+
+    /// Returns what layers make, open for reading.
+    pub(crate) fn origin_of(&self, layers: &[Layer]) -> Result<TreeOrigin, BuildError> {
+        let files = self.lease.store().layer_files(layers)?;
+        TreeOrigin::of_layers(Tree::read(&files)?).map_err(|source| BuildError::Io {
+            action: "read the layers of",
+            path: self.lease.store().root().to_owned(),
+            source,
+        })
+    }
+
+    /// Warns of build arguments that no stage asked for.
+    fn review_arguments(&self) {
+        let mut variables = self.variables.clone();
+        let done = self.results.values().filter_map(OnceLock::get);
+        done.for_each(|result| variables.absorb(&result.variables));
+        if self.is_over.load(Ordering::Relaxed) {
+            return;
+        }
+        for name in variables.unused() {
+            let hint = variables.nearest(name).map_or_else(
+                || format!("declare it: `ARG {name}`"),
+                |nearest| format!("did you mean `{nearest}`?"),
+            );
+            self.progress.event(&Event::Warning(&Warning {
+                message: format!("build argument `{name}` is not declared by any `ARG`"),
+                hint: Some(hint),
+            }));
+        }
+        if self.options.pull == PullPolicy::Always {
+            self.progress.event(&Event::Warning(&Warning {
+                message: "`--pull` has no registry to ask yet: local images were used".to_owned(),
+                hint: Some("leave it out".to_owned()),
+            }));
+        }
+    }
+
+    fn commit(&self) -> Result<BuiltImage, BuildError> {
+        let target = self.result(self.graph.target);
+        let mut image = target.image.clone();
+        image
+            .config
+            .labels
+            .extend(self.options.labels.iter().cloned());
+        let image = self.place(&image)?;
+        let done = || self.results.values().filter_map(OnceLock::get);
+        Ok(BuiltImage {
+            image,
+            layers_made_count: done().map(|result| result.layers_made_count).sum(),
+            layers_cached_count: done().map(|result| result.layers_cached_count).sum(),
+        })
+    }
+
+    /// Puts the image into the store, and where else it was asked for.
+    fn place(&self, image: &NewImage) -> Result<Option<Image>, BuildError> {
+        // The layers are at hand and about to be run: unpack them now rather than at the first start.
+        self.lease.store().layer_files(&image.layers)?;
+        let is_kept = self.options.outputs.is_empty() || !self.options.tags.is_empty();
+        let is_archived =
+            |output: &Output| matches!(output.kind, OutputKind::Oci | OutputKind::Docker);
+        let known = self.lease.store().images()?;
+        let committed = match is_kept || self.options.outputs.iter().any(is_archived) {
+            true => Some(self.commit_image(image)?),
+            false => None,
+        };
+        let mut outputs = self.options.outputs.iter();
+        let written = outputs
+            .try_for_each(|output| export::write(self.lease, image, committed.as_ref(), output));
+        match committed {
+            // It was in the store only to be written elsewhere.
+            Some(image) if !is_kept => {
+                let is_known =
+                    |known: &ImageSummary| known.manifest_digest == image.manifest_digest;
+                if !known.iter().any(is_known) {
+                    let name = image.manifest_digest.to_string();
+                    self.lease.store().remove(&name, Force::No)?;
+                }
+                written?;
+                Ok(None)
+            }
+            committed => {
+                written?;
+                Ok(committed)
+            }
+        }
+    }
+
+    fn commit_image(&self, image: &NewImage) -> Result<Image, BuildError> {
+        // The time of day is only for the list of images: it is in no image.
+        let now_s = i64::try_from(now().as_secs()).unwrap_or(i64::MAX);
+        Ok(self.lease.commit_image(image, &self.options.tags, now_s)?)
+    }
+
+    /// Returns the name of some layers. Spec: OCI image-spec 1.1 config.md, "Layer ChainID".
+    pub(crate) fn chain_of(layers: &[Layer]) -> Digest {
+        let mut hasher = minke_image::Hasher::new();
+        layers
+            .iter()
+            .for_each(|layer| hasher.field(layer.diff_id.to_string().as_bytes()));
+        hasher.finish()
+    }
+}
+
+/// Evaluates the `ARG`s before the first `FROM`.
+fn globals(file: &Balenafile, options: &BuildOptions) -> Result<Variables, BuildError> {
+    let mut variables = Variables::new(&options.arguments);
+    for argument in &file.global_arguments {
+        let default = default_of(argument, &file.source, &mut |name| variables.global(name))?;
+        variables.declare_global(&argument.name, default);
+    }
+    Ok(variables)
+}
+
+/// BuildKit: a stage without a name is called by its number.
+fn stage_names(file: &Balenafile) -> Vec<String> {
+    let stages = file.stages.iter().enumerate();
+    let name = |(index, stage): (usize, &Stage)| {
+        let own = stage.from.name.clone();
+        own.unwrap_or_else(|| format!("stage-{index}"))
+    };
+    stages.map(name).collect()
+}
+
+fn base_names(file: &Balenafile, variables: &Variables) -> Result<Vec<String>, BuildError> {
+    let name = |word| {
+        Ok(expand(word, &file.source, &mut |name| {
+            variables.global(name)
+        })?)
+    };
+    let stages = file.stages.iter();
+    stages.map(|stage| name(&stage.from.image)).collect()
+}
+
+/// BuildKit: `--build-arg SOURCE_DATE_EPOCH=` counts as the environment's.
+fn source_date_epoch_s(options: &BuildOptions) -> Option<u64> {
+    let mut arguments = options.arguments.iter().rev();
+    let argument = arguments.find(|(name, _)| name == "SOURCE_DATE_EPOCH");
+    argument
+        .and_then(|(_, value)| value.parse().ok())
+        .or(options.source_date_epoch_s)
 }
 
 /// Returns the time since 1970.

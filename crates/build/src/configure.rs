@@ -68,6 +68,12 @@ pub(crate) fn expose(config: &mut ImageConfig, text: &str) -> Result<(), PortErr
     Ok(())
 }
 
+/// Returns a variable's value.
+pub(crate) fn env_of<'config>(config: &'config ImageConfig, name: &str) -> Option<&'config str> {
+    let mut pairs = config.env.iter().filter_map(|pair| pair.split_once('='));
+    pairs.find_map(|(own, value)| (own == name).then_some(value))
+}
+
 /// Returns a command as history shows it: a JSON array.
 pub(crate) fn command_text(name: &str, words: &[String]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();

@@ -18,6 +18,8 @@ use minke_image::FileStamp;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Stat};
 use rustix::io::Errno;
 
+use crate::owner::Owner;
+
 /// Bounds the files that one instruction copies, and the names of a directory.
 pub const CONTEXT_FILES_MAX: usize = 500_000;
 
@@ -47,6 +49,8 @@ pub(crate) enum ContextError {
     TooManyFiles,
     #[error("it has more than {DIRECTORY_DEPTH_MAX} directories inside each other")]
     TooDeep,
+    #[error("it is a socket, a pipe or a device")]
+    Special,
     #[error("its symbolic links lead in a circle, or it was changed while it was read")]
     Changed,
     #[error(transparent)]
@@ -89,8 +93,11 @@ pub(crate) enum Kind {
 pub(crate) struct Status {
     pub(crate) kind: Kind,
     pub(crate) mode: u32,
+    pub(crate) owner: Owner,
     pub(crate) mtime_s: u64,
-    pub(crate) stamp: FileStamp,
+    pub(crate) size_bytes: u64,
+    /// Of a file of the host.
+    pub(crate) stamp: Option<FileStamp>,
 }
 
 impl Status {
@@ -105,39 +112,55 @@ impl Status {
             let rest = i64::try_from(rest).unwrap_or(0);
             seconds.saturating_mul(1_000_000_000).saturating_add(rest)
         };
+        let size_bytes = u64::try_from(stat.st_size).unwrap_or(0);
         Self {
             kind,
             mode: stat.st_mode & 0o7777,
+            // Whoever owns the context is nobody in the image.
+            owner: Owner::default(),
+            size_bytes,
             // Files from before 1970 have no time in a tar.
             mtime_s: u64::try_from(stat.st_mtime).unwrap_or(0),
-            stamp: FileStamp {
+            stamp: Some(FileStamp {
                 device: stat.st_dev,
                 inode: stat.st_ino,
-                size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+                size_bytes,
                 mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
                 ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
-            },
+            }),
+        }
+    }
+
+    /// The top of a tree, which has no entry of its own.
+    pub(crate) fn of_top() -> Self {
+        Self {
+            kind: Kind::Directory,
+            mode: 0o755,
+            owner: Owner::default(),
+            mtime_s: 0,
+            size_bytes: 0,
+            stamp: None,
         }
     }
 }
 
 impl Context {
-    pub(crate) fn open(path: &Path, ignore: IgnoreFile) -> Result<Self, ContextError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, ContextError> {
         let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
         Ok(Self {
             root: rustix::fs::open(path, flags, Mode::empty())?,
-            ignore,
+            ignore: IgnoreFile::default(),
         })
     }
 
-    /// Returns whether the ignore file hides a path.
-    pub(crate) fn is_ignored(&self, path: &Path) -> bool {
-        !path.as_os_str().is_empty() && self.ignore.is_ignored(&path.to_string_lossy())
+    /// Returns the patterns of what does not exist for the build.
+    pub(crate) fn ignore(&self) -> &IgnoreFile {
+        &self.ignore
     }
 
-    /// Returns whether something below an ignored directory may be there.
-    pub(crate) fn has_exceptions(&self) -> bool {
-        self.ignore.has_exceptions()
+    /// Sets the patterns of what does not exist for the build.
+    pub(crate) fn with_ignore(self, ignore: IgnoreFile) -> Self {
+        Self { ignore, ..self }
     }
 
     /// Opens a path relative to the context, the empty one for the context itself.

@@ -1,7 +1,8 @@
-//! The builder: a `Balenafile` and a directory become an image.
+//! The builder: a `Balenafile` and a context become an image.
 //!
-//! [`build`] reads the file, evaluates its instructions one after the other on top of the base image, and commits the
-//! result. Instructions that change files make a layer each; the others change the configuration only.
+//! [`build`] reads the file, finds the stages that its target needs (`graph`), and evaluates each of them on top of its base
+//! once those that it takes files from are done, several at a time (`schedule`). Instructions that change files make a layer
+//! each; the others change the configuration only. `RUN` runs a program of the image in a sandbox process of its own.
 //!
 //! **Caching.** A layer's key is made of everything that decides it: the layers below, the instruction with its
 //! variables replaced, and names, kinds, permissions and contents of the files that go in, but not their
@@ -9,24 +10,42 @@
 //!
 //! **Reproducibility.** Equal inputs make equal images, to the digest of the manifest. Entries are sorted, owners are
 //! numbers, and no time of day goes in: an entry's time is its source's in whole seconds, and the image is as old as the
-//! newest of them, unless [`BuildOptions::source_date_epoch_s`] says one time for all.
+//! newest of them, unless [`BuildOptions::source_date_epoch_s`] says one time for all. What a program of a build writes is as
+//! old as what it was made from.
 //!
 //! **Confinement.** No path of a file outside the context is ever opened, whatever symbolic links say and
-//! whoever moves files during the build; the kernel refuses it (`openat2`).
+//! whoever moves files during the build; the kernel refuses it (`openat2`). An archive's files are never files of this machine.
 //!
-//! Neighbours: `balenafile` knows the language, `image` the store. Nothing here prints; [`Progress`] is told.
+//! Neighbours: `balenafile` knows the language, `image` the store, `engine` runs programs. Nothing here prints; [`Progress`]
+//! is told.
 
+mod archive;
 mod build;
+mod changes;
 mod configure;
 mod context;
+mod export;
+mod graph;
+mod inputs;
 mod layer;
+mod mode;
+mod options;
+mod origin;
 mod owner;
 mod placement;
 mod progress;
+mod schedule;
 mod select;
 mod stage;
+mod stopping;
 mod variables;
 
-pub use build::{BALENAFILE_NAMES, BuildError, BuildOptions, BuiltImage, CachePolicy, build};
+pub use build::{BuildError, BuiltImage, build, check};
 pub use context::{CONTEXT_FILES_MAX, DIRECTORY_DEPTH_MAX};
-pub use progress::{Event, Progress, Silent, StepLabel, Warning};
+pub use export::ExportError;
+pub use inputs::BALENAFILE_NAMES;
+pub use options::{
+    BuildOptions, CachePolicy, ContextSource, Input, Output, OutputKind, PullPolicy, Secret,
+    SecretSource,
+};
+pub use progress::{Event, OutputStream, Progress, Silent, StepLabel, Warning};

@@ -8,8 +8,10 @@ use std::path::{Component, Path, PathBuf};
 use minke_image::EntryMetadata;
 use minke_image::tree::{NodeKind, ResolveError, Tree};
 
+use crate::mode::ModeChange;
+use crate::origin::Content;
 use crate::owner::Owner;
-use crate::select::{Content, Entry, Selection};
+use crate::select::{Entry, Selection};
 
 /// The permissions of directories that the builder makes itself. Docker: 0755.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -21,20 +23,25 @@ pub(crate) struct Target {
     pub(crate) destination: PathBuf,
     /// Whether the destination was written as a directory: `dir/`, `.`.
     pub(crate) is_directory: bool,
-    pub(crate) owner: Owner,
-    /// Permissions that replace the files' own.
-    pub(crate) mode: Option<u32>,
+    /// Who owns everything; none leaves each file its owner.
+    pub(crate) owner: Option<Owner>,
+    /// What becomes of the files' own permissions.
+    pub(crate) mode: Option<ModeChange>,
     /// The time that replaces the files' own.
     pub(crate) mtime_s: Option<u64>,
 }
 
 /// An entry of the layer to be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct Placed {
     pub(crate) metadata: EntryMetadata,
     pub(crate) content: Content,
-    /// Path in the context; empty for what the builder makes itself.
-    pub(crate) source: PathBuf,
+}
+
+impl Placed {
+    fn is_directory(&self) -> bool {
+        matches!(self.content, Content::Directory)
+    }
 }
 
 /// Entries of a layer by path from the root, directories before what is in them.
@@ -73,7 +80,7 @@ impl<'tree> Placer<'tree> {
     }
 
     /// Places selections in their order: later ones replace earlier ones.
-    pub(crate) fn place(mut self, selections: &[Selection]) -> Result<Placement, PlaceError> {
+    pub(crate) fn place(mut self, selections: &[&Selection]) -> Result<Placement, PlaceError> {
         let destination = self.tree.resolve(&self.target.destination)?;
         if selections.len() > 1 && !self.is_directory(&destination) {
             return Err(PlaceError::SeveralFiles(destination));
@@ -91,6 +98,7 @@ impl<'tree> Placer<'tree> {
                     self.entry(destination.join(name), entry)?;
                 }
                 Selection::File { entry, .. } => self.entry(destination.clone(), entry)?,
+                Selection::Archive { .. } => unreachable!("archives are taken apart before"),
             }
         }
         Ok(self.placement)
@@ -110,15 +118,12 @@ impl<'tree> Placer<'tree> {
     }
 
     fn is_placed_directory(&self, path: &Path) -> bool {
-        let placed = self.placement.get(path);
-        placed.is_some_and(|placed| placed.content == Content::Directory)
+        self.placement.get(path).is_some_and(Placed::is_directory)
     }
 
     fn entry(&mut self, path: PathBuf, entry: &Entry) -> Result<(), PlaceError> {
-        let below = self
-            .placement
-            .get(&path)
-            .map(|placed| placed.content == Content::Directory);
+        let is_directory = matches!(entry.content, Content::Directory);
+        let below = self.placement.get(&path).map(Placed::is_directory);
         let in_tree = self
             .tree
             .get(&path)
@@ -126,7 +131,7 @@ impl<'tree> Placer<'tree> {
         let was_directory = below
             .or(in_tree)
             .or_else(|| path.as_os_str().is_empty().then_some(true));
-        match (was_directory, entry.content == Content::Directory) {
+        match (was_directory, is_directory) {
             (Some(true), false) => return Err(PlaceError::FileOverDirectory(path)),
             (Some(false), true) => return Err(PlaceError::DirectoryOverFile(path)),
             _ => {}
@@ -134,20 +139,16 @@ impl<'tree> Placer<'tree> {
         if let Some(parent) = path.parent() {
             self.make_directory(parent)?;
         }
+        let owner = self.target.owner.unwrap_or(entry.owner);
+        let change = self.target.mode.as_ref();
         let metadata = EntryMetadata {
-            mode: self.target.mode.unwrap_or(entry.mode),
-            uid: self.target.owner.uid,
-            gid: self.target.owner.gid,
+            mode: change.map_or(entry.mode, |change| change.of(entry.mode, is_directory)),
+            uid: owner.uid,
+            gid: owner.gid,
             mtime_s: self.target.mtime_s.unwrap_or(entry.mtime_s),
         };
-        self.placement.insert(
-            path,
-            Placed {
-                metadata,
-                content: entry.content.clone(),
-                source: entry.source.clone(),
-            },
-        );
+        let content = entry.content.clone();
+        self.placement.insert(path, Placed { metadata, content });
         Ok(())
     }
 
@@ -159,6 +160,7 @@ impl<'tree> Placer<'tree> {
         if let Some(parent) = path.parent() {
             self.make_directory(parent)?;
         }
+        let owner = self.target.owner.unwrap_or_default();
         let metadata = match self.tree.get(path) {
             Some(node) if node.kind == NodeKind::Directory => node.metadata,
             Some(_) => return Err(PlaceError::DirectoryOverFile(path.to_owned())),
@@ -167,8 +169,8 @@ impl<'tree> Placer<'tree> {
             }
             None => EntryMetadata {
                 mode: DIRECTORY_MODE,
-                uid: self.target.owner.uid,
-                gid: self.target.owner.gid,
+                uid: owner.uid,
+                gid: owner.gid,
                 mtime_s: self.target.mtime_s.unwrap_or(self.newest_mtime_s),
             },
         };
@@ -177,7 +179,6 @@ impl<'tree> Placer<'tree> {
             Placed {
                 metadata,
                 content: Content::Directory,
-                source: PathBuf::new(),
             },
         );
         Ok(())

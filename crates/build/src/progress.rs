@@ -3,9 +3,9 @@
 use minke_balenafile::Diagnostic;
 use minke_image::Layer;
 
-/// Is told what happens. Implemented by closures too.
-pub trait Progress {
-    fn event(&mut self, event: &Event<'_>);
+/// Is told what happens, by several threads at once. Implemented by closures too.
+pub trait Progress: Sync {
+    fn event(&self, event: &Event<'_>);
 }
 
 /// Something that happened.
@@ -24,12 +24,43 @@ pub enum Event<'a> {
         step: StepLabel<'a>,
         layer: Option<&'a Layer>,
     },
+    /// The step failed, and the build with it.
+    Failed {
+        step: StepLabel<'a>,
+    },
+    /// So many bytes of files went into the step's layer by now.
+    Copied {
+        step: StepLabel<'a>,
+        bytes: u64,
+    },
+    /// The step's program is compiled, which it is once only.
+    Compiling {
+        step: StepLabel<'a>,
+        size_bytes: u64,
+    },
+    /// The step's program printed a line, or the beginning of a long one.
+    Output {
+        step: StepLabel<'a>,
+        stream: OutputStream,
+        text: &'a str,
+    },
     Warning(&'a Warning),
+}
+
+/// Where a program printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputStream {
+    Stdout,
+    Stderr,
 }
 
 /// Which step an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StepLabel<'a> {
+    /// Which stage of the file it is of, from 0.
+    pub stage_index: usize,
+    /// The stage's name, or its number where it has none; none in a file of one stage.
+    pub stage: Option<&'a str>,
     /// From 1.
     pub number: usize,
     pub steps_count: usize,
@@ -51,11 +82,11 @@ pub struct Warning {
 pub struct Silent;
 
 impl Progress for Silent {
-    fn event(&mut self, _event: &Event<'_>) {}
+    fn event(&self, _event: &Event<'_>) {}
 }
 
-impl<F: FnMut(&Event<'_>)> Progress for F {
-    fn event(&mut self, event: &Event<'_>) {
+impl<F: Fn(&Event<'_>) + Sync> Progress for F {
+    fn event(&self, event: &Event<'_>) {
         self(event);
     }
 }

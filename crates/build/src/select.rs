@@ -1,16 +1,16 @@
-//! Selecting: which files of the context a source of `COPY` means, and what is in them.
+//! Selecting: which files of an origin a source of `COPY` means.
 //!
 //! Spec: Dockerfile reference, "COPY"; BuildKit's file copies (`tonistiigi/fsutil` copy) for wildcards and links: a link
 //! that a source names is followed, a link inside a copied directory is copied as a link.
 
 use std::ffi::OsString;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use minke_balenafile::Glob;
-use minke_image::{Digest, FileStamp, LAYER_BYTES_MAX, Store, StoreError};
+use minke_balenafile::{Glob, IgnoreFile};
 
-use crate::context::{CONTEXT_FILES_MAX, Context, ContextError, DIRECTORY_DEPTH_MAX, Kind, Status};
+use crate::context::{CONTEXT_FILES_MAX, ContextError, DIRECTORY_DEPTH_MAX, Kind, Status};
+use crate::origin::{Content, Origin};
+use crate::owner::Owner;
 
 /// What one source means.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) enum Selection {
     File { name: OsString, entry: Entry },
     /// What is in a directory, at any depth, sorted; each directory before what is in it.
     Directory { entries: Vec<Entry> },
+    /// What is in an archive, which is looked at when its layer is made.
+    Archive { entry: Entry },
 }
 
 /// A file, directory or symbolic link to copy.
@@ -26,19 +28,12 @@ pub(crate) enum Selection {
 pub(crate) struct Entry {
     /// Path below the source; empty for the source itself.
     pub(crate) relative: PathBuf,
-    /// Path in the context, without symbolic links.
+    /// Path in the origin, without symbolic links.
     pub(crate) source: PathBuf,
     pub(crate) content: Content,
     pub(crate) mode: u32,
+    pub(crate) owner: Owner,
     pub(crate) mtime_s: u64,
-}
-
-/// What an entry holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Content {
-    Directory,
-    File { size_bytes: u64, digest: Digest },
-    Symlink { target: PathBuf },
 }
 
 /// Why a source means nothing.
@@ -52,41 +47,91 @@ pub(crate) enum SelectError {
     Context { path: PathBuf, error: ContextError },
 }
 
+/// How the sources of one instruction are taken.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rules {
+    /// `--exclude`: what is left out, relative to each source.
+    pub(crate) excludes: IgnoreFile,
+    /// `--parents`
+    pub(crate) parents: Parents,
+}
+
+/// Whether a source's directories are kept below the destination.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Parents {
+    #[default]
+    Drop,
+    /// All of them, or those behind `/./`.
+    Keep,
+}
+
 /// Selects the files of sources, within the bounds of one instruction.
-pub(crate) struct Selector<'context> {
-    context: &'context Context,
-    /// Knows the digests of files that were read before.
-    store: &'context Store,
-    read: Vec<(FileStamp, Digest)>,
+pub(crate) struct Selector<'origin> {
+    origin: &'origin dyn Origin,
+    rules: &'origin Rules,
     entries_count: usize,
     /// Sockets, pipes and devices that were left out.
     skipped: Vec<PathBuf>,
 }
 
-impl<'context> Selector<'context> {
-    pub(crate) fn new(context: &'context Context, store: &'context Store) -> Self {
+impl<'origin> Selector<'origin> {
+    pub(crate) fn new(origin: &'origin dyn Origin, rules: &'origin Rules) -> Self {
         Self {
-            context,
-            store,
-            read: Vec::new(),
+            origin,
+            rules,
             entries_count: 0,
             skipped: Vec::new(),
         }
     }
 
+    /// Returns the sockets, pipes and devices that were left out.
+    pub(crate) fn into_skipped(self) -> Vec<PathBuf> {
+        self.skipped
+    }
+
     /// Returns what a source means; nothing only for a pattern that nothing matches.
     pub(crate) fn select(&mut self, source: &str) -> Result<Vec<Selection>, SelectError> {
         let parts = clean(source)?;
+        let dropped_count = match source.find("/./") {
+            Some(pivot) => clean(&source[..pivot])?.len(),
+            None => 0,
+        };
         let is_pattern = parts.iter().any(|part| Glob::is_pattern(part));
         let mut selections = Vec::new();
         for path in self.expand(&parts)? {
             match self.select_path(&path) {
                 // What a pattern matches by accident is left out; what is named is missed.
                 Err(SelectError::Ignored | SelectError::Special) if is_pattern => {}
-                result => selections.push(result?),
+                Ok(None) => {}
+                Ok(Some(selection)) => {
+                    selections.push(self.with_parents(selection, &path, dropped_count));
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(selections)
+    }
+
+    /// Puts what was selected below the directories of its path, where those are kept.
+    fn with_parents(&self, selection: Selection, path: &Path, dropped_count: usize) -> Selection {
+        if self.rules.parents == Parents::Drop {
+            return selection;
+        }
+        let kept: PathBuf = path.components().skip(dropped_count).collect();
+        let entries = match selection {
+            Selection::File { entry, .. } | Selection::Archive { entry } => vec![entry],
+            Selection::Directory { entries } => entries,
+        };
+        let moved = entries.into_iter().map(|entry| Entry {
+            relative: match entry.relative.as_os_str().is_empty() {
+                true => kept.clone(),
+                false => kept.join(&entry.relative),
+            },
+            ..entry
+        });
+        Selection::Directory {
+            entries: moved.collect(),
+        }
     }
 
     /// Replaces the parts that are patterns by the names that match them.
@@ -97,7 +142,7 @@ impl<'context> Selector<'context> {
             if !Glob::is_pattern(part) {
                 paths.iter_mut().for_each(|path| path.push(part));
                 if is_expanded {
-                    paths.retain(|path| self.context.follow(path).is_ok());
+                    paths.retain(|path| self.origin.follow(path).is_ok());
                 }
                 continue;
             }
@@ -117,7 +162,7 @@ impl<'context> Selector<'context> {
             path: path.to_owned(),
             error,
         };
-        let real = match self.context.follow(path) {
+        let real = match self.origin.follow(path) {
             Ok((real, status)) if status.kind == Kind::Directory => real,
             Ok(_) | Err(ContextError::NotFound | ContextError::NotDirectory) => {
                 return Ok(Vec::new());
@@ -125,15 +170,16 @@ impl<'context> Selector<'context> {
             Err(ContextError::Outside) => return Err(SelectError::Outside),
             Err(error) => return Err(at(error)),
         };
-        let names = self.context.list(&real).map_err(at)?;
+        let names = self.origin.list(&real).map_err(at)?;
         let hits = names
             .into_iter()
             .filter(|(name, _)| name.to_str().is_some_and(|name| glob.matches(name)));
         Ok(hits.map(|(name, _)| path.join(name)).collect())
     }
 
-    fn select_path(&mut self, path: &Path) -> Result<Selection, SelectError> {
-        let (real, status) = match self.context.follow(path) {
+    /// Returns what a path means, or nothing if it is excluded.
+    fn select_path(&mut self, path: &Path) -> Result<Option<Selection>, SelectError> {
+        let (real, status) = match self.origin.follow(path) {
             Ok(found) => found,
             Err(ContextError::NotFound | ContextError::NotDirectory) => {
                 return Err(SelectError::NotFound {
@@ -148,9 +194,9 @@ impl<'context> Selector<'context> {
                 });
             }
         };
-        let is_ignored = self.context.is_ignored(&real);
+        let is_ignored = self.origin.is_ignored(&real);
         match status.kind {
-            Kind::Directory if is_ignored && !self.context.has_exceptions() => {
+            Kind::Directory if is_ignored && !self.origin.ignore().has_exceptions() => {
                 Err(SelectError::Ignored)
             }
             Kind::Directory => {
@@ -158,19 +204,37 @@ impl<'context> Selector<'context> {
                 if is_ignored && entries.is_empty() {
                     Err(SelectError::Ignored)
                 } else {
-                    Ok(Selection::Directory { entries })
+                    Ok(Some(Selection::Directory { entries }))
                 }
             }
             Kind::File if is_ignored => Err(SelectError::Ignored),
-            Kind::File => {
-                let name = path.file_name().map(OsString::from).unwrap_or_default();
-                Ok(Selection::File {
-                    name,
-                    entry: self.entry(PathBuf::new(), real, status)?,
-                })
-            }
+            Kind::File => self.file(path, real, &status),
             Kind::Symlink | Kind::Special => Err(SelectError::Special),
         }
+    }
+
+    fn file(
+        &mut self,
+        path: &Path,
+        real: PathBuf,
+        status: &Status,
+    ) -> Result<Option<Selection>, SelectError> {
+        let name = path.file_name().map(OsString::from).unwrap_or_default();
+        if self.rules.excludes.is_ignored(&name.to_string_lossy()) {
+            return Ok(None);
+        }
+        let entry = self.entry(PathBuf::new(), real, status)?;
+        Ok(Some(Selection::File { name, entry }))
+    }
+
+    fn is_left_out(&self, source: &Path, relative: &Path) -> bool {
+        self.origin.is_ignored(source)
+            || self.rules.excludes.is_ignored(&relative.to_string_lossy())
+    }
+
+    /// Whether something below a directory that is left out may be there after all.
+    fn has_exceptions(&self) -> bool {
+        self.origin.ignore().has_exceptions() || self.rules.excludes.has_exceptions()
     }
 
     /// Returns everything below a directory that is not ignored.
@@ -186,10 +250,10 @@ impl<'context> Selector<'context> {
             if directory.components().count() > DIRECTORY_DEPTH_MAX {
                 return Err(at(ContextError::TooDeep));
             }
-            for (name, status) in self.context.list(&path).map_err(at)? {
+            for (name, status) in self.origin.list(&path).map_err(at)? {
                 let (relative, source) = (directory.join(&name), path.join(&name));
-                if self.context.is_ignored(&source)
-                    && (status.kind != Kind::Directory || !self.context.has_exceptions())
+                if self.is_left_out(&source, &relative)
+                    && (status.kind != Kind::Directory || !self.has_exceptions())
                 {
                     continue;
                 }
@@ -199,7 +263,7 @@ impl<'context> Selector<'context> {
                         if kind == Kind::Directory {
                             pending.push(relative.clone());
                         }
-                        entries.push(self.entry(relative, source, status)?);
+                        entries.push(self.entry(relative, source, &status)?);
                     }
                 }
             }
@@ -211,7 +275,7 @@ impl<'context> Selector<'context> {
 
     /// An ignored directory is there only for the exceptions in it. Sorted last to first, what is in it comes before it.
     fn drop_ignored_directories(&self, entries: &mut Vec<Entry>) {
-        if !self.context.has_exceptions() {
+        if !self.has_exceptions() {
             return;
         }
         let mut kept: Vec<Entry> = Vec::new();
@@ -220,8 +284,8 @@ impl<'context> Selector<'context> {
                 kept.last()
                     .is_some_and(|next| next.relative.starts_with(&entry.relative))
             };
-            if entry.content != Content::Directory
-                || !self.context.is_ignored(&entry.source)
+            if !matches!(entry.content, Content::Directory)
+                || !self.is_left_out(&entry.source, &entry.relative)
                 || is_used()
             {
                 kept.push(entry);
@@ -235,22 +299,12 @@ impl<'context> Selector<'context> {
         &mut self,
         relative: PathBuf,
         source: PathBuf,
-        status: Status,
+        status: &Status,
     ) -> Result<Entry, SelectError> {
         self.entries_count += 1;
-        if self.entries_count > CONTEXT_FILES_MAX {
-            return Err(SelectError::Context {
-                path: source,
-                error: ContextError::TooManyFiles,
-            });
-        }
-        let content = match status.kind {
-            Kind::Directory => Ok(Content::Directory),
-            Kind::Symlink => self
-                .context
-                .read_link(&source)
-                .map(|target| Content::Symlink { target }),
-            Kind::File | Kind::Special => self.digest(&source, &status),
+        let content = match self.entries_count > CONTEXT_FILES_MAX {
+            true => Err(ContextError::TooManyFiles),
+            false => self.origin.content(&source, status),
         };
         match content {
             Ok(content) => Ok(Entry {
@@ -258,6 +312,7 @@ impl<'context> Selector<'context> {
                 source,
                 content,
                 mode: status.mode,
+                owner: status.owner,
                 mtime_s: status.mtime_s,
             }),
             Err(error) => Err(SelectError::Context {
@@ -267,50 +322,21 @@ impl<'context> Selector<'context> {
         }
     }
 
-    /// Returns a file's digest, from its content unless it looks as it did when that was last read.
-    fn digest(&mut self, source: &Path, seen: &Status) -> Result<Content, ContextError> {
-        if let Some(digest) = self.known(&seen.stamp) {
-            let size_bytes = seen.stamp.size_bytes;
-            return Ok(Content::File { size_bytes, digest });
-        }
-        let (file, status) = self.context.open_file(source)?;
-        let (digest, size_bytes) =
-            Digest::of_reader(file.take(LAYER_BYTES_MAX + 1)).map_err(ContextError::Io)?;
-        if size_bytes > LAYER_BYTES_MAX {
-            return Err(ContextError::Io(io::ErrorKind::FileTooLarge.into()));
-        }
-        if size_bytes == status.stamp.size_bytes {
-            self.read.push((status.stamp, digest));
-        }
-        Ok(Content::File { size_bytes, digest })
-    }
-
-    /// A cache that cannot be read is as good as an empty one.
-    fn known(&self, stamp: &FileStamp) -> Option<Digest> {
-        self.store.file_digest(stamp).ok().flatten()
-    }
-
-    /// Remembers the digests of what was read since `now_ns`, and returns what was left out.
-    pub(crate) fn finish(self, now_ns: i64) -> Result<Vec<PathBuf>, StoreError> {
-        self.store.remember_file_digests(&self.read, now_ns)?;
-        Ok(self.skipped)
-    }
-
     /// Returns the existing path most like one that is not there.
     fn nearest(&self, path: &Path) -> Option<String> {
         /// More typing mistakes than this make another name.
         const MISTAKES_MAX: usize = 3;
         let missing = path
             .ancestors()
-            .take_while(|path| self.context.follow(path).is_err())
+            .take_while(|path| self.origin.follow(path).is_err())
             .last()?;
         let wanted = missing.file_name()?.to_str()?;
         let parent = missing.parent().unwrap_or(Path::new(""));
-        let (real, _) = self.context.follow(parent).ok()?;
-        let names = self.context.list(&real).ok()?;
+        let (real, _) = self.origin.follow(parent).ok()?;
+        let names = self.origin.list(&real).ok()?;
         let names = names
             .iter()
-            .filter(|(name, _)| !self.context.is_ignored(&real.join(name)));
+            .filter(|(name, _)| !self.origin.is_ignored(&real.join(name)));
         let scored = names.filter_map(|(name, _)| {
             Some((strsim::damerau_levenshtein(wanted, name.to_str()?), name))
         });

@@ -1,37 +1,63 @@
-//! A stage: its instructions evaluated one after the other on the base image.
+//! A stage: its instructions evaluated one after the other on its base.
 
+mod adding;
 mod copying;
+mod mounts;
 mod review;
+mod running;
 mod settings;
 
-use minke_balenafile::table::{self, Support};
-use minke_balenafile::{ArgDeclaration, Balenafile, Instruction, Span, Stage, Step, Word};
+use std::io;
+use std::sync::{Arc, OnceLock};
+
+use minke_balenafile::{ArgDeclaration, Diagnostic, Instruction, Source, Span, Stage, Step, Word};
 use minke_image::tree::Tree;
 use minke_image::{
-    CachedStep, Digest, Hasher, HistoryEntry, ImageConfig, Layer, Lease, NewImage, Platform,
-    StoreError, program,
+    CachedStep, Digest, Hasher, HistoryEntry, ImageConfig, Layer, NewImage, Platform, program,
 };
 
-use crate::build::{BuildError, BuildOptions, BuiltImage, CachePolicy, now};
+use crate::build::{Build, BuildError};
 use crate::configure::{self, Commands};
-use crate::context::Context;
-use crate::layer;
+use crate::graph::{Base, Node};
+use crate::layer::{self, Depth};
+use crate::options::CachePolicy;
+use crate::origin::TreeOrigin;
 use crate::placement::{PlaceError, Placement, Target};
-use crate::progress::{Event, Progress, StepLabel, Warning};
+use crate::progress::{Event, StepLabel, Warning};
 use crate::select::Selection;
 use crate::variables::Variables;
 
-/// The image that is none.
-const SCRATCH: &str = "scratch";
+/// A stage that is done.
+#[derive(Debug)]
+pub(crate) struct StageResult {
+    pub(crate) image: NewImage,
+    pub(crate) variables: Variables,
+    pub(crate) newest_mtime_s: Option<i64>,
+    pub(crate) layers_made_count: usize,
+    pub(crate) layers_cached_count: usize,
+    /// What its layers make, once somebody copies from it.
+    origin: OnceLock<Arc<TreeOrigin>>,
+}
 
-/// A build under way.
-pub(crate) struct Builder<'a> {
-    lease: &'a Lease<'a>,
-    file: &'a Balenafile,
+impl StageResult {
+    /// Returns the files of the stage.
+    pub(crate) fn origin(&self, build: &Build<'_>) -> Result<Arc<TreeOrigin>, BuildError> {
+        if let Some(origin) = self.origin.get() {
+            return Ok(Arc::clone(origin));
+        }
+        let made = Arc::new(build.origin_of(&self.image.layers)?);
+        Ok(Arc::clone(self.origin.get_or_init(|| made)))
+    }
+}
+
+/// A stage under way.
+pub(crate) struct Evaluator<'a> {
+    build: &'a Build<'a>,
+    index: usize,
+    node: &'a Node,
     stage: &'a Stage,
-    context: &'a Context,
-    options: &'a BuildOptions,
-    progress: &'a mut dyn Progress,
+    /// What the spans of the instruction at hand point into: the file, or a trigger of the base image.
+    source: &'a Source,
     variables: Variables,
     image: NewImage,
     commands: Commands,
@@ -39,41 +65,28 @@ pub(crate) struct Builder<'a> {
     tree: Option<Tree>,
     /// The newest time of what went in, with the base image's; none while nothing did.
     newest_mtime_s: Option<i64>,
-    source_date_epoch_s: Option<u64>,
+    /// The step at hand, from 1.
+    number: usize,
+    steps_count: usize,
     layers_made_count: usize,
     layers_cached_count: usize,
 }
 
-impl<'a> Builder<'a> {
-    pub(crate) fn new(
-        lease: &'a Lease<'a>,
-        file: &'a Balenafile,
-        context: &'a Context,
-        options: &'a BuildOptions,
-        progress: &'a mut dyn Progress,
-    ) -> Result<Self, BuildError> {
-        let stage = file
-            .stages
-            .last()
-            .ok_or_else(|| BuildError::NoFile(options.context.clone()))?;
+impl<'a> Evaluator<'a> {
+    pub(crate) fn new(build: &'a Build<'a>, index: usize) -> Self {
+        let node = &build.graph.nodes[&index];
+        let stage = &build.file.stages[index];
         let config = ImageConfig {
             working_dir: "/".to_owned(),
             ..ImageConfig::default()
         };
-        // BuildKit: `--build-arg SOURCE_DATE_EPOCH=` counts as the environment's.
-        let argument = options
-            .arguments
-            .iter()
-            .rev()
-            .find(|(name, _)| name == "SOURCE_DATE_EPOCH");
-        Ok(Self {
-            lease,
-            file,
+        Self {
+            build,
+            index,
+            node,
             stage,
-            context,
-            options,
-            progress,
-            variables: Variables::new(&options.arguments),
+            source: &build.file.source,
+            variables: build.variables.clone(),
             image: NewImage {
                 platform: Platform::default(),
                 config,
@@ -82,174 +95,161 @@ impl<'a> Builder<'a> {
             commands: Commands::default(),
             tree: None,
             newest_mtime_s: None,
-            source_date_epoch_s: argument
-                .and_then(|(_, value)| value.parse().ok())
-                .or(options.source_date_epoch_s),
+            number: 1,
+            steps_count: 1 + node.triggers.len() + stage.steps.len(),
             layers_made_count: 0,
             layers_cached_count: 0,
-        })
+        }
     }
 
-    /// Builds the image and commits it.
-    pub(crate) fn run(mut self) -> Result<BuiltImage, BuildError> {
-        let (file, stage) = (self.file, self.stage);
-        if file.stages.len() > 1 {
-            let hint = "build each image with its own file, and use its name in `FROM`";
-            let message = "a second `FROM` is not supported yet";
-            return Err(self.error(stage.span, message, Some(hint)));
+    /// Evaluates every instruction.
+    pub(crate) fn run(mut self) -> Result<StageResult, BuildError> {
+        let (node, stage) = (self.node, self.stage);
+        self.told(&stage.text, |evaluator| evaluator.from().map(|()| None))?;
+        for (source, step) in &node.triggers {
+            self.source = source;
+            self.told(&step.text, |evaluator| evaluator.step(step))?;
         }
-        for argument in &file.global_arguments {
-            let default =
-                self.default_of(argument, |builder, name| builder.variables.global(name))?;
-            self.variables.declare_global(&argument.name, default);
-        }
-        self.started(1, &stage.text);
-        self.from(stage)?;
-        self.finished(1, &stage.text, None);
-        for (index, step) in stage.steps.iter().enumerate() {
-            self.started(index + 2, &step.text);
-            match self.step(step)? {
-                Some(Made::Cached(layer)) => {
-                    let step = self.label(index + 2, &step.text);
-                    self.progress.event(&Event::Cached {
-                        step,
-                        layer: layer.as_ref(),
-                    });
-                }
-                Some(Made::New(layer)) => self.finished(index + 2, &step.text, layer.as_ref()),
-                None => self.finished(index + 2, &step.text, None),
-            }
+        self.source = &self.build.file.source;
+        for step in &stage.steps {
+            self.told(&step.text, |evaluator| evaluator.step(step))?;
         }
         self.review()?;
         self.image.created_s = self.created_s();
-        // The time of day is only for the list of images: it is in no image.
-        let now_s = i64::try_from(now().as_secs()).unwrap_or(i64::MAX);
-        let image = self
-            .lease
-            .commit_image(&self.image, &self.options.tags, now_s)?;
-        // The layers are at hand and about to be run: unpack them now rather than at the first start.
-        self.lease.store().root_layers(&image)?;
-        Ok(BuiltImage {
-            image,
+        Ok(StageResult {
+            image: self.image,
+            variables: self.variables,
+            newest_mtime_s: self.newest_mtime_s,
             layers_made_count: self.layers_made_count,
             layers_cached_count: self.layers_cached_count,
+            origin: OnceLock::new(),
         })
     }
 
-    fn label<'text>(&self, number: usize, text: &'text str) -> StepLabel<'text> {
+    /// Does one step and tells of it.
+    fn told(
+        &mut self,
+        text: &'a str,
+        act: impl FnOnce(&mut Self) -> Result<Option<Made>, BuildError>,
+    ) -> Result<(), BuildError> {
+        self.build.check_going_on()?;
+        let step = self.label(text);
+        self.tell(&Event::Started { step });
+        match act(self) {
+            Ok(Some(Made::Cached(layer))) => self.tell(&Event::Cached {
+                step,
+                layer: layer.as_ref(),
+            }),
+            Ok(Some(Made::New(layer))) => self.tell(&Event::Done {
+                step,
+                layer: layer.as_ref(),
+            }),
+            Ok(None) => self.tell(&Event::Done { step, layer: None }),
+            Err(error) => {
+                self.tell(&Event::Failed { step });
+                return Err(error);
+            }
+        }
+        self.number += 1;
+        Ok(())
+    }
+
+    fn label(&self, text: &'a str) -> StepLabel<'a> {
         StepLabel {
-            number,
-            steps_count: self.stage.steps.len() + 1,
+            stage_index: self.index,
+            stage: self.build.stage_name(self.index),
+            number: self.number,
+            steps_count: self.steps_count,
             text,
         }
     }
 
-    fn started(&mut self, number: usize, text: &str) {
-        let step = self.label(number, text);
-        self.progress.event(&Event::Started { step });
+    fn tell(&self, event: &Event<'_>) {
+        self.build.progress.event(event);
     }
 
-    fn finished(&mut self, number: usize, text: &str, layer: Option<&Layer>) {
-        let step = self.label(number, text);
-        self.progress.event(&Event::Done { step, layer });
-    }
-
-    fn warn(&mut self, span: Span, message: String, hint: &str) {
-        let warning = Warning::from(&self.file.source.warning(span, message, Some(hint)));
-        self.progress.event(&Event::Warning(&warning));
+    fn warn(&self, span: Span, message: String, hint: &str) {
+        let warning = Warning::from(&self.source.warning(span, message, Some(hint)));
+        self.tell(&Event::Warning(&warning));
     }
 
     fn error(&self, span: Span, message: impl Into<String>, hint: Option<&str>) -> BuildError {
-        self.file.source.error(span, message, hint).into()
+        self.source.error(span, message, hint).into()
     }
 
     /// Returns the image's time: see the crate's "Reproducibility".
     fn created_s(&self) -> Option<i64> {
-        self.source_date_epoch_s
+        self.build
+            .source_date_epoch_s
             .and_then(|epoch| i64::try_from(epoch).ok())
             .or(self.newest_mtime_s)
     }
 
-    fn default_of(
-        &mut self,
-        argument: &ArgDeclaration,
-        lookup: impl Fn(&Self, &str) -> Option<String>,
-    ) -> Result<Option<String>, BuildError> {
-        argument
-            .default
-            .as_ref()
-            .map(|word| self.expand_with(word, lookup))
-            .transpose()
-    }
-
-    fn expand_with(
-        &mut self,
-        word: &Word,
-        lookup: impl Fn(&Self, &str) -> Option<String>,
-    ) -> Result<String, BuildError> {
-        word.expand(&mut |name| lookup(self, name))
-            .map_err(|error| {
-                self.error(
-                    word.span,
-                    error.to_string(),
-                    Some("set it with `ENV`, `ARG` or `--build-arg`"),
-                )
-            })
+    /// Returns the time of what the builder makes itself.
+    fn own_mtime_s(&self) -> u64 {
+        let newest = self
+            .newest_mtime_s
+            .and_then(|newest| u64::try_from(newest).ok());
+        self.build
+            .source_date_epoch_s
+            .or(newest)
+            .unwrap_or_default()
     }
 
     /// Returns a word with the stage's variables replaced.
-    fn expand(&mut self, word: &Word) -> Result<String, BuildError> {
-        self.expand_with(word, |builder, name| {
-            builder.variables.lookup(&builder.image.config.env, name)
-        })
+    fn expand(&self, word: &Word) -> Result<String, BuildError> {
+        let mut lookup = |name: &str| self.variables.lookup(&self.image.config.env, name);
+        Ok(expand(word, self.source, &mut lookup)?)
     }
 
-    fn from(&mut self, stage: &Stage) -> Result<(), BuildError> {
-        let global = |builder: &Self, name: &str| builder.variables.global(name);
-        if let Some(platform) = &stage.from.platform {
-            let text = self.expand_with(platform, global)?;
-            if text.split('/').nth(1) != Some("wasm") {
-                let message = format!("platform `{text}` cannot run here");
-                return Err(self.error(
-                    platform.span,
-                    message,
-                    Some("leave it out, or write `--platform=wasi/wasm`"),
-                ));
+    fn from(&mut self) -> Result<(), BuildError> {
+        self.check_platform()?;
+        match &self.node.base {
+            Base::Scratch => {
+                configure::set_env(&mut self.image.config, "PATH", program::PATH_DEFAULT);
+            }
+            Base::Stage(index) => {
+                let base = self.build.result(*index);
+                self.newest_mtime_s = base.newest_mtime_s;
+                self.image = base.image.clone();
+            }
+            Base::Image(image) => {
+                self.build.lease.hold_image(image)?;
+                self.newest_mtime_s = image.created_s;
+                self.image = NewImage {
+                    platform: image.platform.clone(),
+                    created_s: None,
+                    layers: image.layers.clone(),
+                    config: image.config.clone(),
+                    history: image.history.clone(),
+                };
             }
         }
-        let word = &stage.from.image;
-        let name = self.expand_with(word, global)?;
-        if name.is_empty() {
-            let hint = "give the variable a default: `ARG NAME=VALUE` before `FROM`";
-            return Err(self.error(word.span, format!("`{}` is empty", word.text), Some(hint)));
-        }
-        if name == SCRATCH {
-            configure::set_env(&mut self.image.config, "PATH", program::PATH_DEFAULT);
-            return Ok(());
-        }
-        let located = |error: StoreError| match error.is_not_found()
-            || matches!(error, StoreError::Reference(_))
-        {
-            true => self.error(word.span, error.to_string(), error.hint().as_deref()),
-            false => error.into(),
-        };
-        let base = self.lease.store().image(&name).map_err(located)?;
-        self.lease.hold_image(&base)?;
-        self.newest_mtime_s = base.created_s;
-        self.image = NewImage {
-            platform: base.platform,
-            created_s: None,
-            layers: base.layers,
-            config: base.config,
-            history: base.history,
-        };
+        // They are about to be done. BuildKit: dispatchOnBuildTriggers().
+        self.image.config.on_build.clear();
         Ok(())
     }
 
-    fn step(&mut self, step: &Step) -> Result<Option<Made>, BuildError> {
+    fn check_platform(&self) -> Result<(), BuildError> {
+        let Some(platform) = &self.stage.from.platform else {
+            return Ok(());
+        };
+        let mut lookup = |name: &str| self.variables.global(name);
+        let text = expand(platform, self.source, &mut lookup)?;
+        if text.split('/').nth(1) == Some("wasm") {
+            return Ok(());
+        }
+        let message = format!("platform `{text}` cannot run here");
+        let hint = "leave it out, or write `--platform=wasi/wasm`";
+        Err(self.error(platform.span, message, Some(hint)))
+    }
+
+    fn step(&mut self, step: &'a Step) -> Result<Option<Made>, BuildError> {
         let created_by = match &step.instruction {
             Instruction::From(_) => return Ok(None),
+            Instruction::Add(add) => return self.add(step, add).map(Some),
             Instruction::Copy(copy) => return self.copy(step, copy).map(Some),
+            Instruction::Run(run) => return self.run_command(step, run).map(Some),
             Instruction::Workdir(word) => return self.workdir(step.span, word).map(Some),
             Instruction::Arg(arguments) => self.arg(arguments)?,
             Instruction::Env(pairs) => self.env(pairs)?,
@@ -258,19 +258,15 @@ impl<'a> Builder<'a> {
             Instruction::Expose(words) => self.expose(words)?,
             Instruction::Cmd(command) => self.cmd(command)?,
             Instruction::Entrypoint(command) => self.entrypoint(command)?,
-            other => return Err(self.not_yet(step.span, other.name())),
+            Instruction::Healthcheck(check) => self.health_check(check)?,
+            Instruction::Maintainer(name) => self.maintainer(name),
+            Instruction::Onbuild(onbuild) => self.on_build(onbuild),
+            Instruction::Shell(words) => self.shell(words),
+            Instruction::Stopsignal(word) => self.stop_signal(word)?,
+            Instruction::Volume(words) => self.volume(words)?,
         };
         self.remember(created_by, false);
         Ok(None)
-    }
-
-    /// Returns the refusal of an instruction that is not done yet.
-    fn not_yet(&self, span: Span, name: &str) -> BuildError {
-        let hint = match table::find(name).map(|row| row.support) {
-            Some(Support::NotYet { instead }) => Some(instead),
-            _ => None,
-        };
-        self.error(span, format!("`{name}` is not supported yet"), hint)
     }
 
     fn remember(&mut self, created_by: String, has_layer: bool) {
@@ -285,7 +281,8 @@ impl<'a> Builder<'a> {
     /// Returns what the layers so far make.
     fn tree(&mut self) -> Result<&mut Tree, BuildError> {
         if self.tree.is_none() {
-            let layers = self.lease.store().layer_files(&self.image.layers)?;
+            let store = self.build.lease.store();
+            let layers = store.layer_files(&self.image.layers)?;
             self.tree = Some(Tree::read(&layers)?);
         }
         Ok(self.tree.get_or_insert_default())
@@ -301,65 +298,146 @@ impl<'a> Builder<'a> {
         hasher.finish()
     }
 
-    /// Adds the layer of an instruction: the one that was made before from the same, else a new one.
-    fn layer(
-        &mut self,
-        instruction: &str,
-        span: Span,
-        target: &Target,
-        selections: &[Selection],
-        place: impl FnOnce(&Tree) -> Result<Placement, PlaceError>,
-    ) -> Result<Made, BuildError> {
-        let key = layer::key(instruction, &self.chain(), target, selections);
-        let cached = match self.options.cache {
-            CachePolicy::Use => self.lease.cached_step(&key)?,
-            CachePolicy::Renew => None,
-        };
-        let (step, is_cached) = match cached {
-            Some(step) => (step, true),
-            None => (self.make_layer(&key, span, selections, place)?, false),
-        };
-        if !selections.is_empty() {
-            // Times are not part of the key: a cached layer is as old as when it was made.
-            self.newest_mtime_s = self.newest_mtime_s.max(Some(step.newest_mtime_s));
+    /// Returns what a step of this key made, unless everything is to be made anew.
+    fn cached(&self, key: &Digest) -> Result<Option<CachedStep>, BuildError> {
+        match self.build.options.cache {
+            CachePolicy::Use => Ok(self.build.lease.cached_step(key)?),
+            CachePolicy::Renew => Ok(None),
         }
-        if let Some(layer) = &step.layer {
-            *if is_cached {
-                &mut self.layers_cached_count
-            } else {
-                &mut self.layers_made_count
-            } += 1;
-            self.image.layers.push(layer.clone());
-            if let Some(tree) = &mut self.tree {
-                let files = self
-                    .lease
-                    .store()
-                    .layer_files(std::slice::from_ref(layer))?;
-                files.iter().try_for_each(|file| tree.push(file))?;
+    }
+
+    /// Adds the layer of an instruction that copies: the one that was made before from the same, else a new one.
+    fn copy_layer(
+        &mut self,
+        copying: &Copying<'a, '_>,
+        plan: impl FnOnce(&mut Self) -> Result<Planned, BuildError>,
+    ) -> Result<Made, BuildError> {
+        let mut keys = vec![self.key(copying, Depth::Place)?];
+        let mut cached = self.cached(&keys[0])?;
+        if cached.is_none() && layer::has_ranges(copying.selections) {
+            keys.push(self.key(copying, Depth::Content)?);
+            cached = self.cached(&keys[1])?;
+        }
+        let is_cached = cached.is_some();
+        let made = match cached {
+            Some(step) => step,
+            None => {
+                let planned = plan(self)?;
+                self.make_layer(copying, &planned)?
+            }
+        };
+        // A step found by content is found by place the next time.
+        if !is_cached || keys.len() > 1 {
+            for key in &keys {
+                self.build.lease.remember_step(key, &made)?;
             }
         }
-        Ok(if is_cached {
-            Made::Cached(step.layer)
-        } else {
-            Made::New(step.layer)
+        if !copying.selections.is_empty() {
+            // Times are not part of the key: a cached layer is as old as when it was made.
+            self.newest_mtime_s = self.newest_mtime_s.max(Some(made.newest_mtime_s));
+        }
+        self.push_layer(made, is_cached)
+    }
+
+    fn key(&self, copying: &Copying<'_, '_>, depth: Depth) -> Result<Digest, BuildError> {
+        let chain = self.chain();
+        let parent = match copying.base {
+            LayerBase::Below => Some(&chain),
+            LayerBase::Nothing => None,
+        };
+        let Copying {
+            instruction,
+            target,
+            selections,
+            ..
+        } = copying;
+        layer::key(instruction, parent, target, selections, depth).map_err(unreadable)
+    }
+
+    /// Finds out where files go.
+    fn placement(
+        &mut self,
+        copying: &Copying<'_, '_>,
+        place: impl FnOnce(&Tree) -> Result<Placement, PlaceError>,
+    ) -> Result<Placement, BuildError> {
+        let placed = match copying.base {
+            LayerBase::Below => place(self.tree()?),
+            LayerBase::Nothing => place(&Tree::default()),
+        };
+        placed.map_err(|error| {
+            let hint = Some("choose another destination");
+            self.error(copying.span, error.to_string(), hint)
         })
     }
 
     fn make_layer(
-        &mut self,
-        key: &Digest,
-        span: Span,
-        selections: &[Selection],
-        place: impl FnOnce(&Tree) -> Result<Placement, PlaceError>,
+        &self,
+        copying: &Copying<'a, '_>,
+        planned: &Planned,
     ) -> Result<CachedStep, BuildError> {
-        let placement = place(self.tree()?).map_err(|error| {
-            self.error(span, error.to_string(), Some("choose another destination"))
-        })?;
-        let newest_mtime_s = i64::try_from(layer::newest_mtime_s(selections)).unwrap_or(i64::MAX);
-        let step = layer::write(self.lease, self.context, &placement, newest_mtime_s)?;
-        self.lease.remember_step(key, &step)?;
-        Ok(step)
+        let newest_mtime_s = i64::try_from(planned.newest_mtime_s).unwrap_or(i64::MAX);
+        let step = self.label(copying.text);
+        let mut bytes = 0;
+        let mut copied = |more: u64| {
+            bytes += more;
+            self.tell(&Event::Copied { step, bytes });
+        };
+        let (lease, files) = (self.build.lease, &self.build.files);
+        layer::write(
+            lease,
+            files,
+            &planned.placement,
+            newest_mtime_s,
+            &mut copied,
+        )
     }
+
+    /// Puts a step's layer on top.
+    fn push_layer(&mut self, step: CachedStep, is_cached: bool) -> Result<Made, BuildError> {
+        if let Some(layer) = &step.layer {
+            match is_cached {
+                true => self.layers_cached_count += 1,
+                false => self.layers_made_count += 1,
+            }
+            self.image.layers.push(layer.clone());
+            if let Some(tree) = &mut self.tree {
+                let store = self.build.lease.store();
+                let files = store.layer_files(std::slice::from_ref(layer))?;
+                files.iter().try_for_each(|file| tree.push(file))?;
+            }
+        }
+        Ok(match is_cached {
+            true => Made::Cached(step.layer),
+            false => Made::New(step.layer),
+        })
+    }
+}
+
+/// An instruction that copies files, evaluated.
+struct Copying<'text, 'step> {
+    /// Its name, which is a part of the key.
+    instruction: &'static str,
+    text: &'text str,
+    span: Span,
+    target: &'step Target,
+    selections: &'step [Selection],
+    base: LayerBase,
+}
+
+/// What goes into a layer.
+struct Planned {
+    placement: Placement,
+    /// The newest time of what goes in.
+    newest_mtime_s: u64,
+}
+
+/// What a layer depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum LayerBase {
+    /// The layers below.
+    Below,
+    /// Nothing: `--link`.
+    Nothing,
 }
 
 /// The layer of a step, if it changed files.
@@ -373,5 +451,36 @@ impl Made {
         match self {
             Self::Cached(layer) | Self::New(layer) => layer.as_ref(),
         }
+    }
+}
+
+/// Returns a word with its variables replaced.
+pub(crate) fn expand(
+    word: &Word,
+    source: &Source,
+    lookup: &mut dyn FnMut(&str) -> Option<String>,
+) -> Result<String, Diagnostic> {
+    word.expand(lookup).map_err(|error| {
+        let hint = "set it with `ENV`, `ARG` or `--build-arg`";
+        source.error(word.span, error.to_string(), Some(hint))
+    })
+}
+
+/// Returns the default of an `ARG` with its variables replaced.
+pub(crate) fn default_of(
+    argument: &ArgDeclaration,
+    source: &Source,
+    lookup: &mut dyn FnMut(&str) -> Option<String>,
+) -> Result<Option<String>, Diagnostic> {
+    let default = argument.default.as_ref();
+    default.map(|word| expand(word, source, lookup)).transpose()
+}
+
+/// A layer of the store that was there a moment ago.
+fn unreadable(source: io::Error) -> BuildError {
+    BuildError::Io {
+        action: "read the files of",
+        path: "a stage".into(),
+        source,
     }
 }

@@ -5,16 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What `FROM`s see without a declaration and stages see with one.
-const PLATFORM: [(&str, &str); 6] = [
+const PLATFORM: [(&str, &str); 8] = [
     ("BUILDARCH", "wasm"),
     ("BUILDOS", "wasi"),
     ("BUILDPLATFORM", "wasi/wasm"),
+    ("BUILDVARIANT", ""),
     ("TARGETARCH", "wasm"),
     ("TARGETOS", "wasi"),
     ("TARGETPLATFORM", "wasi/wasm"),
+    ("TARGETVARIANT", ""),
 ];
 
-/// Arguments that may be given without a declaration. They concern commands, which do not run in builds yet.
+/// Arguments that may be given without a declaration. Commands see them, and no cached step depends on them.
 const PREDEFINED: [&str; 11] = [
     "ALL_PROXY",
     "FTP_PROXY",
@@ -30,7 +32,7 @@ const PREDEFINED: [&str; 11] = [
 ];
 
 /// The variables of a build.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Variables {
     /// From the command line.
     given: BTreeMap<String, String>,
@@ -93,6 +95,27 @@ impl Variables {
         from_env
             .map(|(_, value)| value.to_owned())
             .or_else(|| self.stage.get(name).cloned())
+    }
+
+    /// Returns the arguments that a stage declared, as the environment of its commands has them.
+    pub(crate) fn declared(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.stage
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Returns the arguments from the command line that commands see without a declaration.
+    pub(crate) fn undeclared(&self) -> impl Iterator<Item = (&str, &str)> {
+        let given = self.given.iter();
+        given
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .filter(|(name, _)| PREDEFINED.contains(name) && !self.stage.contains_key(*name))
+    }
+
+    /// Takes over what a stage declared and asked for, for the review of the whole build.
+    pub(crate) fn absorb(&mut self, stage: &Self) {
+        self.used.extend(stage.used.iter().cloned());
+        self.stage.extend(stage.stage.clone());
     }
 
     /// Returns the names from the command line that nothing asked for.

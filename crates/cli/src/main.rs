@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
 use minke_engine::image::nearest;
-use minke_engine::{Home, supervise};
+use minke_engine::{Home, step, supervise};
 
 mod commands;
 mod format;
@@ -27,7 +27,10 @@ const LOG_VARIABLE: &str = "MINKE_LOG";
 fn main() -> ExitCode {
     start_logging();
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    if let Some(code) = hidden(&arguments).or_else(|| compile(&arguments)) {
+    if let Some(code) = step(&arguments)
+        .or_else(|| hidden(&arguments))
+        .or_else(|| compile(&arguments))
+    {
         return ExitCode::from(code);
     }
     let cli = match Cli::try_parse_from(arguments) {
@@ -75,6 +78,14 @@ fn compile(arguments: &[OsString]) -> Option<u8> {
         return None;
     }
     Some(supervise::compile_main(parent.to_str()?.parse().ok()?))
+}
+
+/// Runs a step of a build, if that is what this process is for.
+fn step(arguments: &[OsString]) -> Option<u8> {
+    let [_, command] = arguments else {
+        return None;
+    };
+    (command == step::STEP_COMMAND).then(step::step_main)
 }
 
 /// Prints help as data, and a mistake in the arguments as any other failure. Docker ends with 125 after a mistake.

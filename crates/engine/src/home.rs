@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 /// ```text
 /// DATA/images/            content store of minke-image
 /// DATA/modules/           compiled modules
+/// DATA/build/             directories of `RUN --mount=type=cache`
 /// DATA/containers/ID/     config.json, state.json, lock, log…
 /// DATA/events/            what happened
 /// DATA/names/NAME/ID      which container has a name
@@ -75,6 +76,11 @@ impl Home {
     /// Compiled modules.
     pub fn modules(&self) -> PathBuf {
         self.data.join("modules")
+    }
+
+    /// What builds keep for later ones: `RUN --mount=type=cache`.
+    pub fn build_caches(&self) -> PathBuf {
+        self.data.join("build")
     }
 
     /// One directory per container.

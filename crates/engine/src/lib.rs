@@ -13,6 +13,7 @@
 //! | [`supervise`] | a sandbox from its start to its recorded end, in this process |
 //! | [`restart`] | when a container is started again |
 //! | [`filter`] | which containers are asked for |
+//! | [`step`] | a program of a build, in a sandbox of its own |
 //! | [`logs`] | reading what programs printed |
 //! | [`events`] | what happened, kept and followed |
 //! | [`watch`] | waiting for a directory to change |
@@ -36,6 +37,7 @@ pub mod names;
 pub mod plan;
 pub mod record;
 pub mod restart;
+pub mod step;
 pub mod supervise;
 pub mod syntax;
 pub mod usage;
@@ -46,6 +48,7 @@ pub use events::{Event, EventKind, EventLog};
 pub use filter::ContainerFilter;
 pub use home::Home;
 pub use minke_image as image;
+pub use minke_sandbox::control::parse_signal as signal_number;
 pub use minke_sandbox::jail::{LANDLOCK_VERSION_WANTED, landlock_version};
 pub use minke_sandbox::{signals, spec};
 pub use plan::{FurtherLimits, NewContainer, Program};

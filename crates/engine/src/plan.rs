@@ -354,6 +354,15 @@ fn hostname(id: &str, request: &NewContainer) -> String {
     }
 }
 
+/// Returns the limits of a container that asks for none.
+pub(crate) fn limits_default() -> LimitsSpec {
+    LimitsSpec {
+        memory_bytes_max: memory_default(),
+        pids_max: PIDS_MAX_DEFAULT,
+        fds_max: FDS_MAX_DEFAULT,
+    }
+}
+
 fn memory_default() -> u64 {
     let host = rustix::system::sysinfo();
     let bytes = (host.totalram as u64).saturating_mul(u64::from(host.mem_unit.max(1)));

@@ -34,6 +34,73 @@ pub struct ImageConfig {
     pub stop_signal: Option<String>,
     /// Directories that want their own storage, sorted.
     pub volumes: Vec<String>,
+    /// The program and arguments that take a command's shell form; empty where the image says nothing.
+    #[serde(default)]
+    pub shell: Vec<String>,
+    /// Instructions for builds that begin with this image.
+    #[serde(default)]
+    pub on_build: Vec<String>,
+    #[serde(default)]
+    pub health_check: Option<HealthCheck>,
+    /// Who made the image: `MAINTAINER`.
+    #[serde(default)]
+    pub author: Option<String>,
+}
+
+/// How a container is found to be well; what is none or zero has Docker's default.
+///
+/// Spec: Docker image-spec 1.2, `Healthcheck`; times are in nanoseconds there too.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct HealthCheck {
+    /// `NONE`; `CMD` and a program with arguments; or `CMD-SHELL` and a text.
+    pub test: Vec<String>,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub interval: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub timeout: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_period: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub start_interval: u64,
+    #[serde(skip_serializing_if = "is_zero")]
+    pub retries: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks with a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Fields of `config` that Docker has and OCI does not.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+struct DockerFields {
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
+    shell: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "or_default")]
+    on_build: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<HealthCheck>,
+}
+
+/// Reads `null` as nothing, which Docker writes for empty lists.
+fn or_default<'de, T, D>(deserializer: D) -> Result<T, D::Error>
+where
+    T: Default + Deserialize<'de>,
+    D: serde::Deserializer<'de>,
+{
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+/// The part of a configuration blob that OCI's type leaves out.
+#[derive(Default, Deserialize)]
+struct DockerConfiguration {
+    #[serde(default, deserialize_with = "or_default")]
+    config: DockerFields,
 }
 
 /// What an image's programs are made for.
@@ -128,11 +195,14 @@ impl Configuration {
         if let Some(created) = self.created_s.and_then(rfc3339) {
             builder = builder.created(created);
         }
-        canonical_json(
-            &builder
-                .build()
-                .expect("every field of the configuration is given"),
-        )
+        if let Some(author) = &self.config.author {
+            builder = builder.author(author.as_str());
+        }
+        let built = builder.build();
+        let oci = built.expect("every field of the configuration is given");
+        let mut value = serde_json::to_value(oci).expect("OCI documents have text keys");
+        add_docker_fields(&mut value, &self.config);
+        canonical_json(&value)
     }
 
     /// Reads a configuration blob. Spec: OCI image-spec 1.1 config.md.
@@ -144,13 +214,22 @@ impl Configuration {
             .diff_ids()
             .iter()
             .map(|text| text.parse::<Digest>());
+        let docker: DockerConfiguration =
+            serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        let config = ImageConfig {
+            shell: docker.config.shell,
+            on_build: docker.config.on_build,
+            health_check: docker.config.healthcheck,
+            author: parsed.author().clone().filter(|author| !author.is_empty()),
+            ..parsed.config().as_ref().map(from_oci).unwrap_or_else(empty)
+        };
         Ok(Self {
             platform: Platform {
                 os: parsed.os().to_string(),
                 architecture: parsed.architecture().to_string(),
             },
             created_s: parsed.created().as_deref().and_then(seconds),
-            config: parsed.config().as_ref().map(from_oci).unwrap_or_else(empty),
+            config,
             diff_ids: diff_ids
                 .collect::<Result<_, _>>()
                 .map_err(|error| error.to_string())?,
@@ -221,6 +300,21 @@ fn from_oci(config: &Config) -> ImageConfig {
             .collect(),
         stop_signal: some_text(config.stop_signal()),
         volumes: sorted(config.volumes()),
+        ..ImageConfig::default()
+    }
+}
+
+fn add_docker_fields(configuration: &mut serde_json::Value, config: &ImageConfig) {
+    let fields = DockerFields {
+        shell: config.shell.clone(),
+        on_build: config.on_build.clone(),
+        healthcheck: config.health_check.clone(),
+    };
+    let fields = serde_json::to_value(fields).expect("Docker's fields have text keys");
+    if let (Some(config), serde_json::Value::Object(fields)) =
+        (configuration["config"].as_object_mut(), fields)
+    {
+        config.extend(fields);
     }
 }
 
@@ -285,6 +379,15 @@ mod tests {
                 labels,
                 stop_signal: Some("SIGINT".into()),
                 volumes: vec!["/data".into()],
+                shell: vec!["/bin/sh".into(), "-c".into()],
+                on_build: vec!["RUN [\"x\"]".into()],
+                health_check: Some(HealthCheck {
+                    test: vec!["CMD".into(), "/well.wasm".into()],
+                    interval: 1_000_000_000,
+                    retries: 3,
+                    ..HealthCheck::default()
+                }),
+                author: Some("somebody".into()),
             },
             diff_ids: vec![Digest::of(b"layer")],
             history: vec![HistoryEntry {
@@ -308,6 +411,15 @@ mod tests {
         for _ in 0..20 {
             assert_eq!(sample().to_bytes(), sample().to_bytes());
         }
+    }
+
+    #[test]
+    fn what_docker_leaves_empty_is_read() {
+        let text = br#"{"architecture":"wasm","os":"wasi","rootfs":{"type":"layers","diff_ids":[]},
+            "config":{"OnBuild":null,"Shell":null,"Healthcheck":{"Test":["NONE"]}}}"#;
+        let config = Configuration::from_bytes(text).expect("it is valid").config;
+        assert!(config.on_build.is_empty() && config.shell.is_empty());
+        assert_eq!(config.health_check.expect("it has one").test, ["NONE"]);
     }
 
     #[test]

@@ -20,6 +20,9 @@ use crate::{Blob, Compression, Digest, Layer, Lease, StoreError};
 /// Bounds an uncompressed layer, also one that is unpacked from a blob which says little about what is in it.
 pub const LAYER_BYTES_MAX: u64 = 16 << 30;
 
+/// Key prefix of extended attributes in pax records, as GNU tar writes them.
+const EXTENDED_PREFIX: &str = "SCHILY.xattr.";
+
 /// zstd's default: above it, programs shrink by a few per cent for several times the time.
 const COMPRESSION_LEVEL: i32 = 3;
 
@@ -41,6 +44,16 @@ pub struct LayerWriter<'lease, 'store> {
     lease: &'lease Lease<'store>,
     path: PathBuf,
     builder: tar::Builder<Hashing<Encoder<'static, Hashing<NamedTempFile>>>>,
+    /// Extended attributes of the next entry.
+    extended: Vec<(String, Vec<u8>)>,
+}
+
+/// An entry that has neither content nor a target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SpecialFile {
+    Fifo,
+    CharacterDevice { major: u32, minor: u32 },
+    BlockDevice { major: u32, minor: u32 },
 }
 
 /// Starts to pack a layer.
@@ -58,6 +71,7 @@ impl<'store> Lease<'store> {
             lease: self,
             path,
             builder: tar::Builder::new(Hashing::new(encoder)),
+            extended: Vec::new(),
         })
     }
 }
@@ -85,6 +99,47 @@ impl LayerWriter<'_, '_> {
             0,
         );
         self.append(header, path, Some(target), io::empty())
+    }
+
+    /// Adds another name for a file that was added before, or is in a lower layer.
+    pub fn hard_link(
+        &mut self,
+        path: &Path,
+        target: &Path,
+        metadata: EntryMetadata,
+    ) -> Result<(), StoreError> {
+        let header = header(EntryType::Link, metadata, 0);
+        self.append(header, path, Some(target), io::empty())
+    }
+
+    /// Adds a pipe or a device.
+    pub fn special(
+        &mut self,
+        path: &Path,
+        special: SpecialFile,
+        metadata: EntryMetadata,
+    ) -> Result<(), StoreError> {
+        let (kind, numbers) = match special {
+            SpecialFile::Fifo => (EntryType::Fifo, None),
+            SpecialFile::CharacterDevice { major, minor } => {
+                (EntryType::Char, Some((major, minor)))
+            }
+            SpecialFile::BlockDevice { major, minor } => (EntryType::Block, Some((major, minor))),
+        };
+        let mut header = header(kind, metadata, 0);
+        if let Some((major, minor)) = numbers {
+            header
+                .set_device_major(major)
+                .and_then(|()| header.set_device_minor(minor))
+                .map_err(at("write", path))?;
+        }
+        self.append(header, path, None, io::empty())
+    }
+
+    /// Gives the next entry an extended attribute.
+    pub fn extended_attribute(&mut self, name: &str, value: &[u8]) {
+        let key = format!("{EXTENDED_PREFIX}{name}");
+        self.extended.push((key, value.to_owned()));
     }
 
     /// Adds a file of exactly `size_bytes`, and returns the digest of its content.
@@ -124,6 +179,7 @@ impl LayerWriter<'_, '_> {
         target: Option<&Path>,
         content: impl Read,
     ) -> Result<(), StoreError> {
+        let extended = std::mem::take(&mut self.extended);
         let mut records: Vec<(&str, &[u8])> = Vec::new();
         let name = name_of(path, header.entry_type());
         if header.set_path(&name).is_err() {
@@ -136,6 +192,8 @@ impl LayerWriter<'_, '_> {
         {
             records.push(("linkpath", target.as_os_str().as_bytes()));
         }
+        let attributes = extended.iter();
+        records.extend(attributes.map(|(key, value)| (key.as_str(), &value[..])));
         header.set_cksum();
         let appended = self
             .builder

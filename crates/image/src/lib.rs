@@ -46,14 +46,14 @@ mod usage;
 
 pub use blob::{BLOB_BYTES_MAX, Blob};
 pub use build_cache::{CacheEntry, PrunedSteps};
-pub use configuration::{HistoryEntry, ImageConfig, ParsePlatformError, Platform};
+pub use configuration::{HealthCheck, HistoryEntry, ImageConfig, ParsePlatformError, Platform};
 pub use database::CachedStep;
 pub use digest::{Digest, Hasher, ParseDigestError};
 pub use file_digests::FileStamp;
 pub use filter::{ImageFilter, LabelPattern, ParseFilterError};
 pub use garbage::{Collected, Force, Removed};
 pub use image::{Image, ImageSummary, Layer, NewImage};
-pub use layer::{EntryMetadata, LAYER_BYTES_MAX, LayerWriter};
+pub use layer::{EntryMetadata, LAYER_BYTES_MAX, LayerWriter, SpecialFile};
 pub use lease::Lease;
 pub use nearest::nearest;
 pub use packing::Compression;

@@ -42,13 +42,13 @@ pub enum Compression {
 
 impl Compression {
     /// Tells a packing by its first bytes; the name of one that is not read is the error.
-    pub(crate) fn of_start(start: &[u8]) -> Result<Self, &'static str> {
+    pub fn of_start(start: &[u8]) -> Result<Self, &'static str> {
         let found = MAGICS.iter().find(|magic| start.starts_with(magic.bytes));
         found.map_or(Ok(Self::None), |magic| magic.packing)
     }
 
     /// Returns a reader of what is packed. Errors of the packing have no operating-system code, those of reading have.
-    pub(crate) fn unpack<'reader>(
+    pub fn unpack<'reader>(
         self,
         reader: impl Read + Send + 'reader,
     ) -> io::Result<Box<dyn Read + Send + 'reader>> {

@@ -74,6 +74,11 @@ impl Tree {
         Ok(tree)
     }
 
+    /// Returns the layers, which [`NodeKind::File`] counts.
+    pub fn layers(&self) -> &[LayerFile] {
+        &self.layers
+    }
+
     /// Adds a layer on top.
     pub fn push(&mut self, layer: &LayerFile) -> Result<(), StoreError> {
         let file = File::open(&layer.path).map_err(at("read", &layer.path))?;

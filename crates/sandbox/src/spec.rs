@@ -43,6 +43,23 @@ pub enum MountSpec {
         target: String,
         size_bytes: Option<u64>,
     },
+    /// What layers make, or a part of it; changes are not kept. For steps of a build.
+    Layers {
+        /// Uncompressed layer tars, lowest first.
+        layers: Vec<PathBuf>,
+        /// Path of the part; empty for all.
+        subpath: String,
+        target: String,
+        is_read_only: bool,
+    },
+    /// One file that is on no disk. For secrets of a build.
+    File {
+        target: String,
+        content: Vec<u8>,
+        mode: u32,
+        uid: u32,
+        gid: u32,
+    },
 }
 
 /// The first process.

@@ -39,11 +39,15 @@ fn an_unknown_instruction_is_shown_with_its_line_and_the_nearest_name() {
 }
 
 #[test]
-fn an_instruction_for_later_is_refused_with_its_line() {
+fn a_program_that_no_file_answers_is_named_with_its_line() {
     check(
         &Home::new(),
-        b"FROM scratch\nRUN make\n",
-        &["Balenafile:2:1", "RUN"],
+        b"FROM scratch\nRUN make all\n",
+        &[
+            "Balenafile:2:1",
+            "process \"make all\" did not complete successfully",
+            "executable file not found",
+        ],
     );
 }
 

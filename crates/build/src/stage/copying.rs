@@ -1,23 +1,55 @@
 //! Copying: `COPY` and `WORKDIR`, from their words to a layer.
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use minke_balenafile::{Copy, CopySource, Span, Step, Word};
+use minke_balenafile::{Copy, CopySource, Heredoc, IgnoreFile, Literal, Source, Span, Step, Word};
 use minke_image::tree::Tree;
 
-use super::{Builder, Made};
+use super::{Copying, Evaluator, LayerBase, Made, Planned};
 use crate::build::{BuildError, now};
 use crate::context::ContextError;
 use crate::layer;
+use crate::mode::ModeChange;
+use crate::origin::{Bytes, Content, Origin};
 use crate::owner::{self, Owner, OwnerError};
 use crate::placement::{Placer, Target, absolute};
-use crate::select::{SelectError, Selection, Selector};
+use crate::select::{Entry, Parents, Rules, SelectError, Selection, Selector};
 
 const HINT_OUTSIDE: &str =
     "copy the file into the context first, or build with a directory above it as the context";
 const HINT_CHANGED: &str = "check its symbolic links, and build again when nothing writes to it";
 
-impl Builder<'_> {
+/// The permissions of a here-document's file. BuildKit: `dispatchCopy()`.
+const HEREDOC_MODE: u32 = 0o644;
+
+/// Where `COPY` and `ADD` put files, as typed.
+pub(super) struct Destination<'a> {
+    pub(super) word: &'a Word,
+    pub(super) chown: Option<&'a Word>,
+    pub(super) chmod: Option<&'a Word>,
+    pub(super) sources_count: usize,
+    pub(super) parents: Parents,
+}
+
+/// Sources that were selected, and what was left out of them.
+struct Selected {
+    selections: Vec<Selection>,
+    skipped: Vec<PathBuf>,
+    /// Patterns that nothing matches.
+    unmatched: Vec<(Span, String)>,
+}
+
+/// What messages say of the files to choose from.
+pub(super) struct Place {
+    /// `the context`, ``stage `x` ``
+    pub(super) name: String,
+    /// What to look at when something is missing.
+    pub(super) hint: String,
+}
+
+impl<'a> Evaluator<'a> {
     pub(super) fn workdir(&mut self, span: Span, word: &Word) -> Result<Made, BuildError> {
         let text = self.expand(word)?;
         if text.is_empty() {
@@ -34,16 +66,27 @@ impl Builder<'_> {
         let target = Target {
             destination,
             is_directory: true,
-            owner: Owner::default(),
+            owner: None,
             mode: None,
-            mtime_s: self.source_date_epoch_s,
+            mtime_s: self.build.source_date_epoch_s,
         };
-        let newest_mtime_s = self
-            .newest_mtime_s
-            .and_then(|newest| u64::try_from(newest).ok())
-            .unwrap_or(0);
-        let made = self.layer("WORKDIR", span, &target, &[], |tree| {
-            Placer::new(tree, &target, newest_mtime_s).directory()
+        let own_mtime_s = self.own_mtime_s();
+        let copying = Copying {
+            instruction: "WORKDIR",
+            text: "WORKDIR",
+            span,
+            target: &target,
+            selections: &[],
+            base: LayerBase::Below,
+        };
+        let made = self.copy_layer(&copying, |evaluator| {
+            let placement = evaluator.placement(&copying, |tree| {
+                Placer::new(tree, &target, own_mtime_s).directory()
+            })?;
+            Ok(Planned {
+                placement,
+                newest_mtime_s: 0,
+            })
         })?;
         let has_layer = made.layer().is_some();
         self.remember(format!("WORKDIR {directory}"), has_layer);
@@ -51,79 +94,209 @@ impl Builder<'_> {
         Ok(made)
     }
 
-    pub(super) fn copy(&mut self, step: &Step, copy: &Copy) -> Result<Made, BuildError> {
-        self.refuse_flags(step, copy)?;
-        let selections = self.select(copy)?;
-        let target = self.target(copy)?;
-        let newest_mtime_s = layer::newest_mtime_s(&selections);
-        let made = self.layer("COPY", step.span, &target, &selections, |tree| {
-            Placer::new(tree, &target, newest_mtime_s).place(&selections)
+    pub(super) fn copy(&mut self, step: &'a Step, copy: &'a Copy) -> Result<Made, BuildError> {
+        let rules = Rules {
+            excludes: self.excludes(&copy.excludes)?,
+            parents: match copy.keeps_parents {
+                true => Parents::Keep,
+                false => Parents::Drop,
+            },
+        };
+        let selections = match &copy.from {
+            None => self.select_context(&copy.sources, &rules)?,
+            Some(from) => self.select_foreign(from, &copy.sources, &rules)?,
+        };
+        let target = self.target(&Destination {
+            word: &copy.destination,
+            chown: copy.chown.as_ref(),
+            chmod: copy.chmod.as_ref(),
+            sources_count: copy.sources.len(),
+            parents: rules.parents,
         })?;
+        let base = match copy.is_linked {
+            true => LayerBase::Nothing,
+            false => LayerBase::Below,
+        };
+        let made = self.place(("COPY", step), &target, &selections, base)?;
         let has_layer = made.layer().is_some();
         self.remember(step.text.clone(), has_layer);
         Ok(made)
     }
 
-    fn refuse_flags(&self, step: &Step, copy: &Copy) -> Result<(), BuildError> {
-        let flags = [
-            ("--from", copy.from.is_some()),
-            ("--link", copy.is_linked),
-            ("--parents", copy.keeps_parents),
-            ("--exclude", !copy.excludes.is_empty()),
-        ];
-        match flags.iter().find(|(_, is_given)| *is_given) {
-            Some((flag, _)) => Err(self.not_yet(step.span, &format!("COPY {flag}"))),
-            None => Ok(()),
-        }
+    /// Makes the layer of what was selected.
+    pub(super) fn place(
+        &mut self,
+        (instruction, step): (&'static str, &'a Step),
+        target: &Target,
+        selections: &[Selection],
+        base: LayerBase,
+    ) -> Result<Made, BuildError> {
+        let copying = Copying {
+            instruction,
+            text: &step.text,
+            span: step.span,
+            target,
+            selections,
+            base,
+        };
+        self.copy_layer(&copying, |evaluator| {
+            let unpacked = evaluator.taken_apart(step.span, selections)?;
+            let chosen = |(selection, unpacked)| Option::unwrap_or(unpacked, selection);
+            let unpacked = unpacked.iter().map(Option::as_ref);
+            let selections: Vec<&Selection> = selections.iter().zip(unpacked).map(chosen).collect();
+            let newest_mtime_s = layer::newest_mtime_s(&selections);
+            let placement = evaluator.placement(&copying, |tree| {
+                Placer::new(tree, target, newest_mtime_s).place(&selections)
+            })?;
+            Ok(Planned {
+                placement,
+                newest_mtime_s,
+            })
+        })
     }
 
-    fn select(&mut self, copy: &Copy) -> Result<Vec<Selection>, BuildError> {
+    /// Makes the patterns of `--exclude`, which are those of an ignore file.
+    pub(super) fn excludes(&self, patterns: &[Literal]) -> Result<IgnoreFile, BuildError> {
+        let lines: Vec<&str> = patterns
+            .iter()
+            .map(|pattern| pattern.text.as_str())
+            .collect();
+        let text = lines.join("\n");
+        Ok(IgnoreFile::parse(&Source::new(
+            "--exclude",
+            text.as_bytes(),
+        )?)?)
+    }
+
+    /// Selects from the context.
+    pub(super) fn select_context(
+        &mut self,
+        sources: &[CopySource],
+        rules: &Rules,
+    ) -> Result<Vec<Selection>, BuildError> {
         let now_ns = i64::try_from(now().as_nanos()).unwrap_or(i64::MAX);
-        let mut selector = Selector::new(self.context, self.lease.store());
-        let mut selections = Vec::new();
-        for source in &copy.sources {
+        let place = Place {
+            name: "the context".to_owned(),
+            hint: "paths are relative to the context's directory".to_owned(),
+        };
+        let store = self.build.lease.store();
+        let selected = self.build.files.select(store, now_ns, |origin| {
+            self.select(origin, &place, sources, rules)
+        })?;
+        Ok(self.reviewed(selected, &place))
+    }
+
+    /// Selects from a stage or an image.
+    fn select_foreign(
+        &mut self,
+        from: &Literal,
+        sources: &[CopySource],
+        rules: &Rules,
+    ) -> Result<Vec<Selection>, BuildError> {
+        let (origin, _, name) = self.build.foreign_origin(self.source, from)?;
+        let place = Place {
+            hint: format!("check the paths of {name}"),
+            name,
+        };
+        let selected = self.select(&*origin, &place, sources, rules)?;
+        Ok(self.reviewed(selected, &place))
+    }
+
+    fn select(
+        &self,
+        origin: &dyn Origin,
+        place: &Place,
+        sources: &[CopySource],
+        rules: &Rules,
+    ) -> Result<Selected, BuildError> {
+        let mut selector = Selector::new(origin, rules);
+        let (mut selections, mut unmatched) = (Vec::new(), Vec::new());
+        for source in sources {
             let word = match source {
                 CopySource::Path(word) => word,
-                CopySource::Heredoc(heredoc) => return Err(self.not_yet(heredoc.span, "<<")),
+                CopySource::Heredoc(heredoc) => {
+                    selections.push(self.heredoc(heredoc)?);
+                    continue;
+                }
             };
-            let source = self.expand(word)?;
+            let text = self.expand(word)?;
             let selected = selector
-                .select(&source)
-                .map_err(|error| self.select_error(word.span, &source, error))?;
+                .select(&text)
+                .map_err(|error| self.select_error(word.span, &text, place, error))?;
             if selected.is_empty() {
-                self.warn(
-                    word.span,
-                    format!("nothing in the context matches `{source}`"),
-                    "check the pattern and `.dockerignore`",
-                );
+                unmatched.push((word.span, text));
             }
             selections.extend(selected);
         }
-        for skipped in selector.finish(now_ns)? {
-            let message = format!(
-                "`{}` is a socket, a pipe or a device, and is left out",
-                skipped.display()
-            );
-            self.warn(copy.destination.span, message, "name it in `.dockerignore`");
-        }
-        Ok(selections)
+        Ok(Selected {
+            selections,
+            skipped: selector.into_skipped(),
+            unmatched,
+        })
     }
 
-    fn select_error(&self, span: Span, source: &str, error: SelectError) -> BuildError {
+    /// Warns of what was not selected.
+    fn reviewed(&self, selected: Selected, place: &Place) -> Vec<Selection> {
+        for (span, text) in selected.unmatched {
+            let message = format!("nothing in {} matches `{text}`", place.name);
+            self.warn(
+                span,
+                message,
+                "check the pattern, `--exclude` and `.dockerignore`",
+            );
+        }
+        for skipped in selected.skipped {
+            let shown = skipped.display();
+            let message = format!("`{shown}` is a socket, a pipe or a device, and is left out");
+            self.warn(Span::default(), message, "name it in `.dockerignore`");
+        }
+        selected.selections
+    }
+
+    /// Makes a file of a here-document. Spec: Dockerfile reference, "Here-Documents".
+    fn heredoc(&self, heredoc: &Heredoc) -> Result<Selection, BuildError> {
+        let text = self.expand(&heredoc.text)?;
+        let content = Content::File {
+            size_bytes: text.len() as u64,
+            bytes: Bytes::Memory(Arc::from(text.into_bytes())),
+        };
+        Ok(Selection::File {
+            name: OsString::from(&heredoc.name),
+            entry: Entry {
+                relative: PathBuf::new(),
+                source: PathBuf::new(),
+                content,
+                mode: HEREDOC_MODE,
+                owner: Owner::default(),
+                mtime_s: self.own_mtime_s(),
+            },
+        })
+    }
+
+    pub(super) fn select_error(
+        &self,
+        span: Span,
+        source: &str,
+        place: &Place,
+        error: SelectError,
+    ) -> BuildError {
         let (message, hint) = match error {
             SelectError::NotFound { nearest } => (
-                format!("`{source}` is not in the context"),
+                format!("`{source}` is not in {}", place.name),
                 nearest.map_or_else(
-                    || format!("paths are relative to `{}`", self.options.context.display()),
+                    || place.hint.clone(),
                     |nearest| format!("did you mean `{nearest}`?"),
                 ),
             ),
             SelectError::Outside => (
-                format!("`{source}` leads out of the context"),
+                format!("`{source}` leads out of {}", place.name),
                 HINT_OUTSIDE.to_owned(),
             ),
             SelectError::Ignored => (
-                format!("`{source}` is left out of the context by `.dockerignore`"),
+                format!(
+                    "`{source}` is left out of {} by `.dockerignore`",
+                    place.name
+                ),
                 format!("add the line `!{source}` to it"),
             ),
             SelectError::Special => (
@@ -134,43 +307,35 @@ impl Builder<'_> {
                 format!("`{source}` is not a pattern: {problem}"),
                 "write a backslash before a special character".to_owned(),
             ),
-            SelectError::Context { path, error } => unreadable(&path, &error),
+            SelectError::Context { path, error } => unreadable(&path, place, &error),
         };
         self.error(span, message, Some(&hint))
     }
 
-    fn target(&mut self, copy: &Copy) -> Result<Target, BuildError> {
-        let text = self.expand(&copy.destination)?;
+    pub(super) fn target(&mut self, destination: &Destination<'_>) -> Result<Target, BuildError> {
+        let word = destination.word;
+        let text = self.expand(word)?;
         if text.is_empty() {
             return Err(self.error(
-                copy.destination.span,
+                word.span,
                 "the destination is empty",
                 Some("write `.` for the working directory"),
             ));
         }
         let is_directory = text.ends_with('/') || text == "." || text.ends_with("/.");
-        if copy.sources.len() > 1 && !is_directory {
+        if destination.sources_count > 1 && !is_directory {
             let message =
                 format!("several sources need a directory, and `{text}` does not end in `/`");
-            return Err(self.error(
-                copy.destination.span,
-                message,
-                Some(&format!("write `{text}/`")),
-            ));
+            return Err(self.error(word.span, message, Some(&format!("write `{text}/`"))));
         }
+        let owner = destination.chown.map(|word| self.owner(word)).transpose()?;
+        let mode = destination.chmod.map(|word| self.mode(word)).transpose()?;
         Ok(Target {
             destination: absolute(&self.image.config.working_dir, &text),
-            is_directory,
-            owner: copy
-                .chown
-                .as_ref()
-                .map_or(Ok(Owner::default()), |word| self.owner(word))?,
-            mode: copy
-                .chmod
-                .as_ref()
-                .map(|word| self.mode(word))
-                .transpose()?,
-            mtime_s: self.source_date_epoch_s,
+            is_directory: is_directory || destination.parents == Parents::Keep,
+            owner,
+            mode,
+            mtime_s: self.build.source_date_epoch_s,
         })
     }
 
@@ -190,26 +355,19 @@ impl Builder<'_> {
         })
     }
 
-    fn mode(&mut self, word: &Word) -> Result<u32, BuildError> {
+    fn mode(&mut self, word: &Word) -> Result<ModeChange, BuildError> {
         let text = self.expand(word)?;
-        let is_octal = (1..=5).contains(&text.len())
-            && text.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
-        let mode = u32::from_str_radix(&text, 8)
-            .ok()
-            .filter(|mode| is_octal && *mode <= 0o7777);
-        mode.ok_or_else(|| {
-            let message = format!("`{text}` is not an octal number of permissions");
-            self.error(
-                word.span,
-                message,
-                Some("write three or four digits: `--chmod=755`"),
-            )
+        ModeChange::parse(&text).ok_or_else(|| {
+            let message =
+                format!("`{text}` is neither an octal number of permissions nor a change");
+            let hint = "write three or four digits, `--chmod=755`, or a change, `--chmod=u+x`";
+            self.error(word.span, message, Some(hint))
         })
     }
 }
 
-/// Returns message and hint about a path of the context that could not be read.
-fn unreadable(path: &Path, error: &ContextError) -> (String, String) {
+/// Returns message and hint about a path that could not be read.
+fn unreadable(path: &Path, place: &Place, error: &ContextError) -> (String, String) {
     let hint = match error {
         ContextError::Changed => HINT_CHANGED,
         _ => "check the file, or name it in `.dockerignore`",
@@ -219,6 +377,10 @@ fn unreadable(path: &Path, error: &ContextError) -> (String, String) {
     } else {
         path
     };
-    let message = format!("cannot read `{}` of the context: {error}", path.display());
+    let message = format!(
+        "cannot read `{}` of {}: {error}",
+        path.display(),
+        place.name
+    );
     (message, hint.to_owned())
 }

@@ -3,52 +3,29 @@
 use std::path::Path;
 
 use minke_balenafile::{Instruction, Step};
-use minke_image::program;
+use minke_image::{CachedStep, Digest, program};
 
-use super::Builder;
+use super::Evaluator;
 use crate::build::BuildError;
+use crate::layer;
 use crate::placement::absolute;
-use crate::progress::{Event, Warning};
 
-impl Builder<'_> {
+impl Evaluator<'_> {
     /// Warns of what will not work as it was meant to.
     pub(super) fn review(&mut self) -> Result<(), BuildError> {
-        let last_span = self
-            .stage
-            .steps
-            .last()
-            .map_or(self.stage.span, |step| step.span);
+        let last = self.stage.steps.last();
+        let last_span = last.map_or(self.stage.span, |step| step.span);
         if self.commands.drop_lost_cmd(&mut self.image.config) {
             let message =
                 "`CMD` has no effect: the shell form of `ENTRYPOINT` takes no arguments".to_owned();
-            self.warn(
-                last_span,
-                message,
-                "write `ENTRYPOINT` in the exec form: `[\"program\"]`",
-            );
+            let hint = "write `ENTRYPOINT` in the exec form: `[\"program\"]`";
+            self.warn(last_span, message, hint);
         }
-        let unused: Vec<(String, Option<String>)> = self
-            .variables
-            .unused()
-            .map(|name| {
-                (
-                    name.to_owned(),
-                    self.variables.nearest(name).map(str::to_owned),
-                )
-            })
-            .collect();
-        for (name, nearest) in unused {
-            let hint = nearest.map_or_else(
-                || format!("declare it: `ARG {name}`"),
-                |nearest| format!("did you mean `{nearest}`?"),
-            );
-            let warning = Warning {
-                message: format!("build argument `{name}` is not declared by any `ARG`"),
-                hint: Some(hint),
-            };
-            self.progress.event(&Event::Warning(&warning));
+        match self.index == self.build.graph.target {
+            true => self.check_program(),
+            // Nobody runs it.
+            false => Ok(()),
         }
-        self.check_program()
     }
 
     /// Warns of a command that no file of the image answers.
@@ -57,33 +34,22 @@ impl Builder<'_> {
         let Some(name) = config.entrypoint.first().or(config.cmd.first()).cloned() else {
             return Ok(());
         };
-        let path = config
-            .env
-            .iter()
-            .find_map(|pair| pair.strip_prefix("PATH="))
-            .map(str::to_owned);
+        let path = crate::configure::env_of(config, "PATH").map(str::to_owned);
         let directory = config.working_dir.clone();
-        let tree = self.tree()?;
-        if program::find(&name, path.as_deref(), &directory, |path| {
-            tree.file(Path::new(path)).is_some()
-        })
-        .is_some()
-        {
+        // To look means to read the names of all layers: what was found once is remembered.
+        let key = self.program_key(&name, path.as_deref(), &directory);
+        if self.build.lease.cached_step(&key)?.is_some() {
             return Ok(());
         }
-        let is_command = |step: &&Step| {
-            matches!(
-                step.instruction,
-                Instruction::Cmd(_) | Instruction::Entrypoint(_)
-            )
-        };
-        let span = self
-            .stage
-            .steps
-            .iter()
-            .rev()
-            .find(is_command)
-            .map_or(self.stage.span, |step| step.span);
+        let tree = self.tree()?;
+        let is_there = |path: &str| tree.file(Path::new(path)).is_some();
+        if program::find(&name, path.as_deref(), &directory, is_there).is_some() {
+            let found = CachedStep {
+                layer: None,
+                newest_mtime_s: 0,
+            };
+            return Ok(self.build.lease.remember_step(&key, &found)?);
+        }
         let message = format!("program `{name}` is not in the image");
         let hint = match name.contains('/') {
             true => format!("`COPY` it to `{}`", absolute(&directory, &name).display()),
@@ -92,7 +58,29 @@ impl Builder<'_> {
                 program::SUFFIX
             ),
         };
+        let span = self.command_span();
         self.warn(span, message, &hint);
         Ok(())
+    }
+
+    fn program_key(&self, name: &str, path: Option<&str>, directory: &str) -> Digest {
+        let mut hasher = layer::begin("a program is found", Some(&self.chain()));
+        [name, path.unwrap_or(program::PATH_DEFAULT), directory]
+            .iter()
+            .for_each(|field| hasher.field(field.as_bytes()));
+        hasher.finish()
+    }
+
+    /// Returns where the command that counts stands.
+    fn command_span(&self) -> minke_balenafile::Span {
+        let is_command = |step: &&Step| {
+            let instruction = &step.instruction;
+            matches!(
+                instruction,
+                Instruction::Cmd(_) | Instruction::Entrypoint(_)
+            )
+        };
+        let command = self.stage.steps.iter().rev().find(is_command);
+        command.map_or(self.stage.span, |step| step.span)
     }
 }

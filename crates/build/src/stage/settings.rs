@@ -2,13 +2,19 @@
 //!
 //! Each returns its line of history, variables replaced.
 
-use minke_balenafile::{ArgDeclaration, Command, Pair, Word};
+use minke_balenafile::{
+    ArgDeclaration, Check, Command, Healthcheck, Literal, Onbuild, Pair, ShellCommand, Span, Word,
+};
+use minke_image::{HealthCheck, program};
 
-use super::Builder;
+use super::{Evaluator, default_of};
 use crate::build::BuildError;
 use crate::configure::{self, PortError};
 
-impl Builder<'_> {
+/// Docker: the shell of an image that names none.
+const SHELL_DEFAULT: [&str; 2] = ["/bin/sh", "-c"];
+
+impl Evaluator<'_> {
     pub(super) fn cmd(&mut self, command: &Command) -> Result<String, BuildError> {
         let words = self.command_words(command)?;
         let created_by = configure::command_text("CMD", &words);
@@ -24,23 +30,131 @@ impl Builder<'_> {
         Ok(created_by)
     }
 
-    /// Returns what runs. Images have no shell yet.
-    fn command_words(&self, command: &Command) -> Result<Vec<String>, BuildError> {
+    fn command_words(&mut self, command: &Command) -> Result<Vec<String>, BuildError> {
         match command {
             Command::Exec(words) => Ok(words.clone()),
-            Command::Shell(shell) => shell
-                .words
-                .clone()
-                .map_err(|complaint| self.file.source.complain(*complaint).into()),
+            Command::Shell(shell) => self.shell_words(shell),
         }
+    }
+
+    /// Returns what runs a command in the shell form: the shell that `SHELL` names; without one, the words of a simple
+    /// command as they are; for more than that, the image's `/bin/sh`.
+    pub(super) fn shell_words(
+        &mut self,
+        command: &ShellCommand,
+    ) -> Result<Vec<String>, BuildError> {
+        let config = &self.image.config;
+        let mut words = match (&command.words, config.shell.is_empty()) {
+            (_, false) => config.shell.clone(),
+            (Ok(words), true) => return Ok(words.clone()),
+            (Err(_), true) if self.has_default_shell()? => default_shell(),
+            (Err(complaint), true) => {
+                return Err(self.source.complain((**complaint).clone()).into());
+            }
+        };
+        words.push(command.text.clone());
+        Ok(words)
+    }
+
+    /// Returns the words before a text that only a shell can run; `what` is for the message.
+    pub(super) fn shell_of(&mut self, span: Span, what: &str) -> Result<Vec<String>, BuildError> {
+        if !self.image.config.shell.is_empty() {
+            return Ok(self.image.config.shell.clone());
+        }
+        if self.has_default_shell()? {
+            return Ok(default_shell());
+        }
+        let message =
+            format!("{what} needs a shell, and the image has none: there is no `/bin/sh`");
+        let hint = "`COPY` a shell into the image and name it: `SHELL [\"/bin/sh.wasm\", \"-c\"]`";
+        Err(self.error(span, message, Some(hint)))
+    }
+
+    fn has_default_shell(&mut self) -> Result<bool, BuildError> {
+        let tree = self.tree()?;
+        let candidates = program::candidates(SHELL_DEFAULT[0], None, "/");
+        Ok(candidates
+            .iter()
+            .any(|path| tree.file(path.as_ref()).is_some()))
+    }
+
+    pub(super) fn shell(&mut self, words: &[String]) -> String {
+        self.image.config.shell = words.to_vec();
+        configure::command_text("SHELL", words)
+    }
+
+    pub(super) fn maintainer(&mut self, name: &Literal) -> String {
+        self.image.config.author = Some(name.text.clone());
+        format!("MAINTAINER {}", name.text)
+    }
+
+    pub(super) fn on_build(&mut self, onbuild: &Onbuild) -> String {
+        self.image.config.on_build.push(onbuild.text.clone());
+        format!("ONBUILD {}", onbuild.text)
+    }
+
+    pub(super) fn stop_signal(&mut self, word: &Word) -> Result<String, BuildError> {
+        let signal = self.expand(word)?;
+        if minke_engine::signal_number(&signal).is_none() {
+            let hint = "write a name or a number, such as `SIGINT` or `9`";
+            return Err(self.error(word.span, format!("invalid signal: {signal}"), Some(hint)));
+        }
+        let created_by = format!("STOPSIGNAL {signal}");
+        self.image.config.stop_signal = Some(signal);
+        Ok(created_by)
+    }
+
+    pub(super) fn volume(&mut self, words: &[Word]) -> Result<String, BuildError> {
+        let mut paths = Vec::new();
+        for word in words {
+            let path = self.expand(word)?;
+            if path.is_empty() {
+                let message = "`VOLUME` specified can not be an empty string";
+                return Err(self.error(word.span, message, Some("write a path: `VOLUME /data`")));
+            }
+            paths.push(path);
+        }
+        let created_by = configure::command_text("VOLUME", &paths);
+        let volumes = &mut self.image.config.volumes;
+        volumes.append(&mut paths);
+        volumes.sort();
+        volumes.dedup();
+        Ok(created_by)
+    }
+
+    pub(super) fn health_check(&mut self, check: &Healthcheck) -> Result<String, BuildError> {
+        let check = match check {
+            Healthcheck::None => HealthCheck {
+                test: vec!["NONE".to_owned()],
+                ..HealthCheck::default()
+            },
+            Healthcheck::Check(check) => HealthCheck {
+                test: self.health_test(&check.command)?,
+                ..times_of(check)
+            },
+        };
+        let created_by = configure::command_text("HEALTHCHECK", &check.test);
+        self.image.config.health_check = Some(check);
+        Ok(created_by)
+    }
+
+    /// Docker gives the shell form to the shell when the check is made; a simple command needs none.
+    fn health_test(&mut self, command: &Command) -> Result<Vec<String>, BuildError> {
+        Ok(match command {
+            Command::Shell(shell) if !self.image.config.shell.is_empty() => {
+                vec!["CMD-SHELL".to_owned(), shell.text.clone()]
+            }
+            command => {
+                let words = self.command_words(command)?;
+                std::iter::once("CMD".to_owned()).chain(words).collect()
+            }
+        })
     }
 
     pub(super) fn arg(&mut self, arguments: &[ArgDeclaration]) -> Result<String, BuildError> {
         for argument in arguments {
-            let stage = |builder: &Self, name: &str| {
-                builder.variables.lookup(&builder.image.config.env, name)
-            };
-            let default = self.default_of(argument, stage)?;
+            let mut lookup = |name: &str| self.variables.lookup(&self.image.config.env, name);
+            let default = default_of(argument, self.source, &mut lookup)?;
             self.variables.declare(&argument.name, default);
         }
         // The value stays out of the history: it may be a secret, and a layer's key has it where it matters.
@@ -117,6 +231,25 @@ impl Builder<'_> {
             texts.push(text);
         }
         Ok(format!("EXPOSE {}", texts.join(" ")))
+    }
+}
+
+fn default_shell() -> Vec<String> {
+    SHELL_DEFAULT.map(str::to_owned).to_vec()
+}
+
+fn times_of(check: &Check) -> HealthCheck {
+    let nanoseconds = |duration: Option<std::time::Duration>| {
+        let duration = duration.unwrap_or_default();
+        u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+    };
+    HealthCheck {
+        test: Vec::new(),
+        interval: nanoseconds(check.interval),
+        timeout: nanoseconds(check.timeout),
+        start_period: nanoseconds(check.start_period),
+        start_interval: nanoseconds(check.start_interval),
+        retries: check.retries.unwrap_or_default().into(),
     }
 }
 

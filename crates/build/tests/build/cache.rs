@@ -142,26 +142,30 @@ fn a_cached_layer_whose_blob_is_gone_is_made_again() {
     let bench = bench();
     let first = bench.build(FILE);
     bench
-        .store
+        .store()
         .remove("test", minke_image::Force::No)
         .expect("the image can be removed");
     for layer in &first.built.image.layers {
         assert!(
-            bench.store.blob_path(&layer.digest).exists(),
+            bench.store().blob_path(&layer.digest).exists(),
             "it is cached"
         );
     }
     bench
-        .store
+        .store()
         .prune_build_cache(minke_image::PrunedSteps::All, None)
         .expect("the cache can be pruned");
     for layer in &first.built.image.layers {
-        assert!(!bench.store.blob_path(&layer.digest).exists());
+        assert!(!bench.store().blob_path(&layer.digest).exists());
     }
     let second = bench.build(FILE);
     assert_eq!(second.built.image, first.built.image);
-    fs::remove_file(bench.store.blob_path(&second.built.image.layers[1].digest))
-        .expect("it is there");
+    fs::remove_file(
+        bench
+            .store()
+            .blob_path(&second.built.image.layers[1].digest),
+    )
+    .expect("it is there");
     let third = bench.build(FILE);
     assert_eq!(
         (

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use minke_build::BuildOptions;
+use minke_build::{BuildOptions, ContextSource, Input};
 
 use crate::{Bench, complaint_of};
 
@@ -160,11 +160,11 @@ fn owners_and_modes_must_be_known() {
        |              ^^
      hint: write numbers: `--chown=1000:1000`
     ");
-    insta::assert_snapshot!(complaint("COPY --chmod=u+x server.py /"), @r"
-    Balenafile:2:14: `u+x` is not an octal number of permissions
-     2 | COPY --chmod=u+x server.py /
+    insta::assert_snapshot!(complaint("COPY --chmod=u+y server.py /"), @r"
+    Balenafile:2:14: `u+y` is neither an octal number of permissions nor a change
+     2 | COPY --chmod=u+y server.py /
        |              ^^^
-     hint: write three or four digits: `--chmod=755`
+     hint: write three or four digits, `--chmod=755`, or a change, `--chmod=u+x`
     ");
 }
 
@@ -226,20 +226,20 @@ fn contexts_and_files_must_be_there() {
     there is no `Balenafile` and no `Dockerfile` in `/context`
      hint: write a `Balenafile` there, or name another file with `-f FILE`
     ");
-    insta::assert_snapshot!(complaint(&BuildOptions { context: bench.directory.path().join("none"), ..bench.options("a") }), @r"
+    insta::assert_snapshot!(complaint(&BuildOptions { context: ContextSource::Directory(bench.directory.path().join("none")), ..bench.options("a") }), @r"
     cannot read the directory `/none`
      hint: check the path; a relative one begins where the command is run
     ");
-    insta::assert_snapshot!(complaint(&BuildOptions { file: Some(bench.context().join("none")), ..bench.options("a") }), @r"
+    insta::assert_snapshot!(complaint(&BuildOptions { file: Some(Input::Path(bench.context().join("none"))), ..bench.options("a") }), @r"
     cannot read `/context/none`
      hint: check the path; a relative one begins where the command is run
     ");
     bench.write("Balenafile", "FROM scratch");
-    insta::assert_snapshot!(complaint(&BuildOptions { context: bench.context().join("Balenafile"), ..bench.options("a") }), @r"
+    insta::assert_snapshot!(complaint(&BuildOptions { context: ContextSource::Directory(bench.context().join("Balenafile")), ..bench.options("a") }), @r"
     `/context/Balenafile` is not a directory
      hint: give the directory that holds the files to copy
     ");
-    insta::assert_snapshot!(complaint(&BuildOptions { file: Some(bench.context()), ..bench.options("a") }), @r"
+    insta::assert_snapshot!(complaint(&BuildOptions { file: Some(Input::Path(bench.context())), ..bench.options("a") }), @r"
     cannot read `/context`
      hint: none
     ");
@@ -251,17 +251,17 @@ fn a_failed_build_leaves_no_image_and_no_unfinished_file() {
     bench.complaint("FROM scratch\nCOPY server.py /\nCOPY none /");
     assert!(
         bench
-            .store
+            .store()
             .images()
             .expect("the store can be read")
             .is_empty()
     );
-    let left = fs::read_dir(bench.store.root().join("tmp"))
+    let left = fs::read_dir(bench.store().root().join("tmp"))
         .expect("it is a directory")
         .count();
     assert_eq!(left, 0);
     let (steps, collected) = bench
-        .store
+        .store()
         .prune_build_cache(minke_image::PrunedSteps::Unshared, None)
         .expect("the cache can be pruned");
     assert!(
@@ -269,7 +269,7 @@ fn a_failed_build_leaves_no_image_and_no_unfinished_file() {
         "the finished layer was kept for the next build"
     );
     assert_eq!(
-        fs::read_dir(bench.store.root().join("blobs/sha256"))
+        fs::read_dir(bench.store().root().join("blobs/sha256"))
             .expect("it is a directory")
             .count(),
         0
@@ -301,7 +301,7 @@ fn a_configuration_that_no_store_reads_is_not_written() {
     ");
     assert!(
         bench
-            .store
+            .store()
             .images()
             .expect("the store can be read")
             .is_empty()

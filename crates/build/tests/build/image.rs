@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use minke_build::BuildOptions;
+use minke_build::{BuildOptions, Input};
 
 use crate::{Bench, output};
 
@@ -47,6 +47,10 @@ fn every_instruction_leaves_its_mark() {
             },
             stop_signal: None,
             volumes: [],
+            shell: [],
+            on_build: [],
+            health_check: None,
+            author: None,
         },
         [
             HistoryEntry {
@@ -128,7 +132,7 @@ fn every_instruction_leaves_its_mark() {
 fn an_image_builds_on_another_and_inherits() {
     let bench = bench();
     bench.build("FROM scratch\nCOPY python.wasm /usr/bin/\nENV A=1\nCMD [\"python\"]\nEXPOSE 1\n");
-    let base = bench.store.image("test").expect("it was built");
+    let base = bench.store().image("test").expect("it was built");
     bench.write("Balenafile", "ARG BASE=TEST:latest\nFROM ${BASE} AS final\nENV B=$A\nCOPY server.py /app/\nENTRYPOINT [\"python\", \"/app/server.py\"]\n");
     let image = bench
         .try_build(&bench.options("child"))
@@ -144,11 +148,11 @@ fn an_image_builds_on_another_and_inherits() {
         "the base's CMD was meant for another entrypoint"
     );
     bench
-        .store
+        .store()
         .remove("test", minke_image::Force::No)
         .expect("the base can be removed");
     bench
-        .store
+        .store()
         .root_layers(&image)
         .expect("its layers stay with the child");
 }
@@ -160,11 +164,11 @@ fn blobs_have_the_digests_that_name_them() {
     let layer = &image.layers[0];
     let sums = output(
         Command::new("sha256sum").args([
-            bench.store.blob_path(&image.manifest_digest),
-            bench.store.blob_path(&image.id),
-            bench.store.blob_path(&layer.digest),
+            bench.store().blob_path(&image.manifest_digest),
+            bench.store().blob_path(&image.id),
+            bench.store().blob_path(&layer.digest),
             bench
-                .store
+                .store()
                 .root_layers(&image)
                 .expect("the layers are there")[0]
                 .path
@@ -186,7 +190,7 @@ fn the_manifest_is_an_oci_manifest() {
     let bench = bench();
     let image = bench.build("FROM scratch\nCOPY . /\n").built.image;
     let manifest = bench
-        .store
+        .store()
         .read_blob(&image.manifest_digest)
         .expect("it is there");
     let text = String::from_utf8(manifest).expect("it is JSON");
@@ -255,7 +259,7 @@ fn what_has_no_effect_is_warned_of() {
     warning: Balenafile:4:6: nothing in the context matches `*.none`
      4 | COPY *.none /x
        |      ^^^^^^
-     hint: check the pattern and `.dockerignore`
+     hint: check the pattern, `--exclude` and `.dockerignore`
     warning: Balenafile:6:1: `CMD` has no effect: the shell form of `ENTRYPOINT` takes no arguments
      6 | CMD ["lost"]
        | ^^^^^^^^^^^^
@@ -286,7 +290,7 @@ fn a_dockerfile_is_read_where_there_is_no_balenafile_and_any_file_that_is_named(
     assert_eq!(label(&bench.options("test")), "docker");
     assert_eq!(
         label(&BuildOptions {
-            file: Some(bench.context().join("sub/Other")),
+            file: Some(Input::Path(bench.context().join("sub/Other"))),
             ..bench.options("test")
         }),
         "other"
@@ -300,10 +304,10 @@ fn a_name_moves_to_the_new_image_and_the_old_one_stays_without() {
     let bench = bench();
     let old = bench.build("FROM scratch\nLABEL a=1").built.image;
     let new = bench.build("FROM scratch\nLABEL a=2").built.image;
-    assert_eq!(bench.store.image("test").expect("it is named").id, new.id);
+    assert_eq!(bench.store().image("test").expect("it is named").id, new.id);
     assert!(
         bench
-            .store
+            .store()
             .image(&old.id.short())
             .expect("its id is known")
             .tags

@@ -11,29 +11,45 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use minke_build::{BuildError, BuildOptions, BuiltImage, CachePolicy, Event, build};
+use std::sync::Mutex;
+
+use minke_build::{BuildError, BuildOptions, ContextSource, Event, build};
+use minke_engine::{Engine, Home};
 use minke_image::{Image, Store};
 use tempfile::TempDir;
 
-/// A store and a context in a directory of their own.
+/// A home and a context in a directory of their own.
 struct Bench {
     directory: TempDir,
-    store: Store,
+    engine: Engine,
 }
 
 /// What a build made and what it told.
 #[derive(Debug)]
 struct Outcome {
-    built: BuiltImage,
+    built: Built,
     events: Vec<String>,
+}
+
+/// What a build made, into the store.
+#[derive(Debug)]
+struct Built {
+    image: Image,
+    layers_made_count: usize,
+    layers_cached_count: usize,
 }
 
 impl Bench {
     fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory can be made");
         fs::create_dir(directory.path().join("context")).expect("a directory can be made");
-        let store = Store::open(directory.path().join("store")).expect("a store can be made");
-        Self { directory, store }
+        let home = Home::at(&directory.path().join("home"));
+        let engine = Engine::open(home).expect("a home can be made");
+        Self { directory, engine }
+    }
+
+    fn store(&self) -> &Store {
+        self.engine.store().expect("a store can be made")
     }
 
     fn context(&self) -> PathBuf {
@@ -53,20 +69,25 @@ impl Bench {
 
     fn options(&self, tag: &str) -> BuildOptions {
         BuildOptions {
-            context: self.context(),
-            file: None,
             tags: vec![tag.parse().expect("the tag is valid")],
-            arguments: vec![],
-            source_date_epoch_s: None,
-            cache: CachePolicy::Use,
+            ..BuildOptions::new(ContextSource::Directory(self.context()))
         }
     }
 
     fn try_build(&self, options: &BuildOptions) -> Result<Outcome, BuildError> {
-        let mut events = Vec::new();
-        let built = build(&self.store, options, &mut |event: &Event<'_>| {
-            events.push(describe(event));
+        let events = Mutex::new(Vec::new());
+        let built = build(&self.engine, options, &|event: &Event<'_>| {
+            events
+                .lock()
+                .expect("nobody panics")
+                .extend(describe(event));
         })?;
+        let built = Built {
+            image: built.image.expect("the image is in the store"),
+            layers_made_count: built.layers_made_count,
+            layers_cached_count: built.layers_cached_count,
+        };
+        let events = events.into_inner().expect("nobody panics");
         Ok(Outcome { built, events })
     }
 
@@ -97,7 +118,7 @@ impl Bench {
             let tar = output(
                 Command::new("zstd")
                     .arg("-dc")
-                    .arg(self.store.blob_path(&layer.digest)),
+                    .arg(self.store().blob_path(&layer.digest)),
             );
             let text = pipe(
                 Command::new("tar").args(["--numeric-owner", "--full-time", "--utc", "-tvf", "-"]),
@@ -112,7 +133,11 @@ impl Bench {
     /// Unpacks all layers of an image into a new directory.
     fn unpack(&self, image: &Image) -> TempDir {
         let root = tempfile::tempdir().expect("a directory can be made");
-        for layer in self.store.root_layers(image).expect("the layers are there") {
+        for layer in self
+            .store()
+            .root_layers(image)
+            .expect("the layers are there")
+        {
             output(
                 Command::new("tar")
                     .arg("-xpf")
@@ -130,13 +155,21 @@ fn complaint_of(error: &BuildError) -> String {
     format!("{error}\n hint: {hint}")
 }
 
-fn describe(event: &Event<'_>) -> String {
+/// Returns an event as a line; what depends on how fast a disk is, is none.
+fn describe(event: &Event<'_>) -> Option<String> {
     let layer =
         |layer: &Option<&minke_image::Layer>| if layer.is_some() { " with a layer" } else { "" };
-    match event {
-        Event::Started { step } => format!("{}/{} {}", step.number, step.steps_count, step.text),
-        Event::Cached { step, layer: made } => format!("{} cached{}", step.number, layer(made)),
-        Event::Done { step, layer: made } => format!("{} done{}", step.number, layer(made)),
+    let name = |step: &minke_build::StepLabel<'_>| match step.stage {
+        Some(stage) => format!("{stage} {}", step.number),
+        None => step.number.to_string(),
+    };
+    Some(match event {
+        Event::Started { step } => format!("{}/{} {}", name(step), step.steps_count, step.text),
+        Event::Cached { step, layer: made } => format!("{} cached{}", name(step), layer(made)),
+        Event::Done { step, layer: made } => format!("{} done{}", name(step), layer(made)),
+        Event::Failed { step } => format!("{} failed", name(step)),
+        Event::Copied { .. } | Event::Compiling { .. } => return None,
+        Event::Output { step, text, .. } => format!("{} says {text}", name(step)),
         Event::Warning(warning) => {
             format!(
                 "warning: {}\n hint: {}",
@@ -144,7 +177,7 @@ fn describe(event: &Event<'_>) -> String {
                 warning.hint.as_deref().unwrap_or("none")
             )
         }
-    }
+    })
 }
 
 fn set_time(path: &Path, seconds: u64) {

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use minke_build::{BuildError, BuildOptions, CachePolicy, Silent, build};
+use minke_engine::Engine;
 use minke_image::{Force, Store};
 
 use crate::Bench;
@@ -70,7 +71,7 @@ fn a_file_that_is_swapped_for_a_link_never_leads_out() {
                 continue;
             };
             for layer in bench
-                .store
+                .store()
                 .root_layers(&outcome.built.image)
                 .expect("the layers are there")
             {
@@ -104,7 +105,7 @@ fn a_file_that_is_written_to_is_copied_whole_or_not_at_all() {
             match bench.try_build(&bench.options("test")) {
                 Ok(outcome) => {
                     bench
-                        .store
+                        .store()
                         .root_layers(&outcome.built.image)
                         .expect("the layer has its digest");
                 }
@@ -113,7 +114,7 @@ fn a_file_that_is_written_to_is_copied_whole_or_not_at_all() {
             }
         }
     });
-    let left = fs::read_dir(bench.store.root().join("tmp"))
+    let left = fs::read_dir(bench.store().root().join("tmp"))
         .expect("it is a directory")
         .count();
     assert_eq!(left, 0);
@@ -122,7 +123,7 @@ fn a_file_that_is_written_to_is_copied_whole_or_not_at_all() {
 #[test]
 fn builds_in_one_store_do_not_disturb_each_other() {
     let benches: Vec<Bench> = (0..3).map(|_| Bench::new()).collect();
-    let root = benches[0].store.root();
+    let root = benches[0].engine.home().clone();
     for (index, bench) in benches.iter().enumerate() {
         bench.write(
             "Balenafile",
@@ -133,7 +134,7 @@ fn builds_in_one_store_do_not_disturb_each_other() {
             .write("shared", "shared");
     }
     let remove = || {
-        let store = Store::open(root).expect("it can be opened");
+        let store = Store::open(root.images()).expect("it can be opened");
         for image in store.images().expect("they can be listed") {
             match store.remove(&image.id.to_string(), Force::Yes) {
                 Err(error) if !error.is_not_found() => panic!("{error}"),
@@ -145,10 +146,9 @@ fn builds_in_one_store_do_not_disturb_each_other() {
         std::thread::scope(|scope| {
             for bench in &benches {
                 scope.spawn(|| {
-                    let store = Store::open(root).expect("it can be opened");
+                    let engine = Engine::open(root.clone()).expect("it can be opened");
                     for _ in 0..ROUNDS / 2 {
-                        build(&store, &bench.options("test"), &mut Silent)
-                            .expect("the build works");
+                        build(&engine, &bench.options("test"), &Silent).expect("the build works");
                     }
                 });
             }

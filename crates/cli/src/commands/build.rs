@@ -1,17 +1,22 @@
 //! `minke build`: a Balenafile and its context to an image.
 
-use std::io::{IsTerminal, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
-use minke_build::{BuildOptions, BuiltImage, CachePolicy, Event, Progress, StepLabel};
+use minke_build::{
+    BuildOptions, BuiltImage, CachePolicy, ContextSource, Input, Progress, PullPolicy, Silent,
+};
 use minke_engine::Engine;
-use minke_engine::image::Reference;
+use minke_engine::image::{Image, Reference};
 
 use crate::commands::engine;
 use crate::output::print_line;
 use crate::report::{Kind, Report};
+
+mod display;
+mod syntax;
+
+use display::{Display, ProgressMode};
 
 /// Build an image from a Balenafile
 #[derive(Debug, Args)]
@@ -23,7 +28,7 @@ pub(crate) struct Build {
     #[arg(short, long = "tag", value_name = "NAME")]
     tags: Vec<String>,
 
-    /// File to build from [default: `Balenafile`, then `Dockerfile`, in the context]
+    /// File to build from, `-` for standard input [default: `Balenafile`, then `Dockerfile`, in the context]
     #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
@@ -31,61 +36,143 @@ pub(crate) struct Build {
     #[arg(long = "build-arg", value_name = "NAME=VALUE")]
     arguments: Vec<String>,
 
+    /// Stage to build, by name or number [default: the last]
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+
+    /// Label for the image, `NAME=VALUE`; may be given several times
+    #[arg(long = "label", value_name = "NAME=VALUE")]
+    labels: Vec<String>,
+
+    /// Secret for `RUN --mount=type=secret`: `id=NAME[,src=FILE|,env=VARIABLE]`
+    #[arg(long = "secret", value_name = "SECRET")]
+    secrets: Vec<String>,
+
+    /// Where the result goes: `type=oci|docker|tar|local,dest=PATH`, a directory, or `-` for a tar on standard output
+    #[arg(short, long = "output", value_name = "OUTPUT")]
+    outputs: Vec<String>,
+
     /// Make every layer anew
     #[arg(long)]
     no_cache: bool,
+
+    /// Ask for newer base images
+    #[arg(long)]
+    pull: bool,
+
+    /// How progress is shown
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = ProgressMode::Auto)]
+    progress: ProgressMode,
+
+    /// Check the file without building it
+    #[arg(long)]
+    check: bool,
 
     /// Print nothing but the image's id
     #[arg(short, long)]
     quiet: bool,
 
-    /// Directory whose files `COPY` can reach
+    /// Directory whose files `COPY` can reach, or `-` for a tar on standard input
     #[arg(value_name = "DIRECTORY")]
     context: PathBuf,
 }
 
 impl Build {
     pub(crate) fn run(&self) -> Result<u8, Report> {
-        let options = BuildOptions {
-            context: self.context.clone(),
-            file: self.file.clone(),
-            tags: self
-                .tags
-                .iter()
-                .map(|tag| reference(tag))
-                .collect::<Result<_, _>>()?,
-            arguments: self.arguments.iter().filter_map(|a| argument(a)).collect(),
+        let options = self.options()?;
+        let engine = engine()?;
+        if self.check {
+            return check(&engine, &options);
+        }
+        let built = match self.quiet {
+            true => build(&engine, &options, &Silent)?,
+            false => {
+                let display = Display::new(self.progress);
+                let built = build(&engine, &options, &display);
+                display.finish();
+                built?
+            }
+        };
+        if let Some(image) = built.image {
+            print_line(&image.id.to_string())?;
+        }
+        Ok(0)
+    }
+
+    fn options(&self) -> Result<BuildOptions, Report> {
+        let is_standard = |path: &Path| path == Path::new("-");
+        let context = match is_standard(&self.context) {
+            true => ContextSource::Archive(Input::Standard),
+            false => ContextSource::Directory(self.context.clone()),
+        };
+        let all = |texts: &[String]| texts.iter().filter_map(|text| argument(text)).collect();
+        Ok(BuildOptions {
+            file: self.file.clone().map(|file| match is_standard(&file) {
+                true => Input::Standard,
+                false => Input::Path(file),
+            }),
+            tags: each(&self.tags, reference)?,
+            target: self.target.clone(),
+            arguments: all(&self.arguments),
+            labels: self.labels.iter().map(|label| pair(label)).collect(),
+            secrets: each(&self.secrets, syntax::secret)?,
+            outputs: each(&self.outputs, syntax::output)?,
             source_date_epoch_s: epoch()?,
             cache: match self.no_cache {
                 true => CachePolicy::Renew,
                 false => CachePolicy::Use,
             },
-        };
-        let engine = engine()?;
-        let built = build(&engine, &options, self.quiet)?;
-        print_line(&built.image.id.to_string())?;
-        Ok(0)
+            pull: match self.pull {
+                true => PullPolicy::Always,
+                false => PullPolicy::Missing,
+            },
+            ..BuildOptions::new(context)
+        })
     }
 }
 
 /// Builds a directory for `minke run DIRECTORY`: an image without a name.
-pub(super) fn build_directory(engine: &Engine, directory: &Path) -> Result<BuiltImage, Report> {
+pub(super) fn build_directory(engine: &Engine, directory: &Path) -> Result<Image, Report> {
     let options = BuildOptions {
-        context: directory.to_path_buf(),
-        file: None,
-        tags: Vec::new(),
-        arguments: Vec::new(),
         source_date_epoch_s: epoch()?,
-        cache: CachePolicy::Use,
+        ..BuildOptions::new(ContextSource::Directory(directory.to_path_buf()))
     };
-    build(engine, &options, false)
+    let display = Display::new(ProgressMode::Auto);
+    let built = build(engine, &options, &display);
+    display.finish();
+    let image = built?.image;
+    Ok(image.expect("a build without another output puts its image into the store"))
 }
 
-fn build(engine: &Engine, options: &BuildOptions, is_quiet: bool) -> Result<BuiltImage, Report> {
-    let mut display = Display::new(is_quiet);
-    let built = minke_build::build(engine.store()?, options, &mut display);
-    display.bar.finish_and_clear();
-    Ok(built?)
+fn build(
+    engine: &Engine,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+) -> Result<BuiltImage, Report> {
+    Ok(minke_build::build(engine, options, progress)?)
+}
+
+/// Docker: `docker build --check` ends with 1 where it finds something.
+fn check(engine: &Engine, options: &BuildOptions) -> Result<u8, Report> {
+    let warnings = minke_build::check(engine, options)?;
+    for warning in &warnings {
+        print_line(&format!("warning: {}", warning.message))?;
+        if let Some(hint) = &warning.hint {
+            print_line(&format!("hint: {hint}"))?;
+        }
+    }
+    match warnings.len() {
+        0 => print_line("Check complete, no warnings found.")?,
+        1 => print_line("Check complete, 1 warning has been found!")?,
+        count => print_line(&format!(
+            "Check complete, {count} warnings have been found!"
+        ))?,
+    }
+    Ok(u8::from(!warnings.is_empty()))
+}
+
+fn each<T>(texts: &[String], parse: impl Fn(&str) -> Result<T, Report>) -> Result<Vec<T>, Report> {
+    texts.iter().map(|text| parse(text)).collect()
 }
 
 fn reference(text: &str) -> Result<Reference, Report> {
@@ -93,6 +180,12 @@ fn reference(text: &str) -> Result<Reference, Report> {
         kind: Kind::Usage,
         ..Report::new(format!("{error}"), "write `NAME[:TAG]`, such as `hello:1`")
     })
+}
+
+/// Docker: `--label NAME` is an empty label.
+fn pair(text: &str) -> (String, String) {
+    let (name, value) = text.split_once('=').unwrap_or((text, ""));
+    (name.to_owned(), value.to_owned())
 }
 
 /// Docker: `--build-arg NAME` without a value takes the environment's, and is nothing when that has none.
@@ -117,61 +210,4 @@ fn epoch() -> Result<Option<u64>, Report> {
             "set it to seconds since 1970, or unset it",
         )
     })
-}
-
-/// Shows steps on standard error: a line that moves on a terminal, lines that stay elsewhere.
-struct Display {
-    is_quiet: bool,
-    is_terminal: bool,
-    bar: ProgressBar,
-}
-
-impl Display {
-    fn new(is_quiet: bool) -> Display {
-        let is_terminal = std::io::stderr().is_terminal() && !is_quiet;
-        let bar = match is_terminal {
-            true => ProgressBar::new_spinner().with_style(
-                ProgressStyle::with_template("{spinner} {msg}").expect("the template is valid"),
-            ),
-            false => ProgressBar::hidden(),
-        };
-        Display {
-            is_quiet,
-            is_terminal,
-            bar,
-        }
-    }
-
-    fn line(&self, text: &str) {
-        if self.is_quiet {
-            return;
-        }
-        // Progress that cannot be shown is no reason to end.
-        let show = || writeln!(std::io::stderr(), "{text}");
-        let _ = self.bar.suspend(show);
-    }
-}
-
-impl Progress for Display {
-    fn event(&mut self, event: &Event<'_>) {
-        match event {
-            Event::Started { step } if self.is_terminal => {
-                self.bar.set_message(label(step));
-                self.bar.tick();
-            }
-            Event::Started { .. } => {}
-            Event::Cached { step, .. } => self.line(&format!("{} (cached)", label(step))),
-            Event::Done { step, .. } => self.line(&label(step)),
-            Event::Warning(warning) => {
-                self.line(&format!("warning: {}", warning.message));
-                if let Some(hint) = &warning.hint {
-                    self.line(&format!("hint: {hint}"));
-                }
-            }
-        }
-    }
-}
-
-fn label(step: &StepLabel<'_>) -> String {
-    format!("[{}/{}] {}", step.number, step.steps_count, step.text)
 }

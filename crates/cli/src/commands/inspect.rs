@@ -270,7 +270,9 @@ fn mount_json(mount: &MountSpec) -> Value {
             "Mode": if *is_read_only { "ro" } else { "" },
             "RW": !is_read_only,
         }),
-        MountSpec::Tmpfs { target, .. } => json!({
+        MountSpec::Tmpfs { target, .. }
+        | MountSpec::Layers { target, .. }
+        | MountSpec::File { target, .. } => json!({
             "Type": "tmpfs",
             "Source": "",
             "Destination": target,
@@ -284,6 +286,8 @@ fn mount_json(mount: &MountSpec) -> Value {
 pub(super) fn mount_source(mount: &MountSpec) -> String {
     match mount {
         MountSpec::Bind { source, .. } => source.display().to_string(),
-        MountSpec::Tmpfs { target, .. } => target.clone(),
+        MountSpec::Tmpfs { target, .. }
+        | MountSpec::Layers { target, .. }
+        | MountSpec::File { target, .. } => target.clone(),
     }
 }

@@ -328,8 +328,8 @@ impl ContainerOptions {
             return Ok(Program::Image(self.image().to_owned()));
         }
         if path.is_dir() {
-            let built = build_directory(engine, path)?;
-            return Ok(Program::Image(built.image.id.to_string()));
+            let image = build_directory(engine, path)?;
+            return Ok(Program::Image(image.id.to_string()));
         }
         if !path.exists() {
             return Err(Report {

@@ -55,6 +55,15 @@ pub fn device_number(major: u32, minor: u32) -> u64 {
     u64::from(number)
 }
 
+/// Returns the major and minor number of a `dev_t`. Linux: `new_decode_dev()`.
+pub fn device_parts(number: u64) -> (u32, u32) {
+    let number = number as u32;
+    (
+        (number >> 8) & 0xfff,
+        (number & 0xff) | ((number >> 12) & !0xff),
+    )
+}
+
 /// Makes the file system of `/dev`, with an empty `shm` to mount a tmpfs on.
 pub fn device_file_system(options: MemoryOptions) -> Result<Arc<dyn FileSystem>> {
     let file_system = MemoryFileSystem::tmpfs(options)?;

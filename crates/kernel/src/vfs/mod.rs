@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`memory`] | tmpfs, and the overlay of a writable memory on a read-only tree |
 //! | [`tree`] | a read-only tree whose files are ranges of mapped bytes |
+//! | [`changes`] | what became of a tree |
 //! | [`proc`] | `/proc` |
 //! | [`device`] | what the nodes of `/dev` stand for |
 //! | `mount`, `walk`, `permission` | how paths become inodes, and who may |
@@ -27,6 +28,7 @@ use crate::descriptor::FileDescription;
 use crate::file::File;
 use crate::task::Task;
 
+pub mod changes;
 pub mod device;
 pub mod memory;
 mod mount;

@@ -6,10 +6,13 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | `changes` | what a build's step made of its root, as a tar |
 //! | `footprint` | the sandbox's own memory |
 //! | `limits` | what processes may have, and the container's share of the CPUs |
 //! | `mounts` | the root, `/dev`, `/proc`, binds and tmpfs |
+//! | `parts` | mounts of a build's step: parts of layers, files in memory |
 //! | `program` | which file a command's first word means |
+//! | `step` | a step of a build: a container without a record |
 //! | `streams` | standard streams: the caller's, the log, or both |
 //! | `users` | who the first process acts as |
 
@@ -23,6 +26,7 @@ use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::net::{Network, NetworkMode};
 use minke_kernel::platform::Clock;
 use minke_kernel::process::{FsContext, ProcessImage};
+use minke_kernel::vfs::FileSystem;
 use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
@@ -37,15 +41,21 @@ use crate::runtime::{Compiler, Program, Runtime, RuntimeConfig};
 use crate::signals;
 use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
 
+mod changes;
 mod error;
 mod footprint;
 mod limits;
 mod mounts;
+mod parts;
 mod program;
+mod step;
 mod streams;
 mod users;
 
+use mounts::Assembled;
+
 pub use error::{StartError, StartErrorKind};
+pub use step::run_step;
 
 /// Instances that come from the pool. A container has one process until guests can spawn others, and to make a pool for
 /// one takes longer than to make its instance on demand: some fifty system calls against 50 µs.
@@ -185,7 +195,7 @@ fn policy(spec: &SandboxSpec, surroundings: Surroundings) -> JailPolicy {
                 ..
             } => policy.readable.push(source.clone()),
             MountSpec::Bind { source, .. } => policy.writable.push(source.clone()),
-            MountSpec::Tmpfs { .. } => {}
+            MountSpec::Tmpfs { .. } | MountSpec::Layers { .. } | MountSpec::File { .. } => {}
         }
     }
     policy
@@ -200,6 +210,8 @@ struct Prepared {
     published: Vec<(PublishedPort, SocketAddr)>,
     /// Of a terminal of its own.
     terminal: Option<TerminalReader>,
+    /// What the root was before anything changed it.
+    lower: Arc<dyn FileSystem>,
 }
 
 impl Prepared {
@@ -214,7 +226,7 @@ impl Prepared {
         let bound = published.bound.clone();
         let executor = Executor::new(ExecutorConfig::for_this_machine())
             .map_err(|error| StartError::failed("cannot start the executor", &error))?;
-        let kernel = make_kernel(spec, &executor, published)?;
+        let (kernel, lower) = make_kernel(spec, &executor, published)?;
         let user = users::find(&kernel.mounts, &spec.process.user)?;
         let runtime = Runtime::new(&RuntimeConfig {
             cache: Some(&spec.module_cache),
@@ -235,6 +247,7 @@ impl Prepared {
             program: loaded.program,
             published: bound,
             terminal,
+            lower,
         })
     }
 
@@ -274,15 +287,36 @@ impl Prepared {
         };
         drop(executor);
         kernel.reap(process.pid);
-        match status {
-            Ok(status) => outcome(&status),
-            // The runtime or a host call panicked: a defect of ours, which ends this container only.
-            Err(error) => Outcome {
-                exit_code: 128 + Signal::ABRT.raw(),
-                reason: Some(format!("internal error: {error}")),
-                is_out_of_memory: false,
-            },
-        }
+        ended(status)
+    }
+
+    /// The same for a container that nobody asks anything.
+    fn run_unasked(self) -> Outcome {
+        let Prepared {
+            executor,
+            kernel,
+            task,
+            program,
+            ..
+        } = self;
+        let pid = task.process.pid;
+        let spawner = executor.spawner();
+        let status = executor.run(async move { program.run(task, &spawner).await });
+        drop(executor);
+        kernel.reap(pid);
+        ended(status)
+    }
+}
+
+fn ended(status: Result<ExitStatus, TaskError>) -> Outcome {
+    match status {
+        Ok(status) => outcome(&status),
+        // The runtime or a host call panicked: a defect of ours, which ends this container only.
+        Err(error) => Outcome {
+            exit_code: 128 + Signal::ABRT.raw(),
+            reason: Some(format!("internal error: {error}")),
+            is_out_of_memory: false,
+        },
     }
 }
 
@@ -317,11 +351,11 @@ fn make_kernel(
     spec: &SandboxSpec,
     executor: &Executor,
     published: PublishedSockets,
-) -> Result<Arc<Kernel>, StartError> {
+) -> Result<(Arc<Kernel>, Arc<dyn FileSystem>), StartError> {
     let reactor = executor.reactor();
     let clock: Arc<dyn Clock> = Arc::new(HostClock::new(Arc::clone(reactor)));
     let memory = MemoryBudget::new(spec.limits.memory_bytes_max);
-    let mounts = mounts::assemble(spec, &clock, &memory)?;
+    let Assembled { mounts, lower } = mounts::assemble(spec, &clock, &memory)?;
     let mode = match spec.network.mode {
         NetworkModeSpec::Private => NetworkMode::Private,
         NetworkModeSpec::Host => NetworkMode::Host,
@@ -346,7 +380,7 @@ fn make_kernel(
         memory,
     );
     mounts::mount_proc(&kernel)?;
-    Ok(kernel)
+    Ok((kernel, lower))
 }
 
 fn make_process(

@@ -15,6 +15,7 @@ use minke_kernel::vfs::proc::ProcFileSystem;
 use minke_kernel::vfs::{FileSystem, Location, MountOptions, MountTree};
 
 use super::error::{StartError, StartErrorKind};
+use super::parts;
 use crate::platform::directory::HostDirectory;
 use crate::platform::root::lower_tree;
 use crate::spec::{MountSpec, SandboxSpec};
@@ -25,23 +26,32 @@ const SHARED_MEMORY_BYTES_MAX: u64 = 64 << 20;
 /// Permission bits of a tmpfs's top directory. Docker: `--tmpfs` mounts with 1777.
 const TMPFS_MODE: u32 = 0o1777;
 
+/// The mounts of a container, and what its root was before anything changed it.
+pub(super) struct Assembled {
+    pub(super) mounts: Arc<MountTree>,
+    pub(super) lower: Arc<dyn FileSystem>,
+}
+
 /// Makes all file systems but `/proc`, which shows a kernel that comes later, and mounts them.
 pub(super) fn assemble(
     spec: &SandboxSpec,
     clock: &Arc<dyn Clock>,
     memory: &Arc<MemoryBudget>,
-) -> std::result::Result<Arc<MountTree>, StartError> {
+) -> std::result::Result<Assembled, StartError> {
     let maker = Maker { clock, memory };
-    let tree = maker.root(spec)?;
+    let lower = lower_tree(&spec.root.layers, spec.root.program.as_deref())
+        .map_err(|error| StartError::failed("cannot read the root", &error))?;
+    let lower: Arc<dyn FileSystem> = lower;
+    let mounts = maker.root(spec, &lower)?;
     maker
-        .mount_own(&tree)
+        .mount_own(&mounts)
         .map_err(|errno| StartError::failed("cannot mount `/dev`", &errno))?;
-    add_hosts(&tree, &spec.network.hosts)
+    add_hosts(&mounts, &spec.network.hosts)
         .map_err(|errno| StartError::failed("cannot write `/etc/hosts`", &errno))?;
     for mount in &spec.mounts {
-        maker.mount(&tree, mount)?;
+        maker.mount(&mounts, mount)?;
     }
-    Ok(tree)
+    Ok(Assembled { mounts, lower })
 }
 
 /// Adds the names that were asked for to `/etc/hosts`, which programs read and the kernel asks. Docker: `--add-host`.
@@ -94,15 +104,16 @@ impl Maker<'_> {
     }
 
     /// Makes the root: the layers below, changes in memory above.
-    fn root(&self, spec: &SandboxSpec) -> std::result::Result<Arc<MountTree>, StartError> {
-        let lower = lower_tree(&spec.root.layers, spec.root.program.as_deref())
-            .map_err(|error| StartError::failed("cannot read the root", &error))?;
-        let lower: Arc<dyn FileSystem> = lower;
+    fn root(
+        &self,
+        spec: &SandboxSpec,
+        lower: &Arc<dyn FileSystem>,
+    ) -> std::result::Result<Arc<MountTree>, StartError> {
         let options = MemoryOptions {
             bytes_max: spec.limits.root_bytes_max,
             ..self.options()
         };
-        let overlay = MemoryFileSystem::overlay(&lower, options)
+        let overlay = MemoryFileSystem::overlay(lower, options)
             .map_err(|errno| StartError::failed("cannot make the root", &errno))?;
         let options = MountOptions {
             is_read_only: spec.root.is_read_only,
@@ -162,6 +173,35 @@ impl Maker<'_> {
                     source: "tmpfs".to_owned(),
                 };
                 (target, tmpfs, options)
+            }
+            MountSpec::Layers {
+                layers,
+                subpath,
+                target,
+                is_read_only,
+            } => {
+                let part = parts::of_layers(layers, subpath)?;
+                let overlay = MemoryFileSystem::overlay(&part, self.options());
+                let overlay = overlay.map_err(|errno| target_error(target, errno))?;
+                let options = MountOptions {
+                    is_read_only: *is_read_only,
+                    source: "overlay".to_owned(),
+                };
+                (target, overlay, options)
+            }
+            MountSpec::File {
+                target,
+                content,
+                mode,
+                uid,
+                gid,
+            } => {
+                let file = parts::of_content(content, (*mode, *uid, *gid));
+                let options = MountOptions {
+                    is_read_only: true,
+                    source: "tmpfs".to_owned(),
+                };
+                (target, file, options)
             }
         };
         let kind = file_system.root().file_type();

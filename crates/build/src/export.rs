@@ -1,0 +1,294 @@
+//! Exporting: a build's result as an archive of an image, as a tar of its files, or as files in a directory.
+
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+
+use minke_image::archive::{self, ArchiveError, ArchiveForm, Export, SaveOptions};
+use minke_image::tree::{Node, NodeKind, Tree};
+use minke_image::{EntryMetadata, Image, Lease, NewImage, StoreError};
+use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
+use rustix::io::Errno;
+use tar::{Builder, EntryType, Header};
+
+use crate::options::{Output, OutputKind};
+use crate::origin::{RangeReader, TreeOrigin};
+
+/// Why a result was not written where it should go.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("cannot write `{}`", path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+impl ExportError {
+    /// Returns what a person can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint(),
+            Self::Io { source, .. }
+                if source.raw_os_error() == Some(Errno::LOOP.raw_os_error()) =>
+            {
+                Some("a symbolic link is in the way: choose an empty directory".into())
+            }
+            Self::Io { .. } => Some("check `dest` of `--output`, and the disk".into()),
+            Self::Archive(error) => error.hint(),
+        }
+    }
+
+    fn at(path: &Path) -> impl Fn(io::Error) -> Self + Copy + '_ {
+        move |source| Self::Io {
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
+/// Writes a result.
+pub(crate) fn write(
+    lease: &Lease<'_>,
+    image: &NewImage,
+    committed: Option<&Image>,
+    output: &Output,
+) -> Result<(), ExportError> {
+    let path = &output.destination;
+    match output.kind {
+        OutputKind::Tar => {
+            let origin = origin_of(lease, image, path)?;
+            write_file(path, |file| {
+                write_tar(&origin, file).map_err(ExportError::at(path))
+            })
+        }
+        OutputKind::Local => write_directory(&origin_of(lease, image, path)?, path),
+        OutputKind::Oci => write_archive(lease, committed, ArchiveForm::Oci, path),
+        OutputKind::Docker => write_archive(lease, committed, ArchiveForm::Docker, path),
+    }
+}
+
+fn origin_of(lease: &Lease<'_>, image: &NewImage, path: &Path) -> Result<TreeOrigin, ExportError> {
+    let files = lease.store().layer_files(&image.layers)?;
+    TreeOrigin::of_layers(Tree::read(&files)?).map_err(ExportError::at(path))
+}
+
+/// Writes a file that is there whole or not at all. A pipe or a terminal takes what comes.
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut File) -> Result<(), ExportError>,
+) -> Result<(), ExportError> {
+    let failed = ExportError::at(path);
+    let is_stream =
+        |kind: fs::FileType| kind.is_fifo() || kind.is_char_device() || kind.is_socket();
+    if fs::metadata(path).is_ok_and(|metadata| is_stream(metadata.file_type())) {
+        return write(&mut File::options().write(true).open(path).map_err(failed)?);
+    }
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    write(file.as_file_mut())?;
+    file.as_file().sync_all().map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+fn write_archive(
+    lease: &Lease<'_>,
+    committed: Option<&Image>,
+    form: ArchiveForm,
+    path: &Path,
+) -> Result<(), ExportError> {
+    let image = committed.expect("an image is in the store before it goes into an archive");
+    let export = Export {
+        names: image.tags.clone(),
+        image: image.clone(),
+    };
+    let options = SaveOptions::new(form);
+    lease
+        .store()
+        .save_file(&[export], &options, path, &archive::Silent)?;
+    Ok(())
+}
+
+/// Writes all files as one tar.
+fn write_tar(origin: &TreeOrigin, file: &mut File) -> io::Result<()> {
+    let mut builder = Builder::new(BufWriter::new(file));
+    for (path, node) in origin.tree.below(Path::new("")) {
+        let mut header = header(&node.metadata);
+        let mut records: Vec<(&str, &[u8])> = Vec::new();
+        let mut size_bytes = 0;
+        let name = match &node.kind {
+            NodeKind::Directory => {
+                header.set_entry_type(EntryType::Directory);
+                path.join("")
+            }
+            NodeKind::Symlink { target } => {
+                header.set_entry_type(EntryType::Symlink);
+                let target = target.as_os_str().as_bytes();
+                if header.set_link_name_literal(target).is_err() {
+                    records.push(("linkpath", target));
+                }
+                path.to_owned()
+            }
+            NodeKind::File {
+                size_bytes: bytes, ..
+            } => {
+                header.set_entry_type(EntryType::Regular);
+                size_bytes = *bytes;
+                path.to_owned()
+            }
+            // What it was made with is not kept.
+            NodeKind::Special => continue,
+        };
+        if header.set_path(&name).is_err() {
+            records.push(("path", name.as_os_str().as_bytes()));
+        }
+        header.set_size(size_bytes);
+        header.set_cksum();
+        builder.append_pax_extensions(records)?;
+        builder.append(&header, reader_of(origin, node))?;
+    }
+    builder.into_inner()?.flush()
+}
+
+fn header(metadata: &EntryMetadata) -> Header {
+    let mut header = Header::new_ustar();
+    header.set_mode(metadata.mode);
+    header.set_uid(metadata.uid.into());
+    header.set_gid(metadata.gid.into());
+    header.set_mtime(metadata.mtime_s);
+    header
+}
+
+/// Returns a file's content; nothing for everything else.
+fn reader_of<'origin>(origin: &'origin TreeOrigin, node: &Node) -> Box<dyn Read + 'origin> {
+    match node.kind {
+        NodeKind::File {
+            layer_index,
+            offset_bytes,
+            size_bytes,
+        } => Box::new(RangeReader {
+            file: &origin.files[layer_index].file,
+            offset_bytes,
+            rest_bytes: size_bytes,
+        }),
+        _ => Box::new(io::empty()),
+    }
+}
+
+/// Writes all files into a directory, beside what is there. Nothing is written through a symbolic link, whoever made it.
+fn write_directory(origin: &TreeOrigin, path: &Path) -> Result<(), ExportError> {
+    fs::create_dir_all(path).map_err(ExportError::at(path))?;
+    let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::open(path, flags, Mode::empty())
+        .map_err(|errno| ExportError::at(path)(errno.into()))?;
+    let directory = Directory {
+        root,
+        is_owner_kept: rustix::process::geteuid().is_root(),
+    };
+    let all = || origin.tree.below(Path::new(""));
+    for (below, node) in all() {
+        let written = directory.write(origin, below, node);
+        written.map_err(|errno| ExportError::at(&path.join(below))(errno))?;
+    }
+    // Last, for their times are of when they were last written to, and some may not be written to.
+    let directories = all().filter(|(_, node)| node.kind == NodeKind::Directory);
+    for (below, node) in directories.collect::<Vec<_>>().into_iter().rev() {
+        let finished = directory.finish(below, &node.metadata);
+        finished.map_err(|errno| ExportError::at(&path.join(below))(errno.into()))?;
+    }
+    Ok(())
+}
+
+/// A directory that is written to.
+struct Directory {
+    root: OwnedFd,
+    is_owner_kept: bool,
+}
+
+impl Directory {
+    fn open(&self, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, mode, resolve)
+    }
+
+    fn parent(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        let parent = path.parent().unwrap_or(Path::new(""));
+        self.open(parent, OFlags::DIRECTORY | OFlags::PATH, Mode::empty())
+    }
+
+    fn write(&self, origin: &TreeOrigin, path: &Path, node: &Node) -> io::Result<()> {
+        let name = path.file_name().unwrap_or_default();
+        let parent = self.parent(path)?;
+        match &node.kind {
+            NodeKind::Directory => match rustix::fs::mkdirat(&parent, name, Mode::RWXU) {
+                Err(Errno::EXIST) | Ok(()) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            },
+            NodeKind::Special => Ok(()),
+            NodeKind::Symlink { target } => {
+                remove(&parent, name)?;
+                rustix::fs::symlinkat(target, &parent, name)?;
+                if self.is_owner_kept {
+                    let (uid, gid) = owner(&node.metadata);
+                    let flags = AtFlags::SYMLINK_NOFOLLOW;
+                    rustix::fs::chownat(&parent, name, Some(uid), Some(gid), flags)?;
+                }
+                Ok(())
+            }
+            NodeKind::File { .. } => {
+                remove(&parent, name)?;
+                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
+                let mut file = File::from(self.open(path, flags, Mode::RUSR | Mode::WUSR)?);
+                io::copy(&mut reader_of(origin, node), &mut file)?;
+                Ok(self.set(&file.into(), &node.metadata)?)
+            }
+        }
+    }
+
+    fn finish(&self, path: &Path, metadata: &EntryMetadata) -> Result<(), Errno> {
+        let directory = self.open(path, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty())?;
+        self.set(&directory, metadata)
+    }
+
+    fn set(&self, file: &OwnedFd, metadata: &EntryMetadata) -> Result<(), Errno> {
+        if self.is_owner_kept {
+            let (uid, gid) = owner(metadata);
+            rustix::fs::fchown(file, Some(uid), Some(gid))?;
+        }
+        rustix::fs::fchmod(file, Mode::from_raw_mode(metadata.mode))?;
+        let time = Timespec {
+            tv_sec: i64::try_from(metadata.mtime_s).unwrap_or(i64::MAX),
+            tv_nsec: 0,
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        rustix::fs::futimens(file, &times)
+    }
+}
+
+fn owner(metadata: &EntryMetadata) -> (Uid, Gid) {
+    (Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid))
+}
+
+/// Makes way for a file.
+fn remove(parent: &OwnedFd, name: &std::ffi::OsStr) -> Result<(), Errno> {
+    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}

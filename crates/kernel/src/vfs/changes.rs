@@ -1,0 +1,130 @@
+//! What became of a tree: the difference between an overlay and the tree that it began as.
+//!
+//! An overlay keeps the number of each inode that it took from its lower tree, and sets the change time whenever it
+//! changes one; no guest can set that. So an inode with the same number and change time is the same, to its content.
+//!
+//! Spec: OCI image-spec 1.1 layer.md, "Change Types", "Representing Changes".
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use minke_abi::linux::{FileType, PATH_MAX};
+use minke_abi::{Errno, Result};
+
+use crate::vfs::{FileSystem, Inode, Metadata, Name};
+
+/// A path at which two trees differ. Paths begin at the top, without a slash.
+pub enum Change<'a> {
+    /// Something new, or something whose content or attributes changed.
+    Present {
+        path: &'a [u8],
+        inode: &'a Arc<dyn Inode>,
+        metadata: Metadata,
+        /// A directory that took the place of another: nothing of that one is in it.
+        is_opaque: bool,
+    },
+    /// The lower tree's name is gone.
+    Absent { path: &'a [u8] },
+}
+
+/// Tells `visit` of every change, a directory before what is in it, in an order that only the trees decide.
+///
+/// Changes of the top directory itself are not told. Fails with `ENAMETOOLONG` for a path of `PATH_MAX` bytes, which nobody
+/// could open.
+pub fn visit_changes<E: From<Errno>>(
+    upper: &dyn FileSystem,
+    lower: &dyn FileSystem,
+    visit: &mut dyn FnMut(&Change<'_>) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut pending = vec![Pair {
+        path: Vec::new(),
+        upper: upper.root(),
+        lower: Some(lower.root()),
+    }];
+    while let Some(pair) = pending.pop() {
+        let (below, above) = (pair.lower_names()?, names(&*pair.upper)?);
+        for name in below.difference(&above) {
+            let path = pair.child(name)?;
+            visit(&Change::Absent { path: &path })?;
+        }
+        for name in &above {
+            let child = pair.compare(name)?;
+            if let Some(metadata) = child.changed()? {
+                visit(&Change::Present {
+                    path: &child.path,
+                    inode: &child.upper,
+                    is_opaque: child.lower.is_none()
+                        && below.contains(name)
+                        && child.is_directory(),
+                    metadata,
+                })?;
+            }
+            if child.is_directory() {
+                pending.push(child);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A path, and what is there in both trees.
+struct Pair {
+    path: Vec<u8>,
+    upper: Arc<dyn Inode>,
+    /// `None` where the lower tree has nothing, or another object.
+    lower: Option<Arc<dyn Inode>>,
+}
+
+impl Pair {
+    fn is_directory(&self) -> bool {
+        self.upper.file_type() == FileType::Directory
+    }
+
+    fn lower_names(&self) -> Result<BTreeSet<Name>> {
+        self.lower
+            .as_deref()
+            .map_or_else(|| Ok(BTreeSet::new()), names)
+    }
+
+    fn child(&self, name: &[u8]) -> Result<Vec<u8>> {
+        let mut path = self.path.clone();
+        if !path.is_empty() {
+            path.push(b'/');
+        }
+        path.extend_from_slice(name);
+        if path.len() >= PATH_MAX {
+            return Err(Errno::ENAMETOOLONG);
+        }
+        Ok(path)
+    }
+
+    fn compare(&self, name: &[u8]) -> Result<Pair> {
+        let upper = self.upper.lookup(name)?;
+        let lower = self
+            .lower
+            .as_ref()
+            .and_then(|lower| lower.lookup(name).ok())
+            .filter(|lower| lower.number() == upper.number());
+        Ok(Pair {
+            path: self.child(name)?,
+            upper,
+            lower,
+        })
+    }
+
+    /// Returns the attributes if the object is not as it was.
+    fn changed(&self) -> Result<Option<Metadata>> {
+        let metadata = self.upper.metadata()?;
+        let is_same = match &self.lower {
+            Some(lower) => lower.metadata()?.changed == metadata.changed,
+            None => false,
+        };
+        Ok((!is_same).then_some(metadata))
+    }
+}
+
+fn names(directory: &dyn Inode) -> Result<BTreeSet<Name>> {
+    let mut names = BTreeSet::new();
+    directory.read_directory(0, &mut |entry| names.insert(Name::from_slice(entry.name)))?;
+    Ok(names)
+}
