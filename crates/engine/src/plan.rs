@@ -360,6 +360,10 @@ pub(crate) fn limits_default() -> LimitsSpec {
         memory_bytes_max: memory_default(),
         pids_max: PIDS_MAX_DEFAULT,
         fds_max: FDS_MAX_DEFAULT,
+        cpus: None,
+        cpu_shares: None,
+        root_bytes_max: None,
+        resources: Vec::new(),
     }
 }
 

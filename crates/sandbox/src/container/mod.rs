@@ -31,7 +31,7 @@ use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
 use crate::control::{Controlled, Fate, LimitsChange, Listener, Server, Statistics};
-use crate::executor::{self, CpuQuota, Executor, ExecutorConfig};
+use crate::executor::{self, CpuQuota, Executor, ExecutorConfig, TaskError};
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{
     HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, TRAFFIC, TerminalReader,
