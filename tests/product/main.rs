@@ -16,6 +16,7 @@
 //! | `events` | what happened, kept and followed |
 //! | `build` | images from Balenafiles |
 //! | `images` | lists, names, archives and the store |
+//! | `check` | `build --check`: the rules of the language |
 //! | `steps` | `RUN`: programs of a build |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
@@ -29,6 +30,7 @@
 
 mod arguments;
 mod build;
+mod check;
 mod containers;
 mod contended;
 mod events;

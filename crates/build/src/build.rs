@@ -23,6 +23,9 @@ use crate::stage::{Evaluator, StageResult, default_of, expand};
 use crate::stopping::Running;
 use crate::variables::Variables;
 
+/// BuildKit: what `TARGETSTAGE` is for a target without a name.
+const TARGET_DEFAULT: &str = "default";
+
 /// What a build made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltImage {
@@ -71,6 +74,12 @@ pub enum BuildError {
     Changes(String),
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// Of these rules, in a file whose `# check=` asks for it.
+    #[error("lint violation found for rules: {0}")]
+    Violation(String),
+    /// `--build-arg BUILDKIT_DOCKERFILE_CHECK`
+    #[error("{0}")]
+    LintOptions(String),
     /// Another stage failed first.
     #[error("the build is over")]
     Over,
@@ -103,6 +112,12 @@ impl BuildError {
             Self::Context { hint, .. } => Some((*hint).into()),
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("check the path; a relative one begins where the command is run".into())
+            }
+            Self::LintOptions(_) => {
+                Some("write `BUILDKIT_DOCKERFILE_CHECK=skip=RULE,RULE;error=true`".into())
+            }
+            Self::Violation(_) => {
+                Some("change what the warnings show, or take `error=true` out of `# check=`".into())
             }
             Self::Io { .. } | Self::Changes(_) | Self::Over => None,
         }
@@ -144,11 +159,9 @@ pub fn build(
 ) -> Result<BuiltImage, BuildError> {
     let lease = engine.store()?.lease()?;
     let inputs = Inputs::open(options, &lease)?;
-    let file = inputs.parse()?;
-    for warning in &file.warnings {
-        progress.event(&Event::Warning(&Warning::from(warning)));
-    }
+    let file = inputs.parse(options)?;
     let build = Build::new(engine, &lease, &file, &inputs.files, options, progress)?;
+    build.lint()?;
     build.run_stages()?;
     build.commit()
 }
@@ -157,16 +170,11 @@ pub fn build(
 pub fn check(engine: &Engine, options: &BuildOptions) -> Result<Vec<Warning>, BuildError> {
     let lease = engine.store()?.lease()?;
     let inputs = Inputs::open(options, &lease)?;
-    let file = inputs.parse()?;
-    Build::new(
-        engine,
-        &lease,
-        &file,
-        &inputs.files,
-        options,
-        &crate::Silent,
-    )?;
-    Ok(file.warnings.iter().map(Warning::from).collect())
+    let file = inputs.parse(options)?;
+    let progress = &crate::Silent;
+    let build = Build::new(engine, &lease, &file, &inputs.files, options, progress)?;
+    let findings = build.findings()?;
+    Ok(findings.iter().map(Warning::from).collect())
 }
 
 impl<'a> Build<'a> {
@@ -274,7 +282,9 @@ impl<'a> Build<'a> {
         let image = self.lease.store().image(name).map_err(|error| {
             match error.is_not_found() || matches!(error, StoreError::Reference(_)) {
                 true => {
-                    let hint = error.hint();
+                    let stage = self.file.nearest_stage(name);
+                    let stage = stage.map(|stage| format!("did you mean stage `{stage}`?"));
+                    let hint = stage.or_else(|| error.hint());
                     BuildError::from(source.error(from.span, error.to_string(), hint.as_deref()))
                 }
                 false => error.into(),
@@ -318,12 +328,14 @@ impl<'a> Build<'a> {
                 |nearest| format!("did you mean `{nearest}`?"),
             );
             self.progress.event(&Event::Warning(&Warning {
+                rule: None,
                 message: format!("build argument `{name}` is not declared by any `ARG`"),
                 hint: Some(hint),
             }));
         }
         if self.options.pull == PullPolicy::Always {
             self.progress.event(&Event::Warning(&Warning {
+                rule: None,
                 message: "`--pull` has no registry to ask yet: local images were used".to_owned(),
                 hint: Some("leave it out".to_owned()),
             }));
@@ -398,7 +410,13 @@ impl<'a> Build<'a> {
 
 /// Evaluates the `ARG`s before the first `FROM`.
 fn globals(file: &Balenafile, options: &BuildOptions) -> Result<Variables, BuildError> {
-    let mut variables = Variables::new(&options.arguments);
+    let target = options.target.as_deref().filter(|name| !name.is_empty());
+    let last = file
+        .stages
+        .last()
+        .and_then(|stage| stage.from.name.as_deref());
+    let target = target.or(last).unwrap_or(TARGET_DEFAULT);
+    let mut variables = Variables::new(&options.arguments, target);
     for argument in &file.global_arguments {
         let default = default_of(argument, &file.source, &mut |name| variables.global(name))?;
         variables.declare_global(&argument.name, default);

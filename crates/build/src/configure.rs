@@ -2,21 +2,17 @@
 //!
 //! Each returns the line of history that Docker would write, variables replaced.
 
-use minke_balenafile::Command;
+use minke_balenafile::{Command, ExposeError, Exposed};
 use minke_image::ImageConfig;
 
 /// Bounds the ports that one image exposes, which a range makes easy to write.
 const PORTS_MAX: usize = 4096;
 
-/// Why a word of `EXPOSE` is no port.
+/// Why a word of `EXPOSE` is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PortError {
-    #[error("`{0}` publishes a port, which an image cannot")]
-    Published(String),
-    #[error("`{0}` is not a port from 1 to 65535, or a range of them")]
-    Number(String),
-    #[error("`{0}` is not a protocol")]
-    Protocol(String),
+    #[error(transparent)]
+    Malformed(#[from] ExposeError),
     #[error("more than {PORTS_MAX} ports are exposed")]
     TooMany,
 }
@@ -35,28 +31,14 @@ pub(crate) fn set_env(config: &mut ImageConfig, name: &str, value: &str) {
     }
 }
 
-/// Adds `PORT[-PORT][/PROTOCOL]`. Docker: `nat.ParsePortSpecs`.
+/// Adds `PORT[-PORT][/PROTOCOL]`. What it says of the host's ports is left to a rule, as in BuildKit.
 pub(crate) fn expose(config: &mut ImageConfig, text: &str) -> Result<(), PortError> {
-    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    if ports.contains(':') {
-        return Err(PortError::Published(text.to_owned()));
-    }
-    let protocol = protocol.to_ascii_lowercase();
-    if !matches!(protocol.as_str(), "tcp" | "udp" | "sctp") {
-        return Err(PortError::Protocol(protocol));
-    }
-    let malformed = || PortError::Number(text.to_owned());
-    let number = |text: &str| {
-        text.parse::<u16>()
-            .ok()
-            .filter(|port| *port > 0)
-            .ok_or_else(malformed)
-    };
-    let (first, last) = ports.split_once('-').unwrap_or((ports, ports));
-    let (first, last) = (number(first)?, number(last)?);
-    if first > last {
-        return Err(malformed());
-    }
+    let Exposed {
+        first,
+        last,
+        protocol,
+        ..
+    } = Exposed::parse(text)?;
     if usize::from(last - first) + config.exposed_ports.len() >= PORTS_MAX {
         return Err(PortError::TooMany);
     }
@@ -135,7 +117,7 @@ mod tests {
     #[test]
     fn ports_are_numbers_ranges_and_protocols() {
         let mut config = ImageConfig::default();
-        for text in ["3000", "53/UDP", "8000-8002/tcp", "3000/tcp"] {
+        for text in ["3000", "53/UDP", "8000-8002/tcp", "8080:3000/tcp"] {
             assert_eq!(expose(&mut config, text), Ok(()), "{text}");
         }
         assert_eq!(
@@ -146,9 +128,7 @@ mod tests {
 
     #[test]
     fn what_is_no_port_is_refused() {
-        for text in [
-            "", "0", "65536", "80:80", "a", "80/x", "9-8", "-", "1-65535", "80/",
-        ] {
+        for text in ["", "65536", "a", "80/x", "9-8", "-", "1-65535", "a:80"] {
             assert!(expose(&mut ImageConfig::default(), text).is_err(), "{text}");
         }
     }

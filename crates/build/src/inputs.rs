@@ -13,6 +13,7 @@ use minke_image::{Lease, Store};
 use crate::archive::{self, ArchiveError};
 use crate::build::BuildError;
 use crate::context::{Context, ContextError, Status};
+use crate::lint;
 use crate::options::{BuildOptions, ContextSource, Input};
 use crate::origin::{ContextOrigin, Origin, TreeOrigin};
 
@@ -46,6 +47,13 @@ impl Files {
         }
     }
 
+    pub(crate) fn ignore(&self) -> &IgnoreFile {
+        match self {
+            Self::Directory(context) => context.ignore(),
+            Self::Archive(tree) => &tree.ignore,
+        }
+    }
+
     /// Lets `select` choose among the files, and remembers what it had to read of them since `now_ns`.
     pub(crate) fn select<T, E: From<minke_image::StoreError>>(
         &self,
@@ -75,8 +83,9 @@ impl Inputs {
     }
 
     /// Parses the file.
-    pub(crate) fn parse(&self) -> Result<Balenafile, BuildError> {
-        Ok(Balenafile::parse(&self.name, &self.bytes)?)
+    pub(crate) fn parse(&self, options: &BuildOptions) -> Result<Balenafile, BuildError> {
+        let lint = lint::options(options)?;
+        Ok(Balenafile::parse_with_lint(&self.name, &self.bytes, lint)?)
     }
 
     fn of_directory(options: &BuildOptions, directory: &Path) -> Result<Self, BuildError> {

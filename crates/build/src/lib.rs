@@ -28,6 +28,7 @@ mod export;
 mod graph;
 mod inputs;
 mod layer;
+mod lint;
 mod mode;
 mod options;
 mod origin;

@@ -71,6 +71,8 @@ pub struct StepLabel<'a> {
 /// Something that does not end the build but that a person should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {
+    /// The rule of the language that it breaks, such as `StageNameCasing`.
+    pub rule: Option<&'static str>,
     /// With file and line where there is one.
     pub message: String,
     /// What to do about it.
@@ -94,6 +96,7 @@ impl<F: Fn(&Event<'_>) + Sync> Progress for F {
 impl From<&Diagnostic> for Warning {
     fn from(diagnostic: &Diagnostic) -> Self {
         Self {
+            rule: diagnostic.rule.map(|rule| rule.name),
             message: diagnostic.to_string(),
             hint: diagnostic.hint.clone(),
         }

@@ -4,32 +4,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What `FROM`s see without a declaration and stages see with one.
-const PLATFORM: [(&str, &str); 8] = [
-    ("BUILDARCH", "wasm"),
-    ("BUILDOS", "wasi"),
-    ("BUILDPLATFORM", "wasi/wasm"),
-    ("BUILDVARIANT", ""),
-    ("TARGETARCH", "wasm"),
-    ("TARGETOS", "wasi"),
-    ("TARGETPLATFORM", "wasi/wasm"),
-    ("TARGETVARIANT", ""),
-];
+use minke_balenafile::{PLATFORM_ARGUMENTS, PREDEFINED_ARGUMENTS};
 
-/// Arguments that may be given without a declaration. Commands see them, and no cached step depends on them.
-const PREDEFINED: [&str; 11] = [
-    "ALL_PROXY",
-    "FTP_PROXY",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NO_PROXY",
-    "all_proxy",
-    "ftp_proxy",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-    "SOURCE_DATE_EPOCH",
-];
+use crate::lint;
 
 /// The variables of a build.
 #[derive(Debug, Clone)]
@@ -45,10 +22,12 @@ pub(crate) struct Variables {
 }
 
 impl Variables {
-    pub(crate) fn new(given: &[(String, String)]) -> Self {
-        let platform = PLATFORM
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    /// Makes those of a build of the stage `target`.
+    pub(crate) fn new(given: &[(String, String)], target: &str) -> Self {
+        let platform = PLATFORM_ARGUMENTS
+            .into_iter()
+            .chain([("TARGETSTAGE", target)])
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
         Self {
             given: given.iter().cloned().collect(),
             used: BTreeSet::new(),
@@ -109,7 +88,9 @@ impl Variables {
         let given = self.given.iter();
         given
             .map(|(name, value)| (name.as_str(), value.as_str()))
-            .filter(|(name, _)| PREDEFINED.contains(name) && !self.stage.contains_key(*name))
+            .filter(|(name, _)| {
+                PREDEFINED_ARGUMENTS.contains(name) && !self.stage.contains_key(*name)
+            })
     }
 
     /// Takes over what a stage declared and asked for, for the review of the whole build.
@@ -123,7 +104,7 @@ impl Variables {
         let unused = self.given.keys().filter(|name| !self.used.contains(*name));
         unused
             .map(String::as_str)
-            .filter(|name| !PREDEFINED.contains(name))
+            .filter(|name| !PREDEFINED_ARGUMENTS.contains(name) && *name != lint::ARGUMENT)
     }
 
     /// Returns the declared name most like one that nothing asked for.

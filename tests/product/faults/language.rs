@@ -46,6 +46,28 @@ fn a_stage_that_no_number_has_is_refused() {
 }
 
 #[test]
+fn a_stage_that_there_is_not_names_the_nearest() {
+    check(
+        "FROM scratch AS base\nFROM scratch\nCOPY --from=bsae /file /\n",
+        &[
+            "Balenafile:3:13",
+            "bsae",
+            "hint: did you mean stage `base`?",
+        ],
+    );
+    let home = Home::new();
+    home.write("context/Balenafile", "FROM scratch AS base\n");
+    let ended = home.run(&["build", "--target", "bsae", "context"]);
+    ended.assert_fails(
+        1,
+        &[
+            "target stage `bsae` could not be found",
+            "hint: did you mean `base`?",
+        ],
+    );
+}
+
+#[test]
 fn a_heredoc_that_is_not_closed_is_shown_where_it_begins() {
     check(
         "FROM scratch\nCOPY file <<EOF /d/\ntext\n EOF\n",

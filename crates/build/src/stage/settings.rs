@@ -9,7 +9,7 @@ use minke_image::{HealthCheck, program};
 
 use super::{Evaluator, default_of};
 use crate::build::BuildError;
-use crate::configure::{self, PortError};
+use crate::configure;
 
 /// Docker: the shell of an image that names none.
 const SHELL_DEFAULT: [&str; 2] = ["/bin/sh", "-c"];
@@ -219,12 +219,7 @@ impl Evaluator<'_> {
             let text = self.expand(word)?;
             for port in text.split_whitespace() {
                 configure::expose(&mut self.image.config, port).map_err(|error| {
-                    let hint = match error {
-                        PortError::Published(_) => {
-                            "write the container's port only, and publish it with `minke run -p`"
-                        }
-                        _ => "write `PORT`, `PORT-PORT` or `PORT/udp`",
-                    };
+                    let hint = "write `PORT`, `PORT-PORT` or `PORT/udp`";
                     self.error(word.span, error.to_string(), Some(hint))
                 })?;
             }

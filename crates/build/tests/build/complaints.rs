@@ -170,11 +170,11 @@ fn owners_and_modes_must_be_known() {
 
 #[test]
 fn ports_must_be_ports() {
-    insta::assert_snapshot!(complaint("EXPOSE 8080:80"), @r"
-    Balenafile:2:8: `8080:80` publishes a port, which an image cannot
-     2 | EXPOSE 8080:80
-       |        ^^^^^^^
-     hint: write the container's port only, and publish it with `minke run -p`
+    insta::assert_snapshot!(complaint("EXPOSE 80/tpc"), @r"
+    Balenafile:2:8: `tpc` is not a protocol
+     2 | EXPOSE 80/tpc
+       |        ^^^^^^
+     hint: write `PORT`, `PORT-PORT` or `PORT/udp`
     ");
 }
 

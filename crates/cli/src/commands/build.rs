@@ -156,7 +156,10 @@ fn build(
 fn check(engine: &Engine, options: &BuildOptions) -> Result<u8, Report> {
     let warnings = minke_build::check(engine, options)?;
     for warning in &warnings {
-        print_line(&format!("warning: {}", warning.message))?;
+        if let Some(rule) = warning.rule {
+            print_line(&format!("WARNING: {rule}"))?;
+        }
+        print_line(&warning.message)?;
         if let Some(hint) = &warning.hint {
             print_line(&format!("hint: {hint}"))?;
         }

@@ -268,6 +268,7 @@ fn to_json(event: &Event<'_>) -> Value {
         }
         Event::Warning(warning) => json!({
             "event": "warning",
+            "rule": warning.rule,
             "message": warning.message,
             "hint": warning.hint,
         }),
