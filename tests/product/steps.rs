@@ -37,14 +37,14 @@ fn what_a_program_makes_is_in_the_image() {
     let home = home();
     built(
         &home,
-        "WORKDIR /work\nRUN [\"probe\", \"write\", \"a\", \"first\"]\nRUN probe rename a b\nRUN [\"probe\", \"mkdir\", \"/made\"]\n\
-         RUN probe link b /made/c\nRUN [\"probe\", \"symlink\", \"/work/b\", \"/link\"]\n",
+        "WORKDIR /here\nRUN [\"probe\", \"write\", \"a\", \"first\"]\nRUN probe rename a b\nRUN [\"probe\", \"mkdir\", \"/made\"]\n\
+         RUN probe link b /made/c\nRUN [\"probe\", \"symlink\", \"/made/b\", \"/link\"]\n",
     );
     assert_eq!(
-        probe(&home, &["cat", "/work/b", "/made/c", "/link"]),
+        probe(&home, &["cat", "/here/b", "/made/c", "/link"]),
         "firstfirstfirst"
     );
-    let gone = home.run(&["run", "--rm", "made", "probe", "cat", "/work/a"]);
+    let gone = home.run(&["run", "--rm", "made", "probe", "cat", "/here/a"]);
     gone.assert_fails(1, &["ENOENT"]);
 }
 

@@ -130,7 +130,7 @@ fn memory_that_threads_share_counts_against_the_limit() {
         "sum",
     ]);
     ended.assert_fails(
-        134,
+        137,
         &["out of memory: the container may have 1048576 bytes"],
     );
 }

@@ -116,7 +116,7 @@ fn the_build_cache_outlives_its_image_until_it_is_pruned() {
     build(&home, "app:1", "");
     home.ok(&["rmi", "app:1"]);
     let again = home.run(&["build", "-t", "app:1", "context-app-1"]);
-    assert!(again.stderr.contains("(cached)"), "{again:?}");
+    assert!(again.stderr.contains("CACHED"), "{again:?}");
     assert!(
         !home
             .ok(&["builder", "prune", "-f"])

@@ -32,7 +32,10 @@ const LAYERS: &[Layer] = &[
         &["minke-abi", "minke-glue", "minke-kernel"],
     ),
     layer("minke-engine", &["minke-image", "minke-sandbox"]),
-    layer("minke-build", &["minke-balenafile", "minke-image"]),
+    layer(
+        "minke-build",
+        &["minke-balenafile", "minke-image", "minke-engine"],
+    ),
     layer("minke", &["minke-engine", "minke-build"]),
     layer("xtask", &[]),
 ];
