@@ -38,7 +38,7 @@ fn what_a_program_makes_is_in_the_image() {
     built(
         &home,
         "WORKDIR /here\nRUN [\"probe\", \"write\", \"a\", \"first\"]\nRUN probe rename a b\nRUN [\"probe\", \"mkdir\", \"/made\"]\n\
-         RUN probe link b /made/c\nRUN [\"probe\", \"symlink\", \"/made/b\", \"/link\"]\n",
+         RUN probe link b /made/c\nRUN [\"probe\", \"symlink\", \"/here/b\", \"/link\"]\n",
     );
     assert_eq!(
         probe(&home, &["cat", "/here/b", "/made/c", "/link"]),
