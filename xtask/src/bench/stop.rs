@@ -13,6 +13,8 @@ use crate::process::run_quietly;
 const THREADS: usize = 1000;
 const ROUNDS: usize = 5;
 const STOP_MS_MAX: f64 = 100.0;
+/// Rust gives each thread a mebibyte, more than a thousand find in a guest's memory.
+const SMALL_STACKS: &str = "RUST_MIN_STACK=65536";
 /// How long the threads compute before they are stopped.
 const RUN_TIME: Duration = Duration::from_secs(5);
 /// How long all threads may take to be there.
@@ -27,7 +29,7 @@ pub fn thousand(lab: &Lab) -> Result<Vec<Row>> {
     for _ in 0..ROUNDS {
         let container = lab
             .product
-            .start("bench-stop", &[&module, "hold", "spin", &threads])?;
+            .start("bench-stop", &["-e", SMALL_STACKS, &module, "hold", "spin", &threads])?;
         wait_for_threads(container.pid()?)?;
         std::thread::sleep(RUN_TIME);
         let before = Instant::now();
