@@ -19,7 +19,11 @@ impl Machine {
             directory: TempDir::new().expect("a temporary directory"),
         };
         fs::create_dir(machine.bin()).expect("a new directory");
-        for part in ["wasm32-wasip1", "wasm32-unknown-unknown"] {
+        for part in [
+            "wasm32-wasip1",
+            "wasm32-wasip1-threads",
+            "wasm32-unknown-unknown",
+        ] {
             fs::create_dir_all(
                 machine
                     .toolchain()
@@ -33,7 +37,7 @@ impl Machine {
         for program in ["cargo-fmt", "cargo-clippy"] {
             fs::write(machine.toolchain().join("bin").join(program), "").expect("a new file");
         }
-        for tool in ["cc", "c++", "emcc", "npm", "tar", "gzip"] {
+        for tool in ["cc", "c++", "emcc", "npm", "tar", "gzip", "skopeo", "umoci"] {
             machine.install(tool, "exit 0");
         }
         for program in ["env", "mkdir", "cat", "touch"] {
