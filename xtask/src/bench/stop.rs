@@ -27,9 +27,10 @@ pub fn thousand(lab: &Lab) -> Result<Vec<Row>> {
     let threads = THREADS.to_string();
     let mut times = Vec::new();
     for _ in 0..ROUNDS {
-        let container = lab
-            .product
-            .start("bench-stop", &["-e", SMALL_STACKS, &module, "hold", "spin", &threads])?;
+        let container = lab.product.start(
+            "bench-stop",
+            &["-e", SMALL_STACKS, &module, "hold", "spin", &threads],
+        )?;
         wait_for_threads(container.pid()?)?;
         std::thread::sleep(RUN_TIME);
         let before = Instant::now();

@@ -26,6 +26,7 @@ use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::net::{Network, NetworkMode};
 use minke_kernel::platform::Clock;
 use minke_kernel::process::{FsContext, ProcessImage};
+use minke_kernel::signal::Posted;
 use minke_kernel::vfs::FileSystem;
 use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
@@ -416,6 +417,22 @@ fn make_process(
         .map_err(|errno| StartError::failed("cannot make the first process", &errno))
 }
 
+/// Threads that are interrupted before whoever sent the signal is answered. Each takes a change of a page's protection, for which it
+/// waits while the others compute.
+const INTERRUPTED_AT_ONCE_MAX: u32 = 16;
+
+/// Interrupts what runs and what is blocked, after a fatal signal.
+fn interrupt(process: &Arc<Process>, signal: Signal) {
+    if process.threads_count() > INTERRUPTED_AT_ONCE_MAX {
+        let process = Arc::clone(process);
+        let interrupts = std::thread::Builder::new().name("interrupts".to_owned());
+        if interrupts.spawn(move || process.kill(signal)).is_ok() {
+            return;
+        }
+    }
+    process.kill(signal);
+}
+
 /// What the control socket acts on. It keeps nothing alive.
 struct Target {
     kernel: Weak<Kernel>,
@@ -430,11 +447,14 @@ impl Controlled for Target {
         };
         // A worker that naps may hold a lock that is needed, and has to wake up to end.
         self.quota.lift();
-        process.kill(signal);
+        let posted = process.signals.post(signal);
+        if posted == Posted::Fatal {
+            interrupt(&process, signal);
+        }
         self.quota.lift();
-        match process.signals.fatal() {
-            Some(_) => Fate::Dies,
-            None => Fate::Lives,
+        match posted {
+            Posted::Fatal => Fate::Dies,
+            Posted::Ignored => Fate::Lives,
         }
     }
 
