@@ -27,11 +27,11 @@ fn add_has_its_flags() {
 
 #[test]
 fn copy_has_its_flags() {
-    let text = "COPY --from=Base --chown=$V --chmod=u+x --link=true --parents --exclude=*.o --exclude=$V a b /c/\nCOPY --link=false --parents=FALSE --from=other a b\nCOPY --from=ghcr.io/a/b:1 a b";
+    let text = "COPY --from=Base --chown=$V --chmod=u+x --link=true --parents --exclude=*.o --exclude=$V a b /c/\nCOPY --link=false --parents=FALSE --from=other a b\nCOPY --from=registry.example/a/b:1 a b";
     insta::assert_snapshot!(steps(text), @r"
     COPY ‹a› ‹b› -> ‹/c/› chown=‹value› chmod=‹u+x› from=Base link parents exclude=*.o exclude=$V
     COPY ‹a› -> ‹b› from=other
-    COPY ‹a› -> ‹b› from=ghcr.io/a/b:1
+    COPY ‹a› -> ‹b› from=registry.example/a/b:1
     ");
 }
 

@@ -171,7 +171,10 @@ mod tests {
         check("docker.io/some/hello:V2", "some/hello:V2");
         check("localhost/hello", "localhost/hello:latest");
         check("localhost:5000/hello", "localhost:5000/hello:latest");
-        check("ghcr.io/a/b-c__d.e:x", "ghcr.io/a/b-c__d.e:x");
+        check(
+            "registry.example/a/b-c__d.e:x",
+            "registry.example/a/b-c__d.e:x",
+        );
     }
 
     #[test]
