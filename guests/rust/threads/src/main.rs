@@ -291,17 +291,21 @@ fn without_end() {
 }
 
 /// Says that so many threads are there, which spin or wait until somebody ends them.
+///
+/// Those that spin begin together, and none waits for a lock: it would change hands no faster than they take turns.
 fn hold(kind: &str, count: usize) {
-    let barrier = Arc::new(Barrier::new(count + 1));
     let action = if kind == "spin" { spin } else { thread::park };
-    for _ in 0..count {
-        let barrier = Arc::clone(&barrier);
-        thread::spawn(move || {
-            barrier.wait();
-            action();
-        });
+    let threads: Vec<_> = (0..count)
+        .map(|_| {
+            thread::spawn(move || {
+                thread::park();
+                action();
+            })
+        })
+        .collect();
+    for it in &threads {
+        it.thread().unpark();
     }
-    barrier.wait();
     println!("holding");
     action();
 }
