@@ -2,16 +2,71 @@
 
 use serde_json::Value;
 
-use crate::home::Home;
+use crate::home::{Home, guest};
+
+/// What bash offers for a line that ends where the cursor is.
+fn completed(home: &Home, line: &str) -> Vec<String> {
+    /// `$1` is the line. bash makes the words of a line so too: at blanks, `:` and `=`, which are words themselves.
+    const SCRIPT: &str = r#"
+        source <(minke completion bash)
+        COMP_LINE=$1
+        COMP_POINT=${#1}
+        mapfile -t COMP_WORDS < <(grep -oE '[:=]+|[^:=[:space:]]+' <<< "$1")
+        [[ $1 == *[[:space:]] ]] && COMP_WORDS+=("")
+        COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        $(complete -p minke | sed 's/.*-F \([^ ]*\) .*/\1/')
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let minke = std::path::Path::new(env!("CARGO_BIN_EXE_minke"));
+    let directory = minke.parent().expect("it is in a directory").display();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = std::process::Command::new("bash")
+        .args(["-c", SCRIPT, "bash", line])
+        .env("PATH", format!("{directory}:{path}"))
+        .env("MINKE_HOME", home.path())
+        .output()
+        .expect("bash starts");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    let lines = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = lines.lines().filter(|line| !line.is_empty());
+    lines.map(str::to_owned).collect()
+}
 
 #[test]
-fn shells_get_scripts_that_know_commands_and_options() {
+fn bash_completes_commands_options_and_names_that_there_are() {
     let home = Home::new();
-    for shell in ["bash", "zsh", "fish"] {
+    assert_eq!(completed(&home, "minke insp"), ["inspect"]);
+    assert_eq!(completed(&home, "minke ps --no-t"), ["--no-trunc"]);
+    assert_eq!(completed(&home, "minke man"), [""; 0], "it is hidden");
+    assert_eq!(completed(&home, "minke start w"), [""; 0]);
+    assert!(!home.path().exists(), "looking makes nothing");
+    let probe = guest("probe.wasm");
+    home.ok(&["create", "--name", "web", &probe, "wait"]);
+    home.ok(&["run", "-d", "--name", "worker", &probe, "wait"]);
+    assert_eq!(completed(&home, "minke start w"), ["web"]);
+    assert_eq!(completed(&home, "minke stop -t 3 w"), ["worker"]);
+    let mut all = completed(&home, "minke logs -f ");
+    all.sort();
+    assert_eq!(all, ["web", "worker"]);
+    home.write("app/Balenafile", "FROM scratch\nLABEL a=b\n");
+    home.ok(&["build", "-q", "-t", "app:1", "-t", "app:2", "app"]);
+    let mut images = completed(&home, "minke rmi ap");
+    images.sort();
+    assert_eq!(images, ["app:1", "app:2"]);
+    // bash replaces what comes after the colon alone.
+    assert_eq!(completed(&home, "minke rmi app:"), ["1", "2"]);
+    assert_eq!(
+        completed(&home, "minke run --rm --network=pri"),
+        ["private"]
+    );
+}
+
+#[test]
+fn other_shells_get_scripts_that_ask_minke() {
+    let home = Home::new();
+    for shell in ["zsh", "fish"] {
         let script = home.ok(&["completion", shell]);
-        for word in ["inspect", "no-stream", "build"] {
-            assert!(script.contains(word), "no {word} for {shell}");
-        }
+        assert!(script.contains("minke __complete"), "{shell}: {script}");
     }
     let ended = home.run(&["completion", "tcsh"]);
     ended.assert_fails(125, &["invalid value 'tcsh'", "hint: "]);

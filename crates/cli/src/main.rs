@@ -18,7 +18,7 @@ mod report;
 mod template;
 mod transfer;
 
-use commands::Cli;
+use commands::{Cli, complete};
 use report::{Kind, Report};
 
 /// Sets what is logged on standard error: `error`, `warn`, `info`, `debug` or `trace`.
@@ -30,6 +30,7 @@ fn main() -> ExitCode {
     if let Some(code) = step(&arguments)
         .or_else(|| hidden(&arguments))
         .or_else(|| compile(&arguments))
+        .or_else(|| completed(&arguments))
     {
         return ExitCode::from(code);
     }
@@ -86,6 +87,18 @@ fn step(arguments: &[OsString]) -> Option<u8> {
         return None;
     };
     (command == step::STEP_COMMAND).then(step::step_main)
+}
+
+/// Completes a word, if that is what this process is for. Words as typed look like options of ours: they are not parsed.
+fn completed(arguments: &[OsString]) -> Option<u8> {
+    let [_, command, words @ ..] = arguments else {
+        return None;
+    };
+    let words: Vec<String> = words
+        .iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    (command == complete::COMPLETE_COMMAND).then(|| complete::complete(&words))
 }
 
 /// Prints help as data, and a mistake in the arguments as any other failure. Docker ends with 125 after a mistake.

@@ -44,7 +44,6 @@ const LAYERS: &[Layer] = &[
 const WALLED: &[(&str, &[&str])] = &[
     ("wasmtime", &["minke-sandbox"]),
     ("clap", &["minke"]),
-    ("clap_complete", &["minke"]),
     ("clap_mangen", &["minke"]),
     ("anyhow", &["xtask"]),
     ("rusqlite", &["minke-image"]),

@@ -1,13 +1,11 @@
-//! `minke completion`: what a shell completes, made from the table of arguments.
+//! `minke completion`: scripts through which a shell asks `minke __complete` what a word may become.
 
-use clap::{Args, CommandFactory, ValueEnum};
-use clap_complete::Shell;
+use clap::{Args, ValueEnum};
 
-use super::Cli;
 use crate::output::print;
 use crate::report::Report;
 
-/// Print a script that lets a shell complete commands and options
+/// Print a script that lets a shell complete commands, options, and names of containers and images
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  minke completion bash > ~/.local/share/bash-completion/completions/minke\n  minke completion zsh > ~/.zfunc/_minke\n  minke completion fish > ~/.config/fish/completions/minke.fish"
@@ -27,14 +25,11 @@ enum CompletedShell {
 
 impl Completion {
     pub(crate) fn run(&self) -> Result<u8, Report> {
-        let shell = match self.shell {
-            CompletedShell::Bash => Shell::Bash,
-            CompletedShell::Zsh => Shell::Zsh,
-            CompletedShell::Fish => Shell::Fish,
-        };
-        let mut script = Vec::new();
-        clap_complete::generate(shell, &mut Cli::command(), "minke", &mut script);
-        print(&String::from_utf8_lossy(&script))?;
+        print(match self.shell {
+            CompletedShell::Bash => include_str!("completion/minke.bash"),
+            CompletedShell::Zsh => include_str!("completion/minke.zsh"),
+            CompletedShell::Fish => include_str!("completion/minke.fish"),
+        })?;
         Ok(0)
     }
 }

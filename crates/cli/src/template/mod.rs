@@ -137,16 +137,3 @@ fn place(source: &str, at: usize) -> String {
         false => format!("column {column}"),
     }
 }
-
-/// Returns the name that was most likely meant.
-fn nearest<'n>(wanted: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
-    /// Below this two names have too little in common. Also clap's.
-    const SIMILARITY_MIN: f64 = 0.7;
-    let scored = names
-        .into_iter()
-        .map(|name| (strsim::jaro(wanted, name), name));
-    scored
-        .filter(|(score, _)| *score > SIMILARITY_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
-}

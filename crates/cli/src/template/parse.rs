@@ -1,10 +1,11 @@
 //! Makes a tree of tokens. Spec: Go `text/template`, "Actions", "Pipelines", "Variables".
 
+use minke_engine::image::nearest;
 use serde_json::Value;
 
 use super::functions;
 use super::scan::{Kind, Token};
-use super::{DEPTH_MAX, Problem, nearest};
+use super::{DEPTH_MAX, Problem};
 
 /// A part of a template.
 #[derive(Clone, Debug)]

@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 
+use minke_engine::image::nearest;
 use serde_json::Value;
 
 use super::functions::{self, Does, Function, is_true};
 use super::parse::{Base, Branch, Command, Node, Operand, Pipeline};
 use super::print::{self, text};
-use super::{Problem, STEPS_MAX, TEXT_BYTES_MAX, nearest};
+use super::{Problem, STEPS_MAX, TEXT_BYTES_MAX};
 
 /// What a template is applied to.
 #[derive(Clone, Copy, PartialEq, Eq)]
