@@ -209,3 +209,37 @@ fn noise(count: usize) -> Vec<u8> {
     };
     std::iter::repeat_with(step).take(count).collect()
 }
+
+/// Rounds of a race.
+const RACES: usize = 20;
+
+#[test]
+fn a_container_that_is_made_while_images_are_pruned_has_its_image() {
+    let home = Home::new();
+    build(&home, "app:1", "");
+    home.ok(&["save", "-o", "x.tar", "app:1"]);
+    for _ in 0..RACES {
+        home.ok(&["load", "-i", "x.tar"]);
+        let [created, pruned, removed] = thread::scope(|scope| {
+            let commands: [&[&str]; 3] = [
+                &["create", "--name", "job", "app:1"],
+                &["image", "prune", "-a", "-f"],
+                &["rmi", "app:1"],
+            ];
+            let home = &home;
+            commands
+                .map(|words| scope.spawn(move || home.run(words)))
+                .map(|command| command.join().expect("it ends"))
+        });
+        assert_eq!(pruned.code, 0, "{pruned:?}");
+        assert!(removed.code <= 1, "{removed:?}");
+        if created.code == 0 {
+            home.ok(&["start", "-a", "job"]);
+            home.ok(&["rm", "job"]);
+        } else {
+            created.assert_fails(1, &["no such image"]);
+        }
+    }
+    home.ok(&["image", "prune", "-a", "-f"]);
+    whole(&home);
+}

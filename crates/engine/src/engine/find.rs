@@ -12,7 +12,7 @@ use crate::events::Event;
 use crate::home::Home;
 use crate::names::{self, ignore_missing};
 use crate::record::{Container, ContainerConfig, ContainerState, Edit, Record, Status};
-use crate::supervise::{death, remove_files};
+use crate::supervise::{death, remove_files, remove_run_directory};
 
 /// Keeps sweeps away while a container's directory is made; any number of makers at a time.
 pub(super) fn hold_off_sweeps(home: &Home) -> Result<File, EngineError> {
@@ -20,6 +20,15 @@ pub(super) fn hold_off_sweeps(home: &Home) -> Result<File, EngineError> {
     let failed = EngineError::io("lock", &directory);
     File::open(&directory)
         .and_then(|file| file.lock_shared().map(|()| file))
+        .map_err(failed)
+}
+
+/// Waits until no container is being made, and keeps others from it: what no record names now is not needed.
+pub(super) fn hold_off_makers(home: &Home) -> Result<File, EngineError> {
+    let directory = home.containers();
+    let failed = EngineError::io("lock", &directory);
+    File::open(&directory)
+        .and_then(|file| file.lock().map(|()| file))
         .map_err(failed)
 }
 
@@ -152,8 +161,11 @@ impl Engine {
         let Container { config, state } = &container;
         let is_running = state.status == Status::Running;
         if is_running {
-            let code = state.clone().killed().exit_code;
-            self.events().record(&death(config, code));
+            let killed = state.clone().killed();
+            if killed.is_out_of_memory {
+                self.events().record(&Event::of_container("oom", config));
+            }
+            self.events().record(&death(config, killed.exit_code));
         }
         if config.is_auto_removed && is_running || record.is_draft() {
             self.remove_locked(&container).map_err(failed())?;
@@ -164,7 +176,7 @@ impl Engine {
             // A full disk must not keep anybody from seeing and removing the container.
             tracing::warn!(%error, id = container.id(), "the container's end is not recorded");
         }
-        ignore_missing(fs::remove_dir_all(self.home.run.join(container.id()))).map_err(failed())?;
+        remove_run_directory(&self.home.run.join(container.id())).map_err(failed())?;
         Ok(Some(Container { state, ..container }))
     }
 
@@ -244,7 +256,7 @@ impl Engine {
         self.sweep_names(&mut known).map_err(failed())?;
         for (path, id) in names::all(&self.home.run).map_err(failed())? {
             if !known.contains_key(&id) {
-                ignore_missing(fs::remove_dir_all(path)).map_err(failed())?;
+                remove_run_directory(&path).map_err(failed())?;
             }
         }
         known.retain(|_, name| !name.is_empty());

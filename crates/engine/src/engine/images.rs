@@ -7,7 +7,7 @@ use std::path::Path;
 use minke_image::archive::{Export, LoadOptions, Loaded, Progress, SaveOptions};
 use minke_image::{Digest, Force, ImageFilter, ImageSummary, Reference, Removed, Store};
 
-use super::{Engine, EngineError};
+use super::{Engine, EngineError, find};
 use crate::events::{Event, EventKind};
 use crate::record::{Container, Status};
 
@@ -66,6 +66,7 @@ impl Engine {
         let name = name.filter(|name| image.tags.contains(name));
         // With another name left, the contents stay.
         let is_last = name.is_none() || image.tags.len() <= 1;
+        let _deciding = find::hold_off_makers(&self.home)?;
         let users = self.image_users()?;
         let users = users.of(&image.id);
         let running = users.iter().find(|it| it.state.status == Status::Running);
@@ -141,6 +142,7 @@ impl Engine {
         let store = self.store()?;
         // If this process is killed before it collects, whoever sweeps the lease does.
         let _sweeper = store.lease().ok();
+        let deciding = find::hold_off_makers(&self.home)?;
         let users = self.image_users()?;
         let mut removed = Vec::new();
         for image in filter.apply(store, self.images()?)? {
@@ -152,6 +154,7 @@ impl Engine {
             self.tell_removed(&image.id, &gone);
             removed.push(gone);
         }
+        drop(deciding);
         let freed_bytes = store.collect()?.freed_bytes;
         removed.push(Removed {
             freed_bytes,

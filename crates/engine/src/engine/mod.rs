@@ -26,7 +26,7 @@ mod usage;
 
 pub use usage::Usage;
 
-pub use change::Update;
+pub use change::{CpusChange, Update};
 pub use error::EngineError;
 pub use stop::Stopping;
 
@@ -75,9 +75,13 @@ impl Engine {
         if let Some(name) = &request.name {
             names::check(name)?;
         }
-        let image = match &request.program {
-            Program::Image(wanted) => Some(self.store()?.image(wanted)?),
-            Program::Module(_) => None,
+        // From here to the record that names it, nobody removes the image.
+        let (_keeping, image) = match &request.program {
+            Program::Image(wanted) => {
+                let keeping = find::hold_off_sweeps(&self.home)?;
+                (Some(keeping), Some(self.store()?.image(wanted)?))
+            }
+            Program::Module(_) => (None, None),
         };
         let id = random_id()?;
         let mut spec = plan::specification(&id, request, image.as_ref(), &self.home.modules())?;
@@ -260,7 +264,7 @@ impl Draft<'_> {
         if let Some(name) = &self.name {
             names::release(&self.home.names(), name, &self.id)?;
         }
-        ignore_missing(fs::remove_dir_all(&self.run_directory))?;
+        supervise::remove_run_directory(&self.run_directory)?;
         ignore_missing(fs::remove_dir_all(&self.record.directory))
     }
 }
