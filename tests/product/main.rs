@@ -10,6 +10,7 @@
 //! | `limits` | limits hold, and `stats` tells what is used |
 //! | `logs` | what was printed, kept, bounded and followed |
 //! | `containers` | over several lives: created, started, restarted, renamed, updated |
+//! | `prune` | containers that do not run go, others stay |
 //! | `contended` | several commands at once on the same container |
 //! | `restarts` | restart policies, and the process that keeps them |
 //! | `listing` | which containers `ps` and `inspect` show, and what of them |
@@ -45,6 +46,7 @@ mod lifecycle;
 mod limits;
 mod listing;
 mod logs;
+mod prune;
 mod published;
 mod restarts;
 mod run;

@@ -9,6 +9,7 @@ use crate::report::{Kind, Report};
 
 mod build;
 mod builder;
+pub(crate) mod complete;
 mod completion;
 mod confirm;
 mod container;
@@ -38,6 +39,7 @@ mod save;
 mod start;
 mod stats;
 mod stop;
+mod stopped;
 mod system;
 mod tag;
 mod terminal;
@@ -142,7 +144,6 @@ fn engine() -> Result<Engine, Report> {
     Ok(Engine::open(home()?)?)
 }
 
-/// Finds the home that the environment names; it need not be there.
 /// Returns the home that the environment names; it may not be there yet.
 fn home() -> Result<Home, Report> {
     let is_root = rustix::process::geteuid().is_root();
@@ -174,6 +175,21 @@ fn image_filter(texts: &[String], name: Option<&str>) -> Result<ImageFilter, Rep
     }
     filter.references.extend(name.map(str::to_owned));
     Ok(filter)
+}
+
+/// Reads the filters of a prune as typed: fewer keys than a list has. Docker: `docs/reference/commandline/container_prune.md`.
+fn prune_filter(texts: &[String]) -> Result<ImageFilter, Report> {
+    const KEYS: [&str; 3] = ["label", "label!", "until"];
+    let mut keys = texts
+        .iter()
+        .filter_map(|text| Some(text.split_once('=')?.0));
+    match keys.find(|key| !KEYS.contains(key)) {
+        Some(key) => Err(Report::usage(
+            format!("invalid filter `{key}`"),
+            format!("use one of {}, such as `until=24h`", KEYS.join(", ")),
+        )),
+        None => image_filter(texts, None),
+    }
 }
 
 /// Does something with each container; `action` is given the name as typed. One that fails does not keep the others from it, as with Docker; the

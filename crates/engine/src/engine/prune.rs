@@ -3,6 +3,7 @@
 use minke_image::{CacheEntry, ImageFilter, PrunedSteps};
 
 use super::{Engine, EngineError};
+use crate::events::{Event, EventKind};
 use crate::usage::record_bytes;
 
 impl Engine {
@@ -34,6 +35,11 @@ impl Engine {
                 Err(EngineError::Running { .. } | EngineError::NoSuchContainer { .. }) => {}
                 Err(error) => return Err(error),
             }
+        }
+        if !removed.is_empty() {
+            let event = Event::new(EventKind::Container, "prune", "");
+            self.events()
+                .record(&event.with("reclaimed", freed_bytes.to_string()));
         }
         Ok((removed, freed_bytes))
     }

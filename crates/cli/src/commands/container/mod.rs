@@ -8,8 +8,11 @@ use super::{
 };
 use crate::report::Report;
 
+pub(super) mod prune;
+
 /// Manage containers
 #[derive(Debug, Args)]
+#[command(arg_required_else_help = true)]
 pub(crate) struct Container {
     #[command(subcommand)]
     command: Command,
@@ -24,6 +27,7 @@ enum Command {
     #[command(alias = "list", alias = "ps")]
     Ls(ps::Ps),
     Port(port::Port),
+    Prune(prune::Prune),
     Rename(rename::Rename),
     Restart(restart::Restart),
     #[command(alias = "remove")]
@@ -45,6 +49,7 @@ impl Container {
             Command::Logs(command) => command.run(),
             Command::Ls(command) => command.run(),
             Command::Port(command) => command.run(),
+            Command::Prune(command) => command.run(),
             Command::Rename(command) => command.run(),
             Command::Restart(command) => command.run(),
             Command::Rm(command) => command.run(),

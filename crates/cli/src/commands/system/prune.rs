@@ -6,7 +6,7 @@ use minke_engine::image::PrunedSteps;
 use minke_engine::usage::PrunedModules;
 
 use crate::commands::confirm::confirm;
-use crate::commands::{builder, engine, image};
+use crate::commands::{builder, container, engine, image, prune_filter};
 use crate::output::{print, size};
 use crate::report::Report;
 
@@ -35,15 +35,10 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(&self) -> Result<u8, Report> {
-        crate::commands::image_filter(&self.filters, None)?;
+        let filter = prune_filter(&self.filters)?;
         confirm(&self.warning(), self.force, "system prune")?;
         let engine = engine()?;
-        let (removed, mut freed_bytes) =
-            engine.prune_containers(&crate::commands::image_filter(&self.filters, None)?)?;
-        let mut text: String = removed.iter().map(|id| format!("{id}\n")).collect();
-        if !text.is_empty() {
-            text = format!("Deleted Containers:\n{text}\n");
-        }
+        let (text, mut freed_bytes) = container::prune::prune(&engine, &filter)?;
         let unused = if self.all {
             Unused::All
         } else {
