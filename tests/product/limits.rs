@@ -69,6 +69,34 @@ fn a_guest_with_a_tiny_quota_is_killed_at_once() {
 }
 
 #[test]
+fn a_quota_of_cpu_time_is_changed_while_the_container_computes() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    home.ok(&["run", "-d", "--name", "web", &probe, "spin", "arithmetic"]);
+    // It has computed for so long by then that nobody watches it any more.
+    stats(&home);
+    home.ok(&["update", "--cpus", "0.1", "web"]);
+    let start = (Instant::now(), cpu_seconds(&home, "web"));
+    for _ in 0..2 {
+        stats(&home);
+    }
+    let used = cpu_seconds(&home, "web") - start.1;
+    let elapsed = start.0.elapsed().as_secs_f64();
+    assert!(used < elapsed * 0.3, "{used} s in {elapsed} s");
+    let quota = || home.inspect("web")["HostConfig"]["NanoCpus"].clone();
+    assert_eq!(quota(), 100_000_000);
+    home.ok(&["update", "--cpus", "0", "web"]);
+    assert_eq!(quota(), 0);
+    let start = cpu_seconds(&home, "web");
+    // It ends when the guest has computed for longer than it could with the quota.
+    while cpu_seconds(&home, "web") < start + 1.0 {
+        std::thread::yield_now();
+    }
+    home.run(&["update", "--cpus", "0.001", "web"])
+        .assert_fails(125, &["range of CPUs is from 0.01"]);
+}
+
+#[test]
 fn memory_without_end_ends_the_container_as_killed() {
     let home = Home::new();
     let probe = guest("probe.wasm");
@@ -85,6 +113,11 @@ fn memory_without_end_ends_the_container_as_killed() {
     assert_eq!(
         state["Reason"],
         "out of memory: the container may have 67108864 bytes"
+    );
+    let oom = home.ok(&["events", "--since", "0", "--until", "0s", "-f", "event=oom"]);
+    assert!(
+        oom.contains(" container oom ") && oom.contains("name=web") && oom.lines().count() == 1,
+        "{oom}"
     );
     // One that can do without goes on, as where `malloc` fails on Linux.
     let ended = home.run(&["run", "--name", "two", "-m", "64m", &probe, "alloc-try"]);
@@ -173,6 +206,19 @@ fn stats_tell_what_is_used() {
         memory.ends_with(" / 64MiB") && !memory.starts_with("0B"),
         "{memory}"
     );
+    for field in ["MemLinear", "MemKernel", "MemCache"] {
+        assert!(
+            row[field].as_str().is_some_and(|it| it.ends_with('B')),
+            "{row}"
+        );
+    }
+    assert_ne!(row["MemLinear"], "0B", "{row}");
+    for field in ["BlockIO", "NetIO"] {
+        assert!(
+            row[field].as_str().is_some_and(|it| it.contains("B / ")),
+            "{row}"
+        );
+    }
     assert!(
         row["CPUPerc"]
             .as_str()

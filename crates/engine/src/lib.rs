@@ -31,6 +31,7 @@ pub mod check;
 pub mod engine;
 pub mod events;
 pub mod filter;
+pub mod groups;
 pub mod home;
 pub mod logs;
 pub mod names;
@@ -43,7 +44,7 @@ pub mod syntax;
 pub mod usage;
 pub mod watch;
 
-pub use engine::{Created, Engine, EngineError, Stopping, Update, Usage};
+pub use engine::{CpusChange, Created, Engine, EngineError, Stopping, Update, Usage};
 pub use events::{Event, EventKind, EventLog};
 pub use filter::ContainerFilter;
 pub use home::Home;

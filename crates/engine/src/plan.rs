@@ -206,6 +206,8 @@ fn limits(request: &NewContainer) -> LimitsSpec {
     LimitsSpec {
         memory_bytes_max: request.memory_bytes_max.unwrap_or_else(memory_default),
         pids_max: soft("nproc").map_or(pids_max, |limit| limit.clamp(1, pids_max)),
+        is_memory_asked: request.memory_bytes_max.is_some(),
+        is_pids_asked: request.pids_max.is_some(),
         fds_max: soft("nofile").map_or(FDS_MAX_DEFAULT, |limit| limit.min(FDS_MAX)),
         cpus: further.cpus,
         cpu_shares: further.cpu_shares,
@@ -360,10 +362,7 @@ pub(crate) fn limits_default() -> LimitsSpec {
         memory_bytes_max: memory_default(),
         pids_max: PIDS_MAX_DEFAULT,
         fds_max: FDS_MAX_DEFAULT,
-        cpus: None,
-        cpu_shares: None,
-        root_bytes_max: None,
-        resources: Vec::new(),
+        ..LimitsSpec::default()
     }
 }
 

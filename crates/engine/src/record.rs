@@ -25,6 +25,7 @@ use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::groups;
 use crate::names::ignore_missing;
 use crate::restart::RestartPolicy;
 
@@ -147,6 +148,9 @@ pub struct ContainerState {
     /// How far the host's kernel confines the sandbox's files; `None` before the start.
     #[serde(default)]
     pub files_confined: Option<FilesConfined>,
+    /// Its control group on the host, if one could be made; only while it runs.
+    #[serde(default)]
+    pub control_group: Option<PathBuf>,
     /// Why the last start failed; empty otherwise.
     #[serde(default)]
     pub error: String,
@@ -174,6 +178,7 @@ impl ContainerState {
             finished_at: None,
             published: Vec::new(),
             files_confined: None,
+            control_group: None,
             error: String::new(),
             restart_count: 0,
             is_starting: false,
@@ -189,6 +194,7 @@ impl ContainerState {
             exit_code,
             reason,
             finished_at: Some(logs::now()),
+            control_group: None,
             is_starting: false,
             ..self
         }
@@ -196,11 +202,20 @@ impl ContainerState {
 
     /// Returns how it is after its sandbox died without a word.
     pub(crate) fn killed(self) -> ContainerState {
-        let reason = match self.boot_id.is_empty() || self.boot_id == boot_id() {
-            true => "the sandbox process was killed",
-            false => "the host was restarted",
+        let is_out_of_memory = match &self.control_group {
+            Some(group) => groups::was_out_of_memory(group),
+            None => false,
         };
-        self.ended(KILLED_CODE, reason.to_owned())
+        let is_same_boot = self.boot_id.is_empty() || self.boot_id == boot_id();
+        let reason = match (is_out_of_memory, is_same_boot) {
+            (true, _) => "out of memory: the host killed the sandbox process",
+            (false, true) => "the sandbox process was killed",
+            (false, false) => "the host was restarted",
+        };
+        ContainerState {
+            is_out_of_memory,
+            ..self.ended(KILLED_CODE, reason.to_owned())
+        }
     }
 
     /// Whether people take it for running: Docker's `Running`, which covers restarting.

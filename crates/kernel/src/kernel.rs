@@ -177,6 +177,17 @@ impl ProcessTable {
 pub struct MemoryBudget {
     bytes_max: AtomicU64,
     bytes: AtomicU64,
+    /// Of these, what is not the guests' own, by [`Use`].
+    parts: [AtomicU64; 2],
+}
+
+/// What memory is used for that is not the guests' own (linear memory, tables).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Inodes, names, pipes, sockets.
+    Kernel,
+    /// Contents of files in memory.
+    Pages,
 }
 
 impl MemoryBudget {
@@ -185,6 +196,7 @@ impl MemoryBudget {
         Arc::new(MemoryBudget {
             bytes_max: AtomicU64::new(bytes_max),
             bytes: AtomicU64::new(0),
+            parts: Default::default(),
         })
     }
 
@@ -203,6 +215,24 @@ impl MemoryBudget {
     /// Gives bytes back.
     pub fn release(&self, bytes: u64) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// As [`MemoryBudget::charge`], and counts what for.
+    pub fn charge_for(&self, part: Use, bytes: u64) -> Result<()> {
+        self.charge(bytes)?;
+        self.parts[part as usize].fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Gives back bytes of [`MemoryBudget::charge_for`].
+    pub fn release_for(&self, part: Use, bytes: u64) {
+        self.parts[part as usize].fetch_sub(bytes, Ordering::Relaxed);
+        self.release(bytes);
+    }
+
+    /// Bytes in use for something; the rest of [`MemoryBudget::used`] is the guests' own.
+    pub fn used_for(&self, part: Use) -> u64 {
+        self.parts[part as usize].load(Ordering::Relaxed)
     }
 
     /// Bytes in use.
@@ -224,6 +254,18 @@ impl MemoryBudget {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_tells_what_it_is_used_for() {
+        let budget = MemoryBudget::new(100);
+        budget.charge(10).expect("there is room");
+        budget.charge_for(Use::Pages, 50).expect("there is room");
+        assert_eq!(budget.charge_for(Use::Kernel, 50), Err(Errno::ENOMEM));
+        let parts = || [Use::Kernel, Use::Pages].map(|part| budget.used_for(part));
+        assert_eq!((budget.used(), parts()), (60, [0, 50]));
+        budget.release_for(Use::Pages, 50);
+        assert_eq!((budget.used(), parts()), (10, [0, 0]));
+    }
 
     #[test]
     fn a_budget_that_shrinks_keeps_what_is_used_and_refuses_more() {

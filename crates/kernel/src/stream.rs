@@ -10,7 +10,7 @@ use std::task::Waker;
 
 use minke_abi::{Errno, Result};
 
-use crate::kernel::MemoryBudget;
+use crate::kernel::{MemoryBudget, Use};
 use crate::wait::WaitQueue;
 
 /// The first allocation of a buffer, in bytes: most messages between programs are shorter.
@@ -199,7 +199,7 @@ impl Stream {
         if state.readers == 0 && state.writers == 0 {
             state.bytes = VecDeque::new();
             self.memory
-                .release(std::mem::take(&mut state.charged_bytes) as u64);
+                .release_for(Use::Kernel, std::mem::take(&mut state.charged_bytes) as u64);
         }
     }
 
@@ -217,7 +217,8 @@ impl Stream {
             .max(state.charged_bytes * 2)
             .max(FIRST_ALLOCATION_BYTES)
             .min(self.limits.capacity_bytes);
-        self.memory.charge((wanted - state.charged_bytes) as u64)?;
+        self.memory
+            .charge_for(Use::Kernel, (wanted - state.charged_bytes) as u64)?;
         state.charged_bytes = wanted;
         let more = wanted - state.bytes.len();
         state.bytes.reserve_exact(more);
@@ -232,7 +233,7 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let charged = self.lock().charged_bytes;
-        self.memory.release(charged as u64);
+        self.memory.release_for(Use::Kernel, charged as u64);
     }
 }
 

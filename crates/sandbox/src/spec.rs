@@ -127,6 +127,11 @@ pub enum TransportSpec {
 pub struct LimitsSpec {
     pub memory_bytes_max: u64,
     pub pids_max: u32,
+    /// Whether somebody asked for these: then control groups hold them too, where there are any.
+    #[serde(default)]
+    pub is_memory_asked: bool,
+    #[serde(default)]
+    pub is_pids_asked: bool,
     pub fds_max: u32,
     /// CPU time per time: 0.5 is half of a CPU. `None` is no limit.
     #[serde(default)]

@@ -170,6 +170,8 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
         "Platform": "wasi",
         // Ours alone: `fully`, `partly` or `no`, by what Landlock this host's kernel has.
         "FilesConfined": state.files_confined,
+        // Ours alone: where the host holds the limits too, if it does.
+        "ControlGroup": state.control_group,
         "LogPath": directory.join("log"),
         "HostConfig": host_config(container),
         "Mounts": config.spec.mounts.iter().map(mount_json).collect::<Vec<_>>(),

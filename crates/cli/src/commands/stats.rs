@@ -20,8 +20,9 @@ const CLEAR: &str = "\x1b[H\x1b[J";
 
 /// Show what containers use of CPU, memory, disk and network
 ///
-/// CPU is a share of one CPU: 200% are two. Memory is what programs take (linear memory, files in memory, socket buffers),
-/// against the limit of `--memory`. The numbers are shown every second until the command is interrupted.
+/// CPU is a share of one CPU: 200% are two. Memory is what counts against `--memory`: the programs' linear memory, what the kernel
+/// in the sandbox keeps (inodes, pipes, sockets), and the contents of files in memory. Block I/O is the sandbox's, as the host counts it.
+/// The numbers are shown every second until the command is interrupted.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  minke stats\n  minke stats --no-stream --format '{{.Name}}: {{.MemUsage}}' web"
@@ -55,7 +56,11 @@ const LIST: List = List {
         ("CPUPerc", "CPU %"),
         ("Container", "CONTAINER"),
         ("ID", "CONTAINER ID"),
+        ("MemCache", "CACHE"),
+        ("MemKernel", "KERNEL"),
+        ("MemLinear", "LINEAR"),
         ("MemOwn", "MEM OWN"),
+        ("MemParts", "LINEAR / KERNEL / CACHE"),
         ("MemPerc", "MEM %"),
         ("MemShared", "MEM SHARED"),
         ("MemUsage", "MEM USAGE / LIMIT"),
@@ -64,7 +69,7 @@ const LIST: List = List {
         ("PIDs", "PIDS"),
     ],
     columns: &[
-        "ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs",
+        "ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "MemParts", "NetIO", "BlockIO", "PIDs",
     ],
 };
 
@@ -78,6 +83,18 @@ struct Row {
     container: String,
     #[serde(rename = "ID")]
     id: String,
+    /// Ours: contents of files in memory.
+    #[serde(rename = "MemCache")]
+    memory_cache: String,
+    /// Ours: what the kernel in the sandbox keeps: inodes, names, pipes, sockets.
+    #[serde(rename = "MemKernel")]
+    memory_kernel: String,
+    /// Ours: the programs' own memory.
+    #[serde(rename = "MemLinear")]
+    memory_linear: String,
+    /// Ours: these three.
+    #[serde(rename = "MemParts")]
+    memory_parts: String,
     /// Ours: memory of the sandbox process on the host, which others do not share.
     #[serde(rename = "MemOwn")]
     memory_own: String,
@@ -160,6 +177,10 @@ impl Stats {
         let container = &sample.container;
         let usage = sample.usage.unwrap_or_default();
         let sandbox = usage.sandbox;
+        let others = sandbox.kernel_bytes + sandbox.page_bytes;
+        let linear = binary_size(sandbox.memory_bytes.saturating_sub(others));
+        let kernel = binary_size(sandbox.kernel_bytes);
+        let cache = binary_size(sandbox.page_bytes);
         let share = sandbox.memory_bytes as f64 / sandbox.memory_bytes_max.max(1) as f64;
         let earlier = before.iter().find(|it| it.container.id() == container.id());
         Row {
@@ -170,6 +191,10 @@ impl Stats {
                 true => container.id().to_owned(),
                 false => container.short_id().to_owned(),
             },
+            memory_parts: format!("{linear} / {kernel} / {cache}"),
+            memory_cache: cache,
+            memory_kernel: kernel,
+            memory_linear: linear,
             memory_own: binary_size(usage.own_bytes),
             memory_share: format!("{:.2}%", share * 100.0),
             memory_shared: binary_size(usage.file_bytes),

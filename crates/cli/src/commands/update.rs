@@ -1,8 +1,8 @@
 //! `minke update`: limits and restart policies of containers that are there.
 
 use clap::Args;
-use minke_engine::syntax::parse_bytes;
-use minke_engine::{RestartPolicy, Update as Change};
+use minke_engine::syntax::{parse_bytes, parse_cpus};
+use minke_engine::{CpusChange, RestartPolicy, Update as Change};
 
 use super::options::pids_max;
 use crate::commands::{engine, for_each};
@@ -15,12 +15,16 @@ use crate::report::Report;
 /// without any holds from its next start on.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  minke update --memory 32m web\n  minke update --restart no web"
+    after_help = "Examples:\n  minke update --memory 32m --cpus 0.5 web\n  minke update --restart no web"
 )]
 pub(crate) struct Update {
     /// Most memory for the container, such as `64m`
     #[arg(short, long, value_name = "BYTES")]
     memory: Option<String>,
+
+    /// CPU time per time: `0.5` is half of one CPU, 0 lifts the limit
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    cpus: Option<String>,
 
     /// Most processes and threads at a time
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
@@ -40,12 +44,13 @@ impl Update {
         let change = Change {
             memory_bytes_max: self.memory.as_deref().map(parse_bytes).transpose()?,
             pids_max: pids_max(self.pids_limit)?,
+            cpus: self.cpus.as_deref().map(parse_cpus).transpose()?.map(cpus),
             restart: self.restart,
         };
         if change == Change::default() {
             return Err(Report::usage(
                 "you must provide one or more flags when using this command",
-                "give `--memory`, `--pids-limit` or `--restart`",
+                "give `--memory`, `--cpus`, `--pids-limit` or `--restart`",
             ));
         }
         let engine = engine()?;
@@ -53,5 +58,12 @@ impl Update {
             engine.update(container, &change)?;
             Ok(print_line(name)?)
         })
+    }
+}
+
+fn cpus(limit: Option<f64>) -> CpusChange {
+    match limit {
+        Some(cpus) => CpusChange::Limited(cpus),
+        None => CpusChange::Unlimited,
     }
 }

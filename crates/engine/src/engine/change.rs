@@ -6,6 +6,7 @@ use minke_sandbox::control::{LimitsChange, Request};
 
 use super::{Engine, EngineError};
 use crate::events::Event;
+use crate::groups;
 use crate::names;
 use crate::record::{Container, Status};
 use crate::restart::RestartPolicy;
@@ -13,12 +14,37 @@ use crate::restart::RestartPolicy;
 /// How long a sandbox may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
+/// Docker counts CPU time per time in billionths of a CPU.
+const NANO: f64 = 1e9;
+
 /// What `update` changes; `None` leaves a value as it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Update {
     pub memory_bytes_max: Option<u64>,
     pub pids_max: Option<u32>,
+    pub cpus: Option<CpusChange>,
     pub restart: Option<RestartPolicy>,
+}
+
+/// A change of the CPU time per time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CpusChange {
+    Unlimited,
+    Limited(f64),
+}
+
+impl CpusChange {
+    /// Returns the limit as a container's record has it.
+    fn limit(self) -> Option<f64> {
+        match self {
+            CpusChange::Unlimited => None,
+            CpusChange::Limited(cpus) => Some(cpus),
+        }
+    }
+
+    fn nano_cpus(self) -> u64 {
+        self.limit().map_or(0, |cpus| (cpus * NANO) as u64)
+    }
 }
 
 impl Engine {
@@ -59,8 +85,14 @@ impl Engine {
         let limits = &mut now.config.spec.limits;
         limits.memory_bytes_max = update.memory_bytes_max.unwrap_or(limits.memory_bytes_max);
         limits.pids_max = update.pids_max.unwrap_or(limits.pids_max);
+        limits.is_memory_asked |= update.memory_bytes_max.is_some();
+        limits.is_pids_asked |= update.pids_max.is_some();
+        limits.cpus = update.cpus.map_or(limits.cpus, CpusChange::limit);
         now.config.restart = policy;
         record.write_config(&now.config).map_err(failed())?;
+        if let Some(group) = &now.state.control_group {
+            groups::limit(group, &now.config.spec.limits);
+        }
         let event = Event::of_container("update", &now.config);
         self.events().record(&event);
         Ok(())
@@ -70,6 +102,7 @@ impl Engine {
         let change = LimitsChange {
             memory_bytes_max: update.memory_bytes_max,
             pids_max: update.pids_max,
+            nano_cpus: update.cpus.map(CpusChange::nano_cpus),
         };
         if container.state.status != Status::Running || change == LimitsChange::default() {
             return Ok(());

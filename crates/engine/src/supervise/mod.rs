@@ -24,6 +24,7 @@ use minke_sandbox::spec::PublishedPort;
 use serde::{Deserialize, Serialize};
 
 use crate::events::{Event, EventLog, EventWriter};
+use crate::groups::{self, Group};
 use crate::home::Home;
 use crate::names::{self, ignore_missing};
 use crate::record::{ContainerConfig, ContainerState, Lock, Record, Status, boot_id};
@@ -80,6 +81,8 @@ struct Keeper {
     events: Option<EventWriter>,
     /// Read before the jail closes.
     boot_id: String,
+    /// Made where the host lets us, for what is limited.
+    group: Option<Group>,
 }
 
 impl Keeper {
@@ -101,6 +104,7 @@ impl Keeper {
             report,
             events: EventLog::of(home).writer().ok(),
             boot_id: boot_id(),
+            group: None,
         })
     }
 
@@ -109,6 +113,9 @@ impl Keeper {
         attachment: Attachment,
         progress: &dyn Fn(Progress),
     ) -> Result<Outcome, StartError> {
+        let limits = &self.config.spec.limits;
+        self.group = Group::make(&self.config.spec.id, limits, &self.run_directory);
+        let beside_group = self.group.as_ref().map(|group| group.path.as_path());
         let surroundings = Surroundings {
             state_directory: self.record.directory.clone(),
             run_directory: self.run_directory.clone(),
@@ -122,7 +129,9 @@ impl Keeper {
                 &self.run_directory,
                 &self.names.join("x"),
             ]
-            .iter()
+            .map(PathBuf::as_path)
+            .into_iter()
+            .chain(beside_group)
             .filter_map(|path| path.parent().map(Path::to_path_buf))
             .collect(),
             attachment,
@@ -154,8 +163,15 @@ impl Keeper {
         config.unwrap_or_else(|_| self.config.clone())
     }
 
+    fn leave_group(&mut self) {
+        if let Some(group) = self.group.take() {
+            group.leave();
+        }
+    }
+
     /// Puts the record in order after a start that failed.
     fn not_started(&mut self, error: &StartError) {
+        self.leave_group();
         let Some(before) = self.before.take() else {
             return self.remove();
         };
@@ -172,7 +188,7 @@ impl Keeper {
         };
         self.write_state();
         // It was made for this start.
-        let _ = fs::remove_dir_all(&self.run_directory);
+        let _ = remove_run_directory(&self.run_directory);
     }
 
     fn write_state(&self) {
@@ -200,11 +216,23 @@ pub(crate) fn remove_files(
     // First what makes it a container: after a kill in between, the rest is swept.
     record.forget()?;
     names::release(names, &config.name, &config.spec.id)?;
-    ignore_missing(fs::remove_dir_all(run_directory))?;
+    remove_run_directory(run_directory)?;
     ignore_missing(fs::remove_dir_all(&record.directory))
 }
 
+/// Removes the directory of a container's socket, and its control group.
+pub(crate) fn remove_run_directory(path: &Path) -> io::Result<()> {
+    groups::remove_of(path)?;
+    ignore_missing(fs::remove_dir_all(path))
+}
+
 impl Observer for Keeper {
+    fn loaded(&mut self) {
+        if self.group.as_ref().is_some_and(|group| !group.enter()) {
+            self.leave_group();
+        }
+    }
+
     fn started(&mut self, started: &Started) -> io::Result<()> {
         self.state = ContainerState {
             status: Status::Running,
@@ -213,6 +241,7 @@ impl Observer for Keeper {
             finished_at: self.state.finished_at.take(),
             published: started.published.iter().map(bound_port).collect(),
             files_confined: Some(started.files_confined),
+            control_group: self.group.as_ref().map(|group| group.path.clone()),
             restart_count: self.state.restart_count,
             boot_id: std::mem::take(&mut self.boot_id),
             ..ContainerState::created()
@@ -229,6 +258,7 @@ impl Observer for Keeper {
     }
 
     fn ended(&mut self, outcome: &Outcome) {
+        self.leave_group();
         let is_stopped = self.record.is_stopped();
         self.state = self.state.clone().ended(
             outcome.exit_code,
@@ -241,13 +271,16 @@ impl Observer for Keeper {
         if has_supervisor && is_restarted(&config, &self.state, is_stopped) {
             self.state.status = Status::Restarting;
         }
+        if outcome.is_out_of_memory {
+            self.tell(&Event::of_container("oom", &config));
+        }
         self.tell(&death(&config, outcome.exit_code));
         if self.config.is_auto_removed {
             return self.remove();
         }
         self.write_state();
         // The socket answers nobody any more.
-        let _ = fs::remove_dir_all(&self.run_directory);
+        let _ = remove_run_directory(&self.run_directory);
     }
 }
 

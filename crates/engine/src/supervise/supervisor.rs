@@ -15,7 +15,7 @@ use minke_sandbox::control::{Client, Request, parse_signal};
 
 use super::process::take_descriptors;
 use super::{StartError, StartReport, death, is_restarted, send, start_sandbox};
-use crate::events::EventLog;
+use crate::events::{Event, EventLog};
 use crate::home::Home;
 use crate::record::{ContainerConfig, ContainerState, Lock, Record, Status};
 use crate::restart::Backoff;
@@ -128,7 +128,11 @@ impl Supervisor<'_> {
         };
         if state.status == Status::Running {
             state = state.killed();
-            EventLog::of(self.home).record(&death(&config, state.exit_code));
+            let events = EventLog::of(self.home);
+            if state.is_out_of_memory {
+                events.record(&Event::of_container("oom", &config));
+            }
+            events.record(&death(&config, state.exit_code));
             if is_restarted(&config, &state, self.record.is_stopped()) {
                 state.status = Status::Restarting;
             }

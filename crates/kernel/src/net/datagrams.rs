@@ -6,7 +6,7 @@ use std::task::Waker;
 
 use minke_abi::{Errno, Result};
 
-use crate::kernel::MemoryBudget;
+use crate::kernel::{MemoryBudget, Use};
 use crate::stream::Consume;
 use crate::wait::WaitQueue;
 
@@ -93,7 +93,7 @@ impl<A: Clone> DatagramQueue<A> {
                 return Err(Errno::EAGAIN);
             }
             self.memory
-                .charge(cost_bytes as u64)
+                .charge_for(Use::Kernel, cost_bytes as u64)
                 .map_err(|_| Errno::ENOBUFS)?;
             state.cost_bytes += cost_bytes;
             state.messages.push_back(Message {
@@ -129,7 +129,7 @@ impl<A: Clone> DatagramQueue<A> {
             let cost_bytes = message.cost_bytes();
             state.messages.pop_front();
             state.cost_bytes -= cost_bytes;
-            self.memory.release(cost_bytes as u64);
+            self.memory.release_for(Use::Kernel, cost_bytes as u64);
             popped
         };
         self.room.wake_all();
@@ -154,7 +154,8 @@ impl<A: Clone> DatagramQueue<A> {
         state.messages.retain(|message| keeps(&message.from));
         let cost_bytes = state.messages.iter().map(Message::cost_bytes).sum();
         let before = std::mem::replace(&mut state.cost_bytes, cost_bytes);
-        self.memory.release((before - cost_bytes) as u64);
+        self.memory
+            .release_for(Use::Kernel, (before - cost_bytes) as u64);
     }
 
     /// Whether a message waits.
@@ -213,6 +214,7 @@ impl<A: Clone> DatagramQueue<A> {
 impl<A> Drop for DatagramQueue<A> {
     fn drop(&mut self) {
         let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
-        self.memory.release(state.cost_bytes as u64);
+        self.memory
+            .release_for(Use::Kernel, state.cost_bytes as u64);
     }
 }

@@ -7,7 +7,7 @@ use std::task::Waker;
 use minke_abi::linux::PollEvents;
 use minke_abi::{Errno, Result};
 
-use crate::kernel::MemoryBudget;
+use crate::kernel::{MemoryBudget, Use};
 use crate::net::Shutdown;
 use crate::stream::{Consume, Stream, StreamLimits};
 
@@ -46,7 +46,7 @@ struct Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.memory.release(CONNECTION_BYTES);
+        self.memory.release_for(Use::Kernel, CONNECTION_BYTES);
     }
 }
 
@@ -71,7 +71,7 @@ pub(crate) struct Duplex {
 impl Duplex {
     /// Makes the two ends of a connection; `ENOMEM` when the container has no memory left.
     pub(crate) fn pair(manners: Manners, memory: &Arc<MemoryBudget>) -> Result<(Duplex, Duplex)> {
-        memory.charge(CONNECTION_BYTES)?;
+        memory.charge_for(Use::Kernel, CONNECTION_BYTES)?;
         let stream = || Stream::open(STREAM_LIMITS, Arc::clone(memory));
         let link = Arc::new(Link {
             memory: Arc::clone(memory),

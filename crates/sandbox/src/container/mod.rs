@@ -14,28 +14,28 @@
 //! | `program` | which file a command's first word means |
 //! | `step` | a step of a build: a container without a record |
 //! | `streams` | standard streams: the caller's, the log, or both |
+//! | `target` | what the control socket acts on |
 //! | `users` | who the first process acts as |
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use minke_abi::linux::Signal;
 use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::net::{Network, NetworkMode};
 use minke_kernel::platform::Clock;
 use minke_kernel::process::{FsContext, ProcessImage};
-use minke_kernel::signal::Posted;
 use minke_kernel::vfs::FileSystem;
 use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
-use crate::control::{Controlled, Fate, LimitsChange, Listener, Server, Statistics};
-use crate::executor::{self, CpuQuota, Executor, ExecutorConfig, TaskError};
+use crate::control::{Listener, Server};
+use crate::executor::{self, Executor, ExecutorConfig, TaskError};
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{
-    HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, TRAFFIC, TerminalReader,
+    HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, TerminalReader,
 };
 pub use crate::runtime::Progress;
 use crate::runtime::{Compiler, Program, Runtime, RuntimeConfig};
@@ -51,9 +51,11 @@ mod parts;
 mod program;
 mod step;
 mod streams;
+mod target;
 mod users;
 
 use mounts::Assembled;
+use target::Target;
 
 pub use error::{StartError, StartErrorKind};
 pub use step::run_step;
@@ -104,6 +106,9 @@ pub enum Stdin {
 
 /// Is told what becomes of a container, in the process that runs it.
 pub trait Observer {
+    /// Everything is opened and compiled; the jail closes next, and nothing fails for what this does.
+    fn loaded(&mut self) {}
+
     /// Everything is there and the guest runs next; an error keeps it from running.
     fn started(&mut self, started: &Started) -> io::Result<()>;
 
@@ -143,6 +148,7 @@ pub fn run(
     let mut prepared = Prepared::new(spec, &surroundings, progress)?;
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
+    observer.loaded();
     let jailed = jail::enter(&policy(spec, surroundings))
         .map_err(|error| StartError::failed("cannot close the jail", &error))?;
     let mut server = prepared
@@ -256,11 +262,11 @@ impl Prepared {
         let signals = signals::forward()?;
         listener.server(
             Some(signals),
-            Arc::new(Target {
-                kernel: Arc::downgrade(&self.kernel),
-                process: Arc::downgrade(&self.task.process),
-                quota: Arc::clone(self.executor.quota()),
-            }),
+            Arc::new(Target::new(
+                &self.kernel,
+                &self.task.process,
+                &self.executor,
+            )),
         )
     }
 
@@ -415,85 +421,4 @@ fn make_process(
     kernel
         .spawn(Pid(0), image, user.credentials, fs)
         .map_err(|errno| StartError::failed("cannot make the first process", &errno))
-}
-
-/// Threads that are interrupted before whoever sent the signal is answered. Each takes a change of a page's protection, for which it
-/// waits while the others compute.
-const INTERRUPTED_AT_ONCE_MAX: u32 = 16;
-
-/// Interrupts what runs and what is blocked, after a fatal signal.
-fn interrupt(process: &Arc<Process>, signal: Signal) {
-    if process.threads_count() > INTERRUPTED_AT_ONCE_MAX {
-        let process = Arc::clone(process);
-        let interrupts = std::thread::Builder::new().name("interrupts".to_owned());
-        if interrupts.spawn(move || process.kill(signal)).is_ok() {
-            return;
-        }
-    }
-    process.kill(signal);
-}
-
-/// What the control socket acts on. It keeps nothing alive.
-struct Target {
-    kernel: Weak<Kernel>,
-    process: Weak<Process>,
-    quota: Arc<CpuQuota>,
-}
-
-impl Controlled for Target {
-    fn kill(&self, signal: Signal) -> Fate {
-        let Some(process) = self.process.upgrade() else {
-            return Fate::Lives;
-        };
-        // A worker that naps may hold a lock that is needed, and has to wake up to end.
-        self.quota.lift();
-        let posted = process.signals.post(signal);
-        if posted == Posted::Fatal {
-            interrupt(&process, signal);
-        }
-        self.quota.lift();
-        match posted {
-            Posted::Fatal => Fate::Dies,
-            Posted::Ignored => Fate::Lives,
-        }
-    }
-
-    fn settle(&self) {
-        footprint::give_back_program();
-    }
-
-    fn statistics(&self) -> Statistics {
-        let Some(kernel) = self.kernel.upgrade() else {
-            return Statistics::default();
-        };
-        Statistics {
-            memory_bytes: kernel.memory.used(),
-            memory_bytes_max: kernel.memory.bytes_max(),
-            processes: u32::try_from(kernel.tasks_count()).unwrap_or(u32::MAX),
-            cpu_time_ns: kernel.clock.cpu_time(),
-            root_bytes: root_bytes(&kernel),
-            network_received_bytes: TRAFFIC.received_bytes(),
-            network_sent_bytes: TRAFFIC.sent_bytes(),
-        }
-    }
-
-    fn limit(&self, change: &LimitsChange) {
-        let Some(kernel) = self.kernel.upgrade() else {
-            return;
-        };
-        if let Some(bytes_max) = change.memory_bytes_max {
-            kernel.memory.set_bytes_max(bytes_max);
-        }
-        if let Some(pids_max) = change.pids_max {
-            kernel.set_pids_max(pids_max);
-        }
-    }
-}
-
-fn root_bytes(kernel: &Kernel) -> u64 {
-    let root = kernel.mounts.root();
-    let used = root.mount.file_system.statistics();
-    used.map_or(0, |used| {
-        used.blocks.saturating_sub(used.blocks_free) * used.block_size
-    })
 }

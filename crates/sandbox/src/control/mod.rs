@@ -51,6 +51,9 @@ pub enum Request {
 pub struct LimitsChange {
     pub memory_bytes_max: Option<u64>,
     pub pids_max: Option<u32>,
+    /// CPU time per time, in billionths of a CPU; 0 is no limit. Docker: `NanoCpus`.
+    #[serde(default)]
+    pub nano_cpus: Option<u64>,
 }
 
 /// What a sandbox answers.
@@ -74,6 +77,12 @@ pub struct Statistics {
     /// Linear memory, tables and in-memory files.
     pub memory_bytes: u64,
     pub memory_bytes_max: u64,
+    /// Of `memory_bytes`: inodes, names, pipes and sockets.
+    #[serde(default)]
+    pub kernel_bytes: u64,
+    /// Of `memory_bytes`: contents of files in memory. The rest is linear memory and tables.
+    #[serde(default)]
+    pub page_bytes: u64,
     pub processes: u32,
     pub cpu_time_ns: u64,
     /// What was written to the root, which is in memory.

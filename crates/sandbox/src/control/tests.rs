@@ -150,7 +150,8 @@ fn a_client_is_answered_by_a_socket_under_a_path_longer_than_an_address() {
     assert_eq!(*container.signals.lock().expect("no panic"), [Signal::TERM]);
     let change = LimitsChange {
         memory_bytes_max: Some(1 << 20),
-        pids_max: None,
+        nano_cpus: Some(500_000_000),
+        ..LimitsChange::default()
     };
     let answer = client.ask(&Request::Limit(change)).expect("an answer");
     assert_eq!(answer, Response::Done);

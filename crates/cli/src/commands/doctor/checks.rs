@@ -3,6 +3,7 @@
 use std::net::{Ipv6Addr, TcpListener};
 
 use minke_engine::Home;
+use minke_engine::groups::Place;
 use rustix::process::Resource;
 
 use super::Finding;
@@ -90,7 +91,7 @@ pub(super) const CHECKS: &[Check] = &[
         name: "cgroups",
         weight: Weight::Useful,
         look: cgroups,
-        cost: "limits are held by minke's own accounting alone, without the memory of its compiler",
+        cost: "limits are held by minke's own accounting alone, which does not count the sandbox itself",
         hint: "use a system with cgroup v2, and delegate a group: `systemd-run --user --scope -p Delegate=yes`",
     },
     Check {
@@ -223,15 +224,18 @@ fn user_namespaces(_: &Home) -> Finding {
 
 /// Whether groups can be made below our own. Linux: Documentation/admin-guide/cgroup-v2.rst, "Delegation".
 fn cgroups(_: &Home) -> Finding {
-    if host::text("/sys/fs/cgroup/cgroup.controllers").is_none() {
-        return finding(false, "no cgroup v2");
-    }
-    let own = host::text("/proc/self/cgroup").unwrap_or_default();
-    let path = own.lines().find_map(|line| line.strip_prefix("0::"));
-    let directory = format!("/sys/fs/cgroup{}", path.unwrap_or("/"));
-    match rustix::fs::access(&directory, rustix::fs::Access::WRITE_OK) {
-        Ok(()) => finding(true, format!("v2, `{directory}` may be written")),
-        Err(_) => finding(false, format!("v2, `{directory}` may not be written")),
+    let has_version_2 = host::text("/sys/fs/cgroup/cgroup.controllers").is_some();
+    match (Place::find(), has_version_2) {
+        (Some(place), _) => finding(
+            true,
+            format!(
+                "v2, {} are held below `{}`",
+                place.controllers.join(", "),
+                place.directory.display()
+            ),
+        ),
+        (None, true) => finding(false, "v2, no group can be made with limits"),
+        (None, false) => finding(false, "no cgroup v2"),
     }
 }
 

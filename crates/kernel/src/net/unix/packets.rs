@@ -7,7 +7,7 @@ use std::task::Waker;
 use minke_abi::linux::PollEvents;
 use minke_abi::{Errno, Result};
 
-use crate::kernel::MemoryBudget;
+use crate::kernel::{MemoryBudget, Use};
 use crate::net::datagrams::DatagramQueue;
 use crate::net::duplex::CONNECTION_BYTES;
 use crate::net::{Received, Shutdown};
@@ -25,7 +25,7 @@ struct Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.memory.release(CONNECTION_BYTES);
+        self.memory.release_for(Use::Kernel, CONNECTION_BYTES);
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Packets {
 impl Packets {
     /// Makes the two ends of a connection; `ENOMEM` when the container has no memory left.
     pub(super) fn pair(memory: &Arc<MemoryBudget>) -> Result<(Packets, Packets)> {
-        memory.charge(CONNECTION_BYTES)?;
+        memory.charge_for(Use::Kernel, CONNECTION_BYTES)?;
         let queue = || DatagramQueue::new(Arc::clone(memory), usize::MAX);
         let link = Arc::new(Link {
             memory: Arc::clone(memory),

@@ -6,6 +6,7 @@ use minke_abi::linux::FileType;
 use minke_abi::{Errno, Result};
 
 use super::Shared;
+use crate::kernel::Use;
 use crate::vfs::permission::{MODE_MASK, without_set_id};
 use crate::vfs::{AttributeChange, Inode, Permissions, Timestamp};
 
@@ -129,8 +130,10 @@ impl Attributes {
         if bytes > EXTENDED_BYTES_MAX {
             return Err(Errno::ENOSPC);
         }
-        shared.budget.charge(bytes as u64)?;
-        shared.budget.release(self.extended_charged);
+        shared.budget.charge_for(Use::Kernel, bytes as u64)?;
+        shared
+            .budget
+            .release_for(Use::Kernel, self.extended_charged);
         self.extended_charged = bytes as u64;
         self.extended = (!all.is_empty()).then(|| Box::new(all));
         Ok(())
@@ -140,6 +143,6 @@ impl Attributes {
     pub(super) fn release(&mut self, shared: &Shared) {
         shared
             .budget
-            .release(std::mem::take(&mut self.extended_charged));
+            .release_for(Use::Kernel, std::mem::take(&mut self.extended_charged));
     }
 }

@@ -7,6 +7,7 @@ use minke_abi::{Errno, Result};
 
 use super::Shared;
 use super::node::Node;
+use crate::kernel::Use;
 use crate::vfs::{DirectoryEntry, Inode, Name};
 
 /// Cookies below are the lower directory's own, which counts its entries; names made in memory
@@ -85,12 +86,16 @@ impl Directory {
         if self.is_removed {
             return Err(Errno::ENOENT);
         }
-        shared.budget.charge(ENTRY_BYTES + name.len() as u64)
+        shared
+            .budget
+            .charge_for(Use::Kernel, ENTRY_BYTES + name.len() as u64)
     }
 
     /// Gives the memory back: the name is not added after all.
     pub(super) fn refund(name: &[u8], shared: &Shared) {
-        shared.budget.release(ENTRY_BYTES + name.len() as u64);
+        shared
+            .budget
+            .release_for(Use::Kernel, ENTRY_BYTES + name.len() as u64);
     }
 
     /// Gives a node a name that is not in use and was charged for.

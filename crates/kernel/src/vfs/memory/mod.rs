@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use minke_abi::linux::FileType;
 use minke_abi::{Errno, Result};
 
-use crate::kernel::MemoryBudget;
+use crate::kernel::{MemoryBudget, Use};
 use crate::platform::Clock;
 use crate::vfs::{FileSystem, FileSystemStatistics, Inode, Timestamp, new_device};
 
@@ -187,14 +187,14 @@ impl Shared {
         self.bytes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .map_err(|_| Errno::ENOSPC)?;
-        self.budget.charge(bytes).inspect_err(|_| {
+        self.budget.charge_for(Use::Pages, bytes).inspect_err(|_| {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
         })
     }
 
     fn release_content(&self, bytes: u64) {
         self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.budget.release(bytes);
+        self.budget.release_for(Use::Pages, bytes);
     }
 
     /// Takes an inode and its memory.
@@ -203,14 +203,16 @@ impl Shared {
         self.inodes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
             .map_err(|_| Errno::ENOSPC)?;
-        self.budget.charge(NODE_BYTES).inspect_err(|_| {
-            self.inodes.fetch_sub(1, Ordering::Relaxed);
-        })
+        self.budget
+            .charge_for(Use::Kernel, NODE_BYTES)
+            .inspect_err(|_| {
+                self.inodes.fetch_sub(1, Ordering::Relaxed);
+            })
     }
 
     fn release_inode(&self) {
         self.inodes.fetch_sub(1, Ordering::Relaxed);
-        self.budget.release(NODE_BYTES);
+        self.budget.release_for(Use::Kernel, NODE_BYTES);
     }
 
     fn statistics(&self) -> FileSystemStatistics {

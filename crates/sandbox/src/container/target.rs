@@ -1,0 +1,123 @@
+//! What the control socket of a container acts on.
+
+use std::sync::{Arc, Weak};
+
+use minke_abi::linux::Signal;
+use minke_kernel::kernel::Use;
+use minke_kernel::signal::Posted;
+use minke_kernel::{Kernel, Process};
+
+use super::footprint;
+use crate::control::{Controlled, Fate, LimitsChange, Statistics};
+use crate::executor::{CpuQuota, Executor, Spawner};
+use crate::platform::TRAFFIC;
+
+/// Docker counts CPU time per time in billionths of a CPU.
+const NANO: f64 = 1e9;
+
+/// Threads that are interrupted before whoever sent the signal is answered. Each takes a change of a page's protection, for which it
+/// waits while the others compute.
+const INTERRUPTED_AT_ONCE_MAX: u32 = 16;
+
+/// Interrupts what runs and what is blocked, after a fatal signal.
+fn interrupt(process: &Arc<Process>, signal: Signal) {
+    if process.threads_count() > INTERRUPTED_AT_ONCE_MAX {
+        let process = Arc::clone(process);
+        let interrupts = std::thread::Builder::new().name("interrupts".to_owned());
+        if interrupts.spawn(move || process.kill(signal)).is_ok() {
+            return;
+        }
+    }
+    process.kill(signal);
+}
+
+/// What the control socket acts on. It keeps nothing alive.
+pub(super) struct Target {
+    kernel: Weak<Kernel>,
+    process: Weak<Process>,
+    quota: Arc<CpuQuota>,
+    spawner: Spawner,
+}
+
+impl Target {
+    pub(super) fn new(kernel: &Arc<Kernel>, process: &Arc<Process>, executor: &Executor) -> Target {
+        Target {
+            kernel: Arc::downgrade(kernel),
+            process: Arc::downgrade(process),
+            quota: Arc::clone(executor.quota()),
+            spawner: executor.spawner(),
+        }
+    }
+
+    fn limit_cpu_time(&self, nano_cpus: u64) {
+        let cpus = (nano_cpus > 0).then(|| nano_cpus as f64 / NANO);
+        if let Err(error) = self.quota.set(cpus) {
+            tracing::warn!(%error, nano_cpus, "cannot limit the CPU time");
+        }
+        // While nothing but long computations runs and nothing is limited, nobody watches how much is used: a new task begins that again.
+        drop(self.spawner.spawn(async {}));
+    }
+}
+
+impl Controlled for Target {
+    fn kill(&self, signal: Signal) -> Fate {
+        let Some(process) = self.process.upgrade() else {
+            return Fate::Lives;
+        };
+        // A worker that naps may hold a lock that is needed, and has to wake up to end.
+        self.quota.lift();
+        let posted = process.signals.post(signal);
+        if posted == Posted::Fatal {
+            interrupt(&process, signal);
+        }
+        self.quota.lift();
+        match posted {
+            Posted::Fatal => Fate::Dies,
+            Posted::Ignored => Fate::Lives,
+        }
+    }
+
+    fn settle(&self) {
+        footprint::give_back_program();
+    }
+
+    fn statistics(&self) -> Statistics {
+        let Some(kernel) = self.kernel.upgrade() else {
+            return Statistics::default();
+        };
+        Statistics {
+            memory_bytes: kernel.memory.used(),
+            memory_bytes_max: kernel.memory.bytes_max(),
+            kernel_bytes: kernel.memory.used_for(Use::Kernel),
+            page_bytes: kernel.memory.used_for(Use::Pages),
+            processes: u32::try_from(kernel.tasks_count()).unwrap_or(u32::MAX),
+            cpu_time_ns: kernel.clock.cpu_time(),
+            root_bytes: root_bytes(&kernel),
+            network_received_bytes: TRAFFIC.received_bytes(),
+            network_sent_bytes: TRAFFIC.sent_bytes(),
+        }
+    }
+
+    fn limit(&self, change: &LimitsChange) {
+        let Some(kernel) = self.kernel.upgrade() else {
+            return;
+        };
+        if let Some(bytes_max) = change.memory_bytes_max {
+            kernel.memory.set_bytes_max(bytes_max);
+        }
+        if let Some(pids_max) = change.pids_max {
+            kernel.set_pids_max(pids_max);
+        }
+        if let Some(nano_cpus) = change.nano_cpus {
+            self.limit_cpu_time(nano_cpus);
+        }
+    }
+}
+
+fn root_bytes(kernel: &Kernel) -> u64 {
+    let root = kernel.mounts.root();
+    let used = root.mount.file_system.statistics();
+    used.map_or(0, |used| {
+        used.blocks.saturating_sub(used.blocks_free) * used.block_size
+    })
+}
