@@ -12,7 +12,10 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use minke_image::tree::{Node, NodeKind, Tree};
-use minke_image::{Compression, Digest, EntryMetadata, Hasher, LAYER_BYTES_MAX, Lease, StoreError};
+use minke_image::{
+    Compression, Digest, EntryMetadata, FileDigest, FileHasher, Hasher, LAYER_BYTES_MAX, Lease,
+    StoreError,
+};
 use tar::{Archive, EntryType, Header};
 
 use crate::context::{CONTEXT_FILES_MAX, DIRECTORY_DEPTH_MAX};
@@ -120,7 +123,7 @@ pub(crate) struct Unpacked {
     /// Of the tar.
     digest: Digest,
     /// Of what was read.
-    pub(crate) packed_digest: Digest,
+    pub(crate) packed_digest: FileDigest,
 }
 
 /// Unpacks an archive to a file without a name.
@@ -178,7 +181,7 @@ fn copy_bounded(
 /// Hashes and counts what is read.
 struct Counting<R> {
     inner: R,
-    hasher: Hasher,
+    hasher: FileHasher,
     count_bytes: u64,
 }
 
@@ -186,7 +189,7 @@ impl<R> Counting<R> {
     fn new(inner: R) -> Self {
         Self {
             inner,
-            hasher: Hasher::new(),
+            hasher: FileHasher::new(),
             count_bytes: 0,
         }
     }

@@ -131,6 +131,11 @@ impl Status {
         }
     }
 
+    /// Returns what the kernel says of a file of the host; none for what is no file.
+    pub(crate) fn file_stamp(&self) -> Option<FileStamp> {
+        self.stamp.filter(|_| self.kind == Kind::File)
+    }
+
     /// The top of a tree, which has no entry of its own.
     pub(crate) fn of_top() -> Self {
         Self {

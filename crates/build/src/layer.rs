@@ -1,18 +1,20 @@
 //! Layers: the key of an instruction that changes files, and the layer that it makes.
 
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::mpsc::{Receiver, sync_channel};
 
-use minke_image::{CachedStep, Digest, Hasher, LayerWriter, Lease, StoreError};
+use minke_image::{CachedStep, Digest, FileDigest, Hasher, Layer, Lease};
 
+use crate::ahead::{self, PIECES_MAX, Piece, Pieces};
 use crate::build::BuildError;
 use crate::inputs::Files;
-use crate::origin::{Bytes, Content, FrozenFile, RangeReader};
-use crate::placement::{Placed, Placement, Target};
+use crate::origin::{Bytes, Content, RangeReader};
+use crate::placement::{Placement, Target};
 use crate::select::{Entry, Selection};
 
 /// Changes whenever equal inputs would no longer make equal layers.
-const FORMAT: &[u8] = b"minke layer 2";
+const FORMAT: &[u8] = b"minke layer 3";
 
 /// How files of other stages and images go into a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,17 +90,20 @@ fn hash_entry(hasher: &mut Hasher, entry: &Entry, depth: Depth) -> io::Result<()
 
 fn hash_bytes(hasher: &mut Hasher, size_bytes: u64, bytes: &Bytes, depth: Depth) -> io::Result<()> {
     match bytes {
-        Bytes::Context { digest, .. } => hasher.field(digest.to_string().as_bytes()),
-        Bytes::Memory(bytes) => hasher.field(Digest::of(bytes).to_string().as_bytes()),
+        Bytes::Context { digest, .. } => hasher.field(digest.as_bytes()),
+        Bytes::Memory(bytes) => hasher.field(FileDigest::of(bytes).as_bytes()),
         Bytes::Range { file, offset_bytes } if depth == Depth::Place => {
             hasher.field(b"range");
             hasher.field(file.digest.to_string().as_bytes());
             hasher.field(&offset_bytes.to_le_bytes());
         }
         Bytes::Range { file, offset_bytes } => {
-            let reader = range(file, *offset_bytes, size_bytes);
-            let (digest, _) = Digest::of_reader(reader)?;
-            hasher.field(digest.to_string().as_bytes());
+            let (digest, _) = FileDigest::of_reader(RangeReader {
+                file: &file.file,
+                offset_bytes: *offset_bytes,
+                rest_bytes: size_bytes,
+            })?;
+            hasher.field(digest.as_bytes());
         }
     }
     Ok(())
@@ -117,14 +122,6 @@ fn entries(selections: &[Selection]) -> impl Iterator<Item = &Entry> {
         Selection::File { entry, .. } | Selection::Archive { entry } => std::slice::from_ref(entry),
         Selection::Directory { entries } => entries,
     })
-}
-
-fn range(file: &FrozenFile, offset_bytes: u64, rest_bytes: u64) -> RangeReader<'_> {
-    RangeReader {
-        file: &file.file,
-        offset_bytes,
-        rest_bytes,
-    }
 }
 
 /// Returns the newest time of what was selected.
@@ -149,73 +146,40 @@ pub(crate) fn write(
             newest_mtime_s,
         });
     }
+    let layer = std::thread::scope(|scope| {
+        let (sender, pieces) = sync_channel(PIECES_MAX);
+        scope.spawn(move || ahead::send(placement, files, &sender));
+        pack(lease, placement, &pieces, copied)
+    });
+    // What is remembered of a file that is another now may be wrong of others too.
+    if let Err(BuildError::Changed(_)) = &layer {
+        lease.store().forget_file_digests()?;
+    }
+    Ok(CachedStep {
+        layer: Some(layer?),
+        newest_mtime_s,
+    })
+}
+
+/// Packs a placement whose files come in pieces.
+fn pack(
+    lease: &Lease<'_>,
+    placement: &Placement,
+    pieces: &Receiver<Piece>,
+    copied: &mut dyn FnMut(u64),
+) -> Result<Layer, BuildError> {
     let mut writer = lease.layer_writer()?;
     for (path, placed) in placement {
         match &placed.content {
             Content::Directory => writer.directory(path, placed.metadata)?,
             Content::Symlink { target } => writer.symlink(path, target, placed.metadata)?,
-            Content::File { size_bytes, bytes } => {
-                let mut file = Copying {
-                    writer: &mut writer,
-                    path,
-                    placed,
-                    size_bytes: *size_bytes,
-                };
-                file.copy(lease, files, bytes)?;
+            Content::File { size_bytes, .. } => {
+                let mut content = Pieces::new(pieces);
+                let written = writer.file(path, placed.metadata, *size_bytes, &mut content);
+                content.finish(written)?;
                 copied(*size_bytes);
             }
         }
     }
-    Ok(CachedStep {
-        layer: Some(writer.finish()?),
-        newest_mtime_s,
-    })
-}
-
-/// One file on its way into a layer.
-struct Copying<'a, 'lease, 'store> {
-    writer: &'a mut LayerWriter<'lease, 'store>,
-    path: &'a std::path::Path,
-    placed: &'a Placed,
-    size_bytes: u64,
-}
-
-impl Copying<'_, '_, '_> {
-    fn copy(&mut self, lease: &Lease<'_>, files: &Files, bytes: &Bytes) -> Result<(), BuildError> {
-        match bytes {
-            Bytes::Memory(bytes) => self.add(&bytes[..]).map(drop),
-            Bytes::Range { file, offset_bytes } => {
-                let reader = range(file, *offset_bytes, self.size_bytes);
-                self.add(reader).map(drop)
-            }
-            Bytes::Context { path, digest } => {
-                let changed = || BuildError::Changed(path.clone());
-                let (mut file, _) = files.open_file(path).map_err(|_| changed())?;
-                let found = self.add(&mut file).map_err(|error| match error {
-                    BuildError::Store(StoreError::Io { source, .. }) if is_cut(&source) => {
-                        changed()
-                    }
-                    error => error,
-                })?;
-                // The key was made from what the file held before; the layer must hold the same.
-                if found != *digest || file.read(&mut [0]).is_ok_and(|count| count > 0) {
-                    lease.store().forget_file_digests()?;
-                    return Err(changed());
-                }
-                Ok(())
-            }
-        }
-    }
-
-    fn add(&mut self, reader: impl Read) -> Result<Digest, BuildError> {
-        let metadata = self.placed.metadata;
-        Ok(self
-            .writer
-            .file(self.path, metadata, self.size_bytes, reader)?)
-    }
-}
-
-/// Returns whether a file ended before the size that it had.
-fn is_cut(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::UnexpectedEof
+    Ok(writer.finish()?)
 }

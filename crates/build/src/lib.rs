@@ -19,6 +19,7 @@
 //! Neighbours: `balenafile` knows the language, `image` the store, `engine` runs programs. Nothing here prints; [`Progress`]
 //! is told.
 
+mod ahead;
 mod archive;
 mod build;
 mod changes;

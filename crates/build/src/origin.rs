@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use minke_balenafile::IgnoreFile;
 use minke_image::tree::{Node, NodeKind, Tree};
-use minke_image::{Digest, FileStamp, LAYER_BYTES_MAX, Store};
+use minke_image::{Digest, FileDigest, FileStamp, LAYER_BYTES_MAX, Store};
 
 use crate::context::{Context, ContextError, Kind, Status};
 use crate::owner::Owner;
+use crate::schedule;
 
 /// What an entry holds.
 #[derive(Debug, Clone)]
@@ -30,7 +31,7 @@ pub(crate) enum Content {
 #[derive(Debug, Clone)]
 pub(crate) enum Bytes {
     /// In the context, where they had this digest when they were selected.
-    Context { path: PathBuf, digest: Digest },
+    Context { path: PathBuf, digest: FileDigest },
     /// A part of a file that never changes.
     Range {
         file: Arc<FrozenFile>,
@@ -65,6 +66,16 @@ impl Read for RangeReader<'_> {
     }
 }
 
+/// A path that was selected, before its content is looked at.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Path below the source; empty for the source itself.
+    pub(crate) relative: PathBuf,
+    /// Path in the origin, without symbolic links.
+    pub(crate) source: PathBuf,
+    pub(crate) status: Status,
+}
+
 /// A tree of files to select from. Paths are relative to its top.
 pub(crate) trait Origin {
     /// Follows the symbolic links of a path, and returns the path without them and what is there.
@@ -75,6 +86,15 @@ pub(crate) trait Origin {
 
     /// Returns what a file, directory or symbolic link holds. The path has no symbolic link before its end.
     fn content(&self, path: &Path, status: &Status) -> Result<Content, ContextError>;
+
+    /// Returns what each of several paths holds, or the first that cannot be read.
+    fn contents(&self, found: &[Found]) -> Result<Vec<Content>, (PathBuf, ContextError)> {
+        let contents = found.iter().map(|found| {
+            let content = self.content(&found.source, &found.status);
+            content.map_err(|error| (found.source.clone(), error))
+        });
+        contents.collect()
+    }
 
     /// The patterns of what does not exist for the build.
     fn ignore(&self) -> &IgnoreFile;
@@ -89,7 +109,7 @@ pub(crate) struct ContextOrigin<'build> {
     context: &'build Context,
     /// Knows the digests of files that were read before.
     store: &'build Store,
-    read: RefCell<Vec<(FileStamp, Digest)>>,
+    read: RefCell<Vec<(FileStamp, FileDigest)>>,
 }
 
 impl<'build> ContextOrigin<'build> {
@@ -102,31 +122,71 @@ impl<'build> ContextOrigin<'build> {
     }
 
     /// Returns the digests of what had to be read.
-    pub(crate) fn into_read(self) -> Vec<(FileStamp, Digest)> {
+    pub(crate) fn into_read(self) -> Vec<(FileStamp, FileDigest)> {
         self.read.into_inner()
     }
 
-    /// Returns a file's digest, from its content unless it looks as it did when that was last read.
-    fn digest(&self, path: &Path, seen: &Status) -> Result<(Digest, u64), ContextError> {
-        if let Some(digest) = self.known(seen.stamp.as_ref()) {
-            return Ok((digest, seen.size_bytes));
+    /// Returns the digest of each file, from its content unless it looks as it did when that was last read; none for what is
+    /// no file.
+    fn digests(&self, found: &[Found]) -> Result<Vec<Option<ReadFile>>, (PathBuf, ContextError)> {
+        let mut files = self.known(found);
+        let is_unknown = |index: &usize| {
+            files[*index].is_none()
+                && matches!(found[*index].status.kind, Kind::File | Kind::Special)
+        };
+        let unknown: Vec<usize> = (0..found.len()).filter(is_unknown).collect();
+        let context = self.context;
+        let read = schedule::each(&unknown, |index| read(context, &found[*index].source));
+        let read = read.map_err(|(index, error)| (found[unknown[index]].source.clone(), error))?;
+        for (index, file) in unknown.into_iter().zip(read) {
+            let stamped = file.stamp.map(|stamp| (stamp, file.digest));
+            self.read.borrow_mut().extend(stamped);
+            files[index] = Some(file);
         }
-        let (file, status) = self.context.open_file(path)?;
-        let (digest, size_bytes) =
-            Digest::of_reader(file.take(LAYER_BYTES_MAX + 1)).map_err(ContextError::Io)?;
-        if size_bytes > LAYER_BYTES_MAX {
-            return Err(ContextError::Io(io::ErrorKind::FileTooLarge.into()));
-        }
-        if let Some(stamp) = status.stamp.filter(|stamp| stamp.size_bytes == size_bytes) {
-            self.read.borrow_mut().push((stamp, digest));
-        }
-        Ok((digest, size_bytes))
+        Ok(files)
     }
 
-    /// A cache that cannot be read is as good as an empty one.
-    fn known(&self, stamp: Option<&FileStamp>) -> Option<Digest> {
-        self.store.file_digest(stamp?).ok().flatten()
+    /// Returns what is known without reading. A cache that cannot be read is as good as an empty one.
+    fn known(&self, found: &[Found]) -> Vec<Option<ReadFile>> {
+        let stamps = found.iter().map(|found| found.status.file_stamp());
+        let stamps: Vec<Option<FileStamp>> = stamps.collect();
+        let Ok(known) = self.store.file_digests(&stamps) else {
+            return vec![None; found.len()];
+        };
+        let file = |(digest, found): (Option<FileDigest>, &Found)| {
+            digest.map(|digest| ReadFile {
+                digest,
+                size_bytes: found.status.size_bytes,
+                stamp: found.status.stamp,
+            })
+        };
+        known.into_iter().zip(found).map(file).collect()
     }
+}
+
+/// A file that was read, now or before.
+#[derive(Debug, Clone, Copy)]
+struct ReadFile {
+    digest: FileDigest,
+    size_bytes: u64,
+    /// None if it grew or shrank meanwhile.
+    stamp: Option<FileStamp>,
+}
+
+/// Reads a file for its digest.
+fn read(context: &Context, path: &Path) -> Result<ReadFile, ContextError> {
+    let (file, status) = context.open_file(path)?;
+    let (digest, size_bytes) =
+        FileDigest::of_reader(file.take(LAYER_BYTES_MAX + 1)).map_err(ContextError::Io)?;
+    if size_bytes > LAYER_BYTES_MAX {
+        return Err(ContextError::Io(io::ErrorKind::FileTooLarge.into()));
+    }
+    let stamp = status.stamp.filter(|stamp| stamp.size_bytes == size_bytes);
+    Ok(ReadFile {
+        digest,
+        size_bytes,
+        stamp,
+    })
 }
 
 impl Origin for ContextOrigin<'_> {
@@ -139,20 +199,33 @@ impl Origin for ContextOrigin<'_> {
     }
 
     fn content(&self, path: &Path, status: &Status) -> Result<Content, ContextError> {
-        Ok(match status.kind {
-            Kind::Directory => Content::Directory,
-            Kind::Symlink => Content::Symlink {
-                target: self.context.read_link(path)?,
-            },
-            Kind::File | Kind::Special => {
-                let (digest, size_bytes) = self.digest(path, status)?;
-                let path = path.to_owned();
-                Content::File {
-                    size_bytes,
-                    bytes: Bytes::Context { path, digest },
-                }
+        let found = Found {
+            relative: PathBuf::new(),
+            source: path.to_owned(),
+            status: *status,
+        };
+        let contents = self.contents(&[found]).map_err(|(_, error)| error)?;
+        contents.into_iter().next().ok_or(ContextError::NotFound)
+    }
+
+    fn contents(&self, found: &[Found]) -> Result<Vec<Content>, (PathBuf, ContextError)> {
+        let digests = self.digests(found)?;
+        let content = |(found, file): (&Found, Option<ReadFile>)| match file {
+            Some(file) => Ok(Content::File {
+                size_bytes: file.size_bytes,
+                bytes: Bytes::Context {
+                    path: found.source.clone(),
+                    digest: file.digest,
+                },
+            }),
+            None if found.status.kind == Kind::Symlink => {
+                let target = self.context.read_link(&found.source);
+                let target = target.map_err(|error| (found.source.clone(), error))?;
+                Ok(Content::Symlink { target })
             }
-        })
+            None => Ok(Content::Directory),
+        };
+        found.iter().zip(digests).map(content).collect()
     }
 
     fn ignore(&self) -> &IgnoreFile {

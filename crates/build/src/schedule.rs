@@ -2,10 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bounds the stages that are built at once: each may run a program that wants a processor.
 const WORKERS_MAX: usize = 16;
+
+/// Below this, a thread costs more than it saves.
+const ITEMS_PER_WORKER_MIN: usize = 32;
 
 /// What is left to do.
 struct State<E> {
@@ -88,8 +92,54 @@ pub(crate) fn run<E: Send>(
     needs: BTreeMap<usize, BTreeSet<usize>>,
     run: impl Fn(usize) -> Result<(), E> + Sync,
 ) -> Result<(), E> {
+    run_on(workers_max(), needs, run)
+}
+
+fn workers_max() -> usize {
     let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
-    run_on(processors.min(WORKERS_MAX), needs, run)
+    processors.min(WORKERS_MAX)
+}
+
+/// Does something small with each item, several at a time, and returns the results in their order; or the first failure,
+/// with the item's index.
+pub(crate) fn each<T: Sync, R: Send, E: Send>(
+    items: &[T],
+    work: impl Fn(&T) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, (usize, E)> {
+    let workers = workers_max().min(items.len() / ITEMS_PER_WORKER_MIN);
+    let (next, is_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work_off = || {
+        let mut done = Vec::new();
+        while !is_failed.load(Ordering::Relaxed) {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(item) = items.get(index) else { break };
+            let result = work(item);
+            is_failed.fetch_or(result.is_err(), Ordering::Relaxed);
+            done.push((index, result));
+        }
+        done
+    };
+    let mut done = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work_off)).collect();
+        let own = work_off();
+        let join = |other: std::thread::ScopedJoinHandle<'_, _>| {
+            other
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        others
+            .into_iter()
+            .map(join)
+            .fold(own, |mut all: Vec<_>, more| {
+                all.extend(more);
+                all
+            })
+    });
+    // Items are begun in their order, so that all before a failed one are done.
+    done.sort_unstable_by_key(|(index, _)| *index);
+    let results = done.into_iter();
+    let told = |(index, result): (usize, Result<R, E>)| result.map_err(|error| (index, error));
+    results.map(told).collect()
 }
 
 fn run_on<E: Send>(
@@ -150,6 +200,23 @@ mod tests {
             Ok::<_, ()>(())
         });
         assert_eq!(result, Ok(()));
+    }
+
+    #[test]
+    fn results_are_in_the_order_of_their_items_and_the_first_failure_is_told() {
+        let items: Vec<usize> = (0..1000).collect();
+        let doubled = each(&items, |item| Ok::<_, ()>(item * 2)).expect("nothing fails");
+        assert!(
+            doubled
+                .iter()
+                .enumerate()
+                .all(|(index, double)| *double == index * 2)
+        );
+        let failed = each(&items, |item| match *item {
+            300 | 301 | 999 => Err(*item),
+            _ => Ok(()),
+        });
+        assert_eq!(failed, Err((300, 300)));
     }
 
     #[test]

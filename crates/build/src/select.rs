@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 use minke_balenafile::{Glob, IgnoreFile};
 
 use crate::context::{CONTEXT_FILES_MAX, ContextError, DIRECTORY_DEPTH_MAX, Kind, Status};
-use crate::origin::{Content, Origin};
+use crate::origin::{Content, Found, Origin};
 use crate::owner::Owner;
+
+/// Files whose contents are looked at together: enough for several threads, and few beside what a selection may have.
+const FOUND_TOGETHER_MAX: usize = 4096;
 
 /// What one source means.
 #[derive(Debug)]
@@ -223,8 +226,14 @@ impl<'origin> Selector<'origin> {
         if self.rules.excludes.is_ignored(&name.to_string_lossy()) {
             return Ok(None);
         }
-        let entry = self.entry(PathBuf::new(), real, status)?;
-        Ok(Some(Selection::File { name, entry }))
+        let mut found = vec![Found {
+            relative: PathBuf::new(),
+            source: real,
+            status: *status,
+        }];
+        self.count(&found[0].source)?;
+        let entry = self.entries(&mut found)?.into_iter().next();
+        Ok(entry.map(|entry| Selection::File { name, entry }))
     }
 
     fn is_left_out(&self, source: &Path, relative: &Path) -> bool {
@@ -239,7 +248,7 @@ impl<'origin> Selector<'origin> {
 
     /// Returns everything below a directory that is not ignored.
     fn walk(&mut self, base: &Path) -> Result<Vec<Entry>, SelectError> {
-        let mut entries = Vec::new();
+        let (mut entries, mut found) = (Vec::new(), Vec::new());
         let mut pending = vec![PathBuf::new()];
         while let Some(directory) = pending.pop() {
             let path = base.join(&directory);
@@ -263,11 +272,20 @@ impl<'origin> Selector<'origin> {
                         if kind == Kind::Directory {
                             pending.push(relative.clone());
                         }
-                        entries.push(self.entry(relative, source, &status)?);
+                        self.count(&source)?;
+                        found.push(Found {
+                            relative,
+                            source,
+                            status,
+                        });
                     }
                 }
             }
+            if found.len() >= FOUND_TOGETHER_MAX {
+                entries.extend(self.entries(&mut found)?);
+            }
         }
+        entries.extend(self.entries(&mut found)?);
         entries.sort_by(|left, right| left.relative.cmp(&right.relative));
         self.drop_ignored_directories(&mut entries);
         Ok(entries)
@@ -295,31 +313,30 @@ impl<'origin> Selector<'origin> {
         *entries = kept;
     }
 
-    fn entry(
-        &mut self,
-        relative: PathBuf,
-        source: PathBuf,
-        status: &Status,
-    ) -> Result<Entry, SelectError> {
+    fn count(&mut self, source: &Path) -> Result<(), SelectError> {
         self.entries_count += 1;
-        let content = match self.entries_count > CONTEXT_FILES_MAX {
-            true => Err(ContextError::TooManyFiles),
-            false => self.origin.content(&source, status),
-        };
-        match content {
-            Ok(content) => Ok(Entry {
-                relative,
-                source,
-                content,
-                mode: status.mode,
-                owner: status.owner,
-                mtime_s: status.mtime_s,
+        match self.entries_count > CONTEXT_FILES_MAX {
+            true => Err(SelectError::Context {
+                path: source.to_owned(),
+                error: ContextError::TooManyFiles,
             }),
-            Err(error) => Err(SelectError::Context {
-                path: source,
-                error,
-            }),
+            false => Ok(()),
         }
+    }
+
+    /// Looks at the contents of what was found, and takes it.
+    fn entries(&self, found: &mut Vec<Found>) -> Result<Vec<Entry>, SelectError> {
+        let contents = self.origin.contents(found);
+        let contents = contents.map_err(|(path, error)| SelectError::Context { path, error })?;
+        let entry = |(found, content): (Found, Content)| Entry {
+            relative: found.relative,
+            source: found.source,
+            content,
+            mode: found.status.mode,
+            owner: found.status.owner,
+            mtime_s: found.status.mtime_s,
+        };
+        Ok(found.drain(..).zip(contents).map(entry).collect())
     }
 
     /// Returns the existing path most like one that is not there.

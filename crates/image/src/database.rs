@@ -16,7 +16,7 @@ use crate::{Digest, ImageSummary, Layer, Reference, StoreError};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What each format adds to the one before. SQLite's `user_version` counts those that a database has.
-const FORMATS: [&str; 3] = [IMAGES, FILES, STEPS_USED];
+const FORMATS: [&str; 4] = [IMAGES, FILES, STEPS_USED, FILES_BLAKE3];
 
 const IMAGES: &str = "
 CREATE TABLE images (
@@ -76,6 +76,19 @@ CREATE TABLE files (
 const STEPS_USED: &str = "
 -- When the result was used last, in seconds since 1970: what was not used for longest is dropped first.
 ALTER TABLE steps ADD COLUMN used_s INTEGER NOT NULL DEFAULT 0;
+";
+
+const FILES_BLAKE3: &str = "
+DROP TABLE files;
+CREATE TABLE files (
+    device INTEGER NOT NULL,
+    inode INTEGER NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    mtime_ns INTEGER NOT NULL,
+    ctime_ns INTEGER NOT NULL,
+    digest BLOB NOT NULL,
+    PRIMARY KEY (device, inode)
+) STRICT, WITHOUT ROWID;
 ";
 
 /// What a build step produced.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::io::{self, Read, Write};
 use std::str::FromStr;
 
+use ring::digest::{Context, SHA256, digest};
 use serde::{Deserialize, Serialize};
-use sha2::Digest as _;
 
 /// A SHA-256 digest. Its text is `sha256:` and 64 lower-case hexadecimal digits.
 ///
@@ -24,7 +24,12 @@ pub struct ParseDigestError {
 impl Digest {
     /// Returns the digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
-        Self(sha2::Sha256::digest(bytes).into())
+        Self::from_ring(digest(&SHA256, bytes))
+    }
+
+    fn from_ring(digest: ring::digest::Digest) -> Self {
+        let bytes = digest.as_ref().first_chunk();
+        Self(*bytes.expect("a SHA-256 has 32 bytes"))
     }
 
     /// Returns the digest and the size of everything in `reader`.
@@ -129,8 +134,14 @@ impl From<Digest> for String {
 }
 
 /// A running SHA-256.
-#[derive(Clone, Default)]
-pub struct Hasher(sha2::Sha256);
+#[derive(Clone)]
+pub struct Hasher(Context);
+
+impl Default for Hasher {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
 
 impl Hasher {
     /// Returns a hasher that has seen nothing.
@@ -145,13 +156,13 @@ impl Hasher {
 
     /// Adds a field: its length, then its bytes, so that two fields never run into each other.
     pub fn field(&mut self, bytes: &[u8]) {
-        self.0.update((bytes.len() as u64).to_le_bytes());
+        self.0.update(&(bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
     }
 
     /// Returns the digest of everything added.
     pub fn finish(self) -> Digest {
-        Digest(self.0.finalize().into())
+        Digest::from_ring(self.0.finish())
     }
 }
 

@@ -10,12 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use tar::{EntryType, Header};
-use tempfile::NamedTempFile;
 use zstd::stream::write::Encoder;
 
-use crate::digest::Hashing;
+use crate::fan::{Fan, Written};
 use crate::store::at;
-use crate::{Blob, Compression, Digest, Layer, Lease, StoreError};
+use crate::{Blob, Compression, Layer, Lease, StoreError, root};
 
 /// Bounds an uncompressed layer, also one that is unpacked from a blob which says little about what is in it.
 pub const LAYER_BYTES_MAX: u64 = 16 << 30;
@@ -43,7 +42,7 @@ pub struct EntryMetadata {
 pub struct LayerWriter<'lease, 'store> {
     lease: &'lease Lease<'store>,
     path: PathBuf,
-    builder: tar::Builder<Hashing<Encoder<'static, Hashing<NamedTempFile>>>>,
+    builder: tar::Builder<Fan>,
     /// Extended attributes of the next entry.
     extended: Vec<(String, Vec<u8>)>,
 }
@@ -64,13 +63,13 @@ pub(crate) fn encoder<W: io::Write>(writer: W) -> io::Result<Encoder<'static, W>
 impl<'store> Lease<'store> {
     /// Starts a layer.
     pub fn layer_writer(&self) -> Result<LayerWriter<'_, 'store>, StoreError> {
-        let file = self.temporary()?;
-        let path = file.path().to_owned();
-        let encoder = encoder(Hashing::new(file)).map_err(at("write", &path))?;
+        let (tar, blob) = (self.temporary()?, self.temporary()?);
+        let path = tar.path().to_owned();
+        let fan = Fan::of_layer(tar, blob).map_err(at("write", &path))?;
         Ok(LayerWriter {
             lease: self,
             path,
-            builder: tar::Builder::new(Hashing::new(encoder)),
+            builder: tar::Builder::new(fan),
             extended: Vec::new(),
         })
     }
@@ -142,14 +141,14 @@ impl LayerWriter<'_, '_> {
         self.extended.push((key, value.to_owned()));
     }
 
-    /// Adds a file of exactly `size_bytes`, and returns the digest of its content.
+    /// Adds a file of exactly `size_bytes`.
     pub fn file(
         &mut self,
         path: &Path,
         metadata: EntryMetadata,
         size_bytes: u64,
         reader: impl Read,
-    ) -> Result<Digest, StoreError> {
+    ) -> Result<(), StoreError> {
         if self
             .builder
             .get_ref()
@@ -163,13 +162,13 @@ impl LayerWriter<'_, '_> {
                 unit: "bytes",
             });
         }
-        let mut content = Hashing::new(reader.take(size_bytes));
+        let mut content = reader.take(size_bytes);
         let header = header(EntryType::Regular, metadata, size_bytes);
         self.append(header, path, None, &mut content)?;
-        if content.count_bytes != size_bytes {
-            return Err(at("read all of", path)(io::ErrorKind::UnexpectedEof.into()));
+        match content.limit() {
+            0 => Ok(()),
+            _ => Err(at("read all of", path)(io::ErrorKind::UnexpectedEof.into())),
         }
-        Ok(content.hasher.finish())
     }
 
     fn append(
@@ -202,35 +201,29 @@ impl LayerWriter<'_, '_> {
         appended.map_err(at("write", &self.path))
     }
 
-    /// Finishes the layer and puts it into the store, held by the lease.
+    /// Finishes the layer and puts it into the store, packed and as the tar that containers run from, held by the lease.
     pub fn finish(self) -> Result<Layer, StoreError> {
-        let failed = |source| at("write", &self.path)(source);
-        let Hashing {
-            inner: encoder,
-            hasher,
-            ..
-        } = self.builder.into_inner().map_err(failed)?;
-        let diff_id = hasher.finish();
-        let failed = |source| at("write", &self.path)(source);
-        let Hashing {
-            inner: file,
-            hasher,
-            count_bytes,
-        } = encoder.finish().map_err(failed)?;
-        let blob = Blob {
-            digest: hasher.finish(),
-            size_bytes: count_bytes,
-        };
-        self.lease.hold(&[blob.digest, diff_id])?;
-        if !self.lease.store.has_blob(&blob) {
-            self.lease.place_blob(file, &blob)?;
-        }
-        Ok(Layer {
+        let written = self.builder.into_inner().and_then(Fan::finish);
+        let [tar, blob]: [Written; 2] = written
+            .map_err(at("write", &self.path))?
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("a layer is two files"));
+        let packed = Blob {
             digest: blob.digest,
-            diff_id,
             size_bytes: blob.size_bytes,
+        };
+        self.lease.hold(&[packed.digest, tar.digest])?;
+        if !self.lease.store.has_blob(&packed) {
+            self.lease.place_blob(blob.file, &packed)?;
+        }
+        let layer = Layer {
+            digest: packed.digest,
+            diff_id: tar.digest,
+            size_bytes: packed.size_bytes,
             compression: Compression::Zstd,
-        })
+        };
+        root::keep(self.lease, &layer, tar.file)?;
+        Ok(layer)
     }
 }
 

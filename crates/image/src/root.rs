@@ -1,8 +1,9 @@
 //! A root's layers as plain tars: the cache from which containers run.
 //!
-//! `layers/<diff id>.tar` is unpacked from its blob when it is first needed, and verified then. Beside it lies a
-//! seal with the file's size, times and inode; when the file no longer matches its seal, it was changed or
-//! replaced, and is made again from the blob. Hashing a layer at each start would cost more than the start.
+//! `layers/<diff id>.tar` is written together with its blob when the layer is made here; else it is unpacked from the
+//! blob when it is first needed, and verified then. Beside it lies a seal with the file's size, times and inode; when the
+//! file no longer matches its seal, it was changed or replaced, and is made again from the blob. Hashing a layer at each
+//! start would cost more than the start.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
@@ -73,14 +74,19 @@ impl Store {
         }
         let lease = self.lease()?;
         lease.hold(&[layer.digest, layer.diff_id])?;
-        // Two processes that need one layer unpack it once.
-        let lock_path = self.root.join("layers/.lock");
-        let lock = File::create(&lock_path).map_err(at("make the file", &lock_path))?;
-        lock.lock().map_err(at("lock the file", &lock_path))?;
+        let _lock = self.lock_layers()?;
         match self.sealed(layer) {
             Some(file) => Ok(file),
             None => unpack(&lease, layer),
         }
+    }
+
+    /// Locks `layers/`: two processes that need one layer unpack it once.
+    fn lock_layers(&self) -> Result<File, StoreError> {
+        let path = self.root.join("layers/.lock");
+        let lock = File::create(&path).map_err(at("make the file", &path))?;
+        lock.lock().map_err(at("lock the file", &path))?;
+        Ok(lock)
     }
 
     pub(crate) fn layer_path(&self, diff_id: &Digest, extension: &str) -> PathBuf {
@@ -113,6 +119,19 @@ fn read_seal(path: &Path) -> Option<Seal> {
         .read_to_end(&mut bytes)
         .ok()?;
     serde_json::from_slice(&bytes).ok()
+}
+
+/// Keeps the tar of a layer that was just made, unless it is there. The lease holds the layer's diff id.
+pub(crate) fn keep(
+    lease: &Lease<'_>,
+    layer: &Layer,
+    file: NamedTempFile,
+) -> Result<(), StoreError> {
+    let _lock = lease.store.lock_layers()?;
+    match lease.store.sealed(layer) {
+        Some(_) => Ok(()),
+        None => seal(lease, layer, file).map(drop),
+    }
 }
 
 /// Unpacks and verifies a layer's blob. The caller holds `layers/.lock`.

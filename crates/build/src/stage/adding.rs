@@ -6,7 +6,7 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use minke_balenafile::{Add, CopySource, Span, Step};
-use minke_image::{Digest, Lease};
+use minke_image::{FileDigest, Lease};
 
 use super::copying::{Destination, Place};
 use super::{Evaluator, LayerBase, Made};
@@ -192,7 +192,7 @@ fn unpack(
     }
 }
 
-fn known_digest(entry: &Entry) -> Option<Digest> {
+fn known_digest(entry: &Entry) -> Option<FileDigest> {
     match &entry.content {
         Content::File {
             bytes: Bytes::Context { digest, .. },
