@@ -26,6 +26,7 @@
 //! | `examples` | each example, used as its README says |
 //! | `http` | an HTTP client that keeps its connection |
 //! | `together` | many commands at once |
+//! | `terminal` | `-t`: what programs see of a terminal, and what they change of it |
 //! | `threads` | programs with threads |
 //! | `published` | programs that nobody here wrote |
 
@@ -51,5 +52,6 @@ mod published;
 mod restarts;
 mod run;
 mod steps;
+mod terminal;
 mod threads;
 mod together;

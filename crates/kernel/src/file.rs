@@ -10,6 +10,27 @@ use crate::net::Socket;
 use crate::vfs::Metadata;
 use crate::vfs::tree::ByteRange;
 
+/// How a terminal treats what passes through it. Linux: include/uapi/asm-generic/termbits.h, `struct termios`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalModes {
+    /// Of input, output, the line and the terminal itself: `c_iflag`, `c_oflag`, `c_cflag`, `c_lflag`.
+    pub flags: [u32; 4],
+    /// The number of the line discipline.
+    pub discipline: u8,
+    /// Characters that do something, and what a read waits for.
+    pub characters: [u8; 19],
+}
+
+/// When new modes of a terminal take effect. POSIX: `tcsetattr()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ModesChange {
+    Now,
+    /// When all output is written.
+    Drained,
+    /// Then, and input that nobody has read is dropped.
+    Flushed,
+}
+
 /// An open file's operations. Linux: `struct file_operations`.
 ///
 /// Tries never block: what is not ready answers `EAGAIN`. Positions live in the
@@ -102,6 +123,16 @@ pub trait File: Any + Send + Sync {
     /// Returns rows, columns and the pixels of both of a terminal whose window is known (`TIOCGWINSZ`).
     fn window(&self) -> Option<[u16; 4]> {
         None
+    }
+
+    /// Returns a terminal's modes (`TCGETS`); `ENOTTY` for what has none.
+    fn modes(&self) -> Result<TerminalModes> {
+        Err(Errno::ENOTTY)
+    }
+
+    /// Changes a terminal's modes (`TCSETS`, `TCSETSW`, `TCSETSF`).
+    fn set_modes(&self, _modes: &TerminalModes, _when: ModesChange) -> Result<()> {
+        Err(Errno::ENOTTY)
     }
 
     /// Bytes that a read would get at once (`FIONREAD`).

@@ -48,7 +48,7 @@ pub mod vfs;
 pub mod wait;
 
 pub use descriptor::{Fd, FdTable, FileDescription};
-pub use file::File;
+pub use file::{File, ModesChange, TerminalModes};
 pub use futex::FutexWait;
 pub use kernel::{Kernel, KernelConfig};
 pub use minke_abi::{Errno, Result};

@@ -37,6 +37,11 @@ pub fn forward() -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
+/// Passes one more signal on, after [`forward`].
+pub(crate) fn forward_also(signal: Signal) -> io::Result<()> {
+    set_handler(signal)
+}
+
 fn set_handler(signal: Signal) -> io::Result<()> {
     // SAFETY: an all-zero `sigaction` is a valid value: no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };

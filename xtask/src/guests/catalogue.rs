@@ -66,6 +66,11 @@ const C_PROGRAMS: &[CProgram] = &[
         flags: &[],
         standalone: false,
     },
+    CProgram {
+        source: "terminal.c",
+        flags: &[],
+        standalone: false,
+    },
 ];
 
 struct CProgram {

@@ -8,7 +8,7 @@ use minke_abi::linux::{FileType, OpenFlags, PollEvents};
 use minke_abi::{Errno, Result};
 
 use crate::descriptor::FileDescription;
-use crate::file::File;
+use crate::file::{File, ModesChange, TerminalModes};
 use crate::vfs::{AttributeChange, Inode, Metadata};
 
 /// The inode of something that is open.
@@ -109,6 +109,14 @@ impl File for Reopened {
 
     fn window(&self) -> Option<[u16; 4]> {
         self.0.file.window()
+    }
+
+    fn modes(&self) -> Result<TerminalModes> {
+        self.0.file.modes()
+    }
+
+    fn set_modes(&self, modes: &TerminalModes, when: ModesChange) -> Result<()> {
+        self.0.file.set_modes(modes, when)
     }
 
     fn readable_bytes(&self) -> Result<usize> {

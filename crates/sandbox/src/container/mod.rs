@@ -35,7 +35,7 @@ use crate::control::{Listener, Server};
 use crate::executor::{self, Executor, ExecutorConfig, TaskError};
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{
-    HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, TerminalReader,
+    HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, SavedModes, TerminalReader,
 };
 pub use crate::runtime::Progress;
 use crate::runtime::{Compiler, Program, Runtime, RuntimeConfig};
@@ -154,6 +154,7 @@ pub fn run(
     let mut server = prepared
         .server(listener)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
+    let callers_modes = std::mem::take(&mut prepared.callers_modes);
     let terminal = prepared.terminal.take().map(TerminalReader::start);
     let terminal = terminal
         .transpose()
@@ -166,6 +167,8 @@ pub fn run(
         .started(&started)
         .map_err(|error| StartError::failed("cannot record the start", &error))?;
     let outcome = prepared.run(&mut server);
+    // The caller's terminal is as it was before anybody is told.
+    drop(callers_modes);
     // What was printed is in the log before anybody is told of the end.
     if let Some(terminal) = terminal {
         terminal.finish();
@@ -193,6 +196,7 @@ fn policy(spec: &SandboxSpec, surroundings: Surroundings) -> JailPolicy {
         writable: surroundings.writable,
         removable: surroundings.removable,
         has_network: spec.network.mode != NetworkModeSpec::None,
+        has_terminal: spec.process.has_terminal,
     };
     for mount in &spec.mounts {
         match mount {
@@ -217,6 +221,8 @@ struct Prepared {
     published: Vec<(PublishedPort, SocketAddr)>,
     /// Of a terminal of its own.
     terminal: Option<TerminalReader>,
+    /// How the caller's terminal was.
+    callers_modes: Vec<SavedModes>,
     /// What the root was before anything changed it.
     lower: Arc<dyn FileSystem>,
 }
@@ -243,6 +249,7 @@ impl Prepared {
         let loaded = program::load(&runtime, &kernel.mounts, spec, progress)?;
         let process = make_process(&kernel, spec, user, loaded.path)?;
         let task = Arc::new(Task::main_of(process));
+        let callers_modes = streams::callers_modes(surroundings, &spec.process);
         let terminal = streams::open(&task, &executor, surroundings, &spec.process)
             .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
         let quota = executor.quota().set(spec.limits.cpus);
@@ -254,12 +261,16 @@ impl Prepared {
             program: loaded.program,
             published: bound,
             terminal,
+            callers_modes,
             lower,
         })
     }
 
     fn server(&self, listener: Listener) -> io::Result<Server> {
         let signals = signals::forward()?;
+        if !self.callers_modes.is_empty() {
+            signals::forward_also(Signal::WINCH)?;
+        }
         listener.server(
             Some(signals),
             Arc::new(Target::new(

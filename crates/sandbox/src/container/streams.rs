@@ -9,7 +9,7 @@ use minke_abi::Result;
 use minke_abi::linux::{FileType, OpenFlags, PollEvents};
 use minke_kernel::calls::paths::At;
 use minke_kernel::vfs::Metadata;
-use minke_kernel::{File, FileDescription, Task};
+use minke_kernel::{File, FileDescription, ModesChange, Task, TerminalModes};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
 
@@ -17,7 +17,7 @@ use super::{Attachment, Stdin, Surroundings};
 use crate::executor::{Executor, Reactor};
 use crate::logs::{LogWriter, Stream};
 use crate::platform::stdio::Direction;
-use crate::platform::{self, HostStream, LogStream, TerminalReader};
+use crate::platform::{self, HostStream, LogStream, SavedModes, TerminalReader};
 use crate::spec::ProcessSpec;
 
 /// Opens descriptors 0, 1 and 2.
@@ -70,6 +70,17 @@ pub(super) fn open(
         place(task, file, OpenFlags::WRONLY)?;
     }
     Ok(None)
+}
+
+/// Remembers how the caller's terminals are that the guest may change.
+pub(super) fn callers_modes(surroundings: &Surroundings, process: &ProcessSpec) -> Vec<SavedModes> {
+    if surroundings.attachment == Attachment::Detached || !process.has_terminal {
+        return Vec::new();
+    }
+    let streams = [stdio::stdin(), stdio::stdout()].into_iter();
+    streams
+        .filter_map(|fd| SavedModes::of(duplicate(fd).ok()?))
+        .collect()
 }
 
 /// Gives a guest in the background a terminal whose output is the log's.
@@ -224,6 +235,14 @@ impl File for Tee {
 
     fn window(&self) -> Option<[u16; 4]> {
         self.host.window()
+    }
+
+    fn modes(&self) -> Result<TerminalModes> {
+        self.host.modes()
+    }
+
+    fn set_modes(&self, modes: &TerminalModes, when: ModesChange) -> Result<()> {
+        self.host.set_modes(modes, when)
     }
 
     fn close(&self) {

@@ -6,6 +6,7 @@
 //! | [`directory`] | host directories and files in the container's tree |
 //! | [`entropy`] | random bytes |
 //! | [`root`] | the root's lower tree, from an image's layers |
+//! | [`modes`] | modes of the host's terminals |
 //! | [`network`] | host sockets and published ports |
 //! | [`resolver`] | host names, looked up on threads of their own |
 //! | [`terminal`] | a terminal of a container in the background |
@@ -15,6 +16,7 @@
 pub mod clock;
 pub mod directory;
 pub mod entropy;
+pub mod modes;
 pub mod network;
 pub mod published;
 pub mod resolver;
@@ -25,6 +27,7 @@ pub mod traffic;
 
 pub use clock::HostClock;
 pub use entropy::HostEntropy;
+pub use modes::SavedModes;
 pub use network::HostInternet;
 pub use published::{PublishError, PublishedSockets};
 pub use resolver::Resolver;

@@ -2,7 +2,7 @@
 
 use minke_abi::linux::OpenFlags;
 use minke_abi::{Errno, Result};
-use minke_kernel::Fd;
+use minke_kernel::{Fd, File, ModesChange, TerminalModes};
 
 use crate::personality::emscripten::context::{Arguments, Context};
 use crate::personality::emscripten::table::{Function, WORDS};
@@ -29,7 +29,7 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
         "record locks are granted without being kept, so other processes do not see them; no owners, leases or signals",
     ),
     Function::syscall("__syscall_ioctl", WORDS[3], ioctl)
-        .partial("descriptors' and terminals' requests; a terminal has 24 rows of 80 columns and keeps its modes"),
+        .partial("descriptors' and terminals' requests; a terminal that does not tell has 24 rows of 80 columns"),
 ];
 
 fn dup3(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
@@ -127,7 +127,9 @@ fn set_lock(context: &Context<'_>, flock: GuestAddr) -> Result<i64> {
 /// Requests of `ioctl`. Source: Linux `include/uapi/asm-generic/ioctls.h`.
 mod request {
     pub(super) const TCGETS: u32 = 0x5401;
-    pub(super) const TCSETS: std::ops::RangeInclusive<u32> = 0x5402..=0x5404;
+    pub(super) const TCSETS: u32 = 0x5402;
+    pub(super) const TCSETSW: u32 = 0x5403;
+    pub(super) const TCSETSF: u32 = 0x5404;
     pub(super) const TCGETA: u32 = 0x5405;
     pub(super) const TCSETA: std::ops::RangeInclusive<u32> = 0x5406..=0x5408;
     pub(super) const TIOCGPGRP: u32 = 0x540f;
@@ -163,7 +165,7 @@ fn ioctl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
         request::FIOCLEX => context.task().process.fds.set_close_on_exec(fd, true)?,
         request::FIONCLEX => context.task().process.fds.set_close_on_exec(fd, false)?,
         request if description.file.is_terminal() => {
-            terminal(context, request, argument, description.file.window())?;
+            terminal(context, request, argument, &*description.file)?;
         }
         _ => return Err(Errno::ENOTTY),
     }
@@ -175,36 +177,91 @@ fn terminal(
     context: &mut Context<'_>,
     request: u32,
     argument: GuestAddr,
-    window: Option<[u16; 4]>,
+    file: &dyn File,
 ) -> Result<()> {
     /// Rows and columns of a terminal that does not tell.
     const WINDOW: [u16; 4] = [24, 80, 0, 0];
     match request {
         request::TIOCGWINSZ => {
-            let window = window.unwrap_or(WINDOW).map(u16::to_le_bytes);
+            let window = file.window().unwrap_or(WINDOW).map(u16::to_le_bytes);
             context.memory.write(argument, window.as_flattened())
         }
         request::TIOCGPGRP => {
             let group = context.task().process.pid.0;
             context.memory.write_u32(argument, group)
         }
-        request::TCGETS => context.memory.write(argument, &default_modes()),
+        request::TCGETS => {
+            let modes = file.modes().unwrap_or(DEFAULT_MODES);
+            context.memory.write(argument, &encode_modes(&modes))
+        }
+        request::TCSETS | request::TCSETSW | request::TCSETSF => {
+            let modes = decode_modes(&context.memory.read_array(argument)?);
+            match file.set_modes(&modes, when(request)) {
+                // A terminal that keeps its modes.
+                Err(Errno::ENOTTY) => Ok(()),
+                changed => changed,
+            }
+        }
         request::TCGETA | request::TIOCSWINSZ | request::TIOCSPGRP => Err(Errno::EINVAL),
-        other if request::TCSETS.contains(&other) || request::TCSETA.contains(&other) => Ok(()),
+        other if request::TCSETA.contains(&other) => Ok(()),
         _ => Err(Errno::ENOTTY),
     }
 }
 
-/// `struct termios` of a terminal that nobody has changed. Linux: drivers/tty/tty_io.c tty_std_termios.
-fn default_modes() -> Vec<u8> {
-    /// Bytes of musl's `struct termios`.
-    const TERMIOS_BYTES: usize = 60;
-    /// `ICRNL|IXON`, `OPOST|ONLCR`, `B38400|CS8|CREAD|HUPCL`, `ISIG|ICANON|ECHO…|IEXTEN`.
-    const FLAGS: [u32; 4] = [0o2400, 0o5, 0o2277, 0o105073];
-    let mut bytes: Vec<u8> = FLAGS.iter().flat_map(|flag| flag.to_le_bytes()).collect();
-    // The line discipline, then the control characters: ^C, ^\, DEL, ^U, ^D, …
-    bytes.push(0);
-    bytes.extend([3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22]);
-    bytes.resize(TERMIOS_BYTES, 0);
+fn when(request: u32) -> ModesChange {
+    match request {
+        request::TCSETSW => ModesChange::Drained,
+        request::TCSETSF => ModesChange::Flushed,
+        _ => ModesChange::Now,
+    }
+}
+
+/// Bytes of musl's `struct termios`: four flags, the line discipline, 32 characters, two speeds.
+const TERMIOS_BYTES: usize = 60;
+const DISCIPLINE_AT: usize = 16;
+const CHARACTERS_AT: usize = 17;
+
+/// Modes of a terminal that nobody has changed. Linux: drivers/tty/tty_io.c `tty_std_termios`.
+const DEFAULT_MODES: TerminalModes = TerminalModes {
+    // `ICRNL|IXON`, `OPOST|ONLCR`, `B38400|CS8|CREAD|HUPCL`, `ISIG|ICANON|ECHO…|IEXTEN`.
+    flags: [0o2400, 0o5, 0o2277, 0o105073],
+    discipline: 0,
+    // ^C, ^\, DEL, ^U, ^D, …
+    characters: [
+        3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0, 0, 0,
+    ],
+};
+
+fn encode_modes(modes: &TerminalModes) -> [u8; TERMIOS_BYTES] {
+    let mut bytes = [0; TERMIOS_BYTES];
+    let flags = modes.flags.map(u32::to_le_bytes);
+    bytes[..DISCIPLINE_AT].copy_from_slice(flags.as_flattened());
+    bytes[DISCIPLINE_AT] = modes.discipline;
+    let end = CHARACTERS_AT + modes.characters.len();
+    bytes[CHARACTERS_AT..end].copy_from_slice(&modes.characters);
     bytes
+}
+
+fn decode_modes(bytes: &[u8; TERMIOS_BYTES]) -> TerminalModes {
+    let mut modes = DEFAULT_MODES;
+    for (flag, bytes) in modes.flags.iter_mut().zip(bytes.as_chunks().0) {
+        *flag = u32::from_le_bytes(*bytes);
+    }
+    modes.discipline = bytes[DISCIPLINE_AT];
+    let end = CHARACTERS_AT + modes.characters.len();
+    modes.characters.copy_from_slice(&bytes[CHARACTERS_AT..end]);
+    modes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_are_read_as_they_were_written() {
+        let mut modes = DEFAULT_MODES;
+        modes.flags[3] = 0o5;
+        modes.characters[18] = 7;
+        assert_eq!(decode_modes(&encode_modes(&modes)), modes);
+    }
 }
