@@ -16,6 +16,7 @@
 //! | `listing` | which containers `ps` and `inspect` show, and what of them |
 //! | `events` | what happened, kept and followed |
 //! | `build` | images from Balenafiles |
+//! | `building` | each instruction and option of a build: context in, tree out |
 //! | `images` | lists, names, archives and the store |
 //! | `check` | `build --check`: the rules of the language |
 //! | `steps` | `RUN`: programs of a build |
@@ -32,6 +33,7 @@
 
 mod arguments;
 mod build;
+mod building;
 mod check;
 mod containers;
 mod contended;

@@ -294,12 +294,21 @@ fn link_of<R: Read>(entry: &tar::Entry<'_, R>) -> PathBuf {
 
 fn metadata(header: &Header) -> io::Result<EntryMetadata> {
     let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
+    let fields = header.as_old();
     Ok(EntryMetadata {
-        mode: header.mode()? & 0o7777,
-        uid: number(header.uid()?),
-        gid: number(header.gid()?),
-        mtime_s: header.mtime()?,
+        mode: or_zero(&fields.mode, header.mode())? & 0o7777,
+        uid: number(or_zero(&fields.uid, header.uid())?),
+        gid: number(or_zero(&fields.gid, header.gid())?),
+        mtime_s: or_zero(&fields.mtime, header.mtime())?,
     })
+}
+
+/// A field without digits is zero. Go: `archive/tar` parseNumeric().
+fn or_zero<T: Default>(field: &[u8], value: io::Result<T>) -> io::Result<T> {
+    match field.iter().all(|byte| matches!(byte, 0 | b' ')) {
+        true => Ok(T::default()),
+        false => value,
+    }
 }
 
 /// Returns a name relative to the top, without `.` and leading slashes.

@@ -157,6 +157,21 @@ pub fn build(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuiltImage, BuildError> {
+    let built = build_held(engine, options, progress);
+    if !is_kept(options) && options.outputs.iter().any(is_archived) {
+        // The image was in the store only to be written elsewhere, and the lease held it until now.
+        let collected = engine.store()?.collect();
+        return built.and_then(|built| Ok(collected.map(|_| built)?));
+    }
+    built
+}
+
+/// Builds with a lease on everything that it makes.
+fn build_held(
+    engine: &Engine,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+) -> Result<BuiltImage, BuildError> {
     let lease = engine.store()?.lease()?;
     let inputs = Inputs::open(options, &lease)?;
     let file = inputs.parse(options)?;
@@ -164,6 +179,16 @@ pub fn build(
     build.lint()?;
     build.run_stages()?;
     build.commit()
+}
+
+/// Returns whether the image is to be in the store.
+fn is_kept(options: &BuildOptions) -> bool {
+    options.outputs.is_empty() || !options.tags.is_empty()
+}
+
+/// Returns whether an output is written from an image in the store.
+fn is_archived(output: &Output) -> bool {
+    matches!(output.kind, OutputKind::Oci | OutputKind::Docker)
 }
 
 /// Reads a build's file and checks it without building; returns what it warns of.
@@ -362,9 +387,7 @@ impl<'a> Build<'a> {
     fn place(&self, image: &NewImage) -> Result<Option<Image>, BuildError> {
         // The layers are at hand and about to be run: unpack them now rather than at the first start.
         self.lease.store().layer_files(&image.layers)?;
-        let is_kept = self.options.outputs.is_empty() || !self.options.tags.is_empty();
-        let is_archived =
-            |output: &Output| matches!(output.kind, OutputKind::Oci | OutputKind::Docker);
+        let is_kept = is_kept(self.options);
         let known = self.lease.store().images()?;
         let committed = match is_kept || self.options.outputs.iter().any(is_archived) {
             true => Some(self.commit_image(image)?),

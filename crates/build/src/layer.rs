@@ -63,7 +63,7 @@ pub(crate) fn key(
                 hasher.field(b"archive");
                 hash_entry(&mut hasher, entry, depth)?;
             }
-            Selection::Directory { entries } => {
+            Selection::Directory { entries } | Selection::Unpacked { entries } => {
                 hasher.field(b"directory");
                 entries
                     .iter()
@@ -120,7 +120,7 @@ pub(crate) fn has_ranges(selections: &[Selection]) -> bool {
 fn entries(selections: &[Selection]) -> impl Iterator<Item = &Entry> {
     selections.iter().flat_map(|selection| match selection {
         Selection::File { entry, .. } | Selection::Archive { entry } => std::slice::from_ref(entry),
-        Selection::Directory { entries } => entries,
+        Selection::Directory { entries } | Selection::Unpacked { entries } => entries,
     })
 }
 

@@ -66,6 +66,8 @@ pub(crate) struct Placer<'tree> {
     target: &'tree Target,
     /// The time of directories that the builder makes: the newest of what goes in.
     newest_mtime_s: u64,
+    /// The permissions of directories that have to be made.
+    directory_mode: u32,
     placement: Placement,
 }
 
@@ -75,6 +77,7 @@ impl<'tree> Placer<'tree> {
             tree,
             target,
             newest_mtime_s,
+            directory_mode: DIRECTORY_MODE,
             placement: Placement::new(),
         }
     }
@@ -82,26 +85,48 @@ impl<'tree> Placer<'tree> {
     /// Places selections in their order: later ones replace earlier ones.
     pub(crate) fn place(mut self, selections: &[&Selection]) -> Result<Placement, PlaceError> {
         let destination = self.tree.resolve(&self.target.destination)?;
-        if selections.len() > 1 && !self.is_directory(&destination) {
-            return Err(PlaceError::SeveralFiles(destination));
-        }
         for selection in selections {
+            self.directory_mode = self.directory_mode_of(selection);
             match selection {
-                Selection::Directory { entries } => {
+                Selection::Directory { entries } | Selection::Unpacked { entries } => {
                     self.make_directory(&destination)?;
+                    let change = self.change_of(selection);
                     entries.iter().try_for_each(|entry| {
-                        self.entry(destination.join(&entry.relative), entry)
+                        self.entry(destination.join(&entry.relative), entry, change)
                     })?;
                 }
                 Selection::File { name, entry } if self.is_directory(&destination) => {
                     self.make_directory(&destination)?;
-                    self.entry(destination.join(name), entry)?;
+                    let change = self.change_of(selection);
+                    self.entry(destination.join(name), entry, change)?;
                 }
-                Selection::File { entry, .. } => self.entry(destination.clone(), entry)?,
+                Selection::File { .. } if self.placement.contains_key(&destination) => {
+                    return Err(PlaceError::SeveralFiles(destination));
+                }
+                Selection::File { entry, .. } => {
+                    let change = self.change_of(selection);
+                    self.entry(destination.clone(), entry, change)?;
+                }
                 Selection::Archive { .. } => unreachable!("archives are taken apart before"),
             }
         }
         Ok(self.placement)
+    }
+
+    /// What an archive holds keeps its permissions. BuildKit: solver/llbsolver/file/unpack.go, unpack().
+    fn change_of(&self, selection: &Selection) -> Option<&'tree ModeChange> {
+        match selection {
+            Selection::Unpacked { .. } => None,
+            _ => self.target.mode.as_ref(),
+        }
+    }
+
+    /// A number is for the directories that are made on the way too. BuildKit: `tonistiigi/fsutil` copy, Copy().
+    fn directory_mode_of(&self, selection: &Selection) -> u32 {
+        match self.change_of(selection) {
+            Some(ModeChange::Set(mode)) => *mode,
+            _ => DIRECTORY_MODE,
+        }
     }
 
     /// Makes a directory with those above it, and returns what that changes. For `WORKDIR`.
@@ -121,7 +146,12 @@ impl<'tree> Placer<'tree> {
         self.placement.get(path).is_some_and(Placed::is_directory)
     }
 
-    fn entry(&mut self, path: PathBuf, entry: &Entry) -> Result<(), PlaceError> {
+    fn entry(
+        &mut self,
+        path: PathBuf,
+        entry: &Entry,
+        change: Option<&ModeChange>,
+    ) -> Result<(), PlaceError> {
         let is_directory = matches!(entry.content, Content::Directory);
         let below = self.placement.get(&path).map(Placed::is_directory);
         let in_tree = self
@@ -140,7 +170,6 @@ impl<'tree> Placer<'tree> {
             self.make_directory(parent)?;
         }
         let owner = self.target.owner.unwrap_or(entry.owner);
-        let change = self.target.mode.as_ref();
         let metadata = EntryMetadata {
             mode: change.map_or(entry.mode, |change| change.of(entry.mode, is_directory)),
             uid: owner.uid,
@@ -168,7 +197,7 @@ impl<'tree> Placer<'tree> {
                 return Err(PlaceError::DirectoryOverFile(path.to_owned()));
             }
             None => EntryMetadata {
-                mode: DIRECTORY_MODE,
+                mode: self.directory_mode,
                 uid: owner.uid,
                 gid: owner.gid,
                 mtime_s: self.target.mtime_s.unwrap_or(self.newest_mtime_s),

@@ -24,6 +24,8 @@ pub(crate) enum Selection {
     Directory { entries: Vec<Entry> },
     /// What is in an archive, which is looked at when its layer is made.
     Archive { entry: Entry },
+    /// An archive that was looked at: its entries as those of a directory.
+    Unpacked { entries: Vec<Entry> },
 }
 
 /// A file, directory or symbolic link to copy.
@@ -73,6 +75,8 @@ pub(crate) struct Selector<'origin> {
     origin: &'origin dyn Origin,
     rules: &'origin Rules,
     entries_count: usize,
+    /// Where the source at hand lies below the destination, which `--exclude` sees: empty without `--parents`.
+    kept: PathBuf,
     /// Sockets, pipes and devices that were left out.
     skipped: Vec<PathBuf>,
 }
@@ -83,6 +87,7 @@ impl<'origin> Selector<'origin> {
             origin,
             rules,
             entries_count: 0,
+            kept: PathBuf::new(),
             skipped: Vec::new(),
         }
     }
@@ -100,14 +105,22 @@ impl<'origin> Selector<'origin> {
             None => 0,
         };
         let is_pattern = parts.iter().any(|part| Glob::is_pattern(part));
+        let is_deep = parts.iter().any(|part| part.contains("**"));
+        let paths = match self.rules.parents {
+            Parents::Keep if is_deep => self.expand_deep(&parts)?,
+            _ => self.expand(&parts)?,
+        };
         let mut selections = Vec::new();
-        for path in self.expand(&parts)? {
+        for path in paths {
+            if self.rules.parents == Parents::Keep {
+                self.kept = path.components().skip(dropped_count).collect();
+            }
             match self.select_path(&path) {
                 // What a pattern matches by accident is left out; what is named is missed.
                 Err(SelectError::Ignored | SelectError::Special) if is_pattern => {}
                 Ok(None) => {}
                 Ok(Some(selection)) => {
-                    selections.push(self.with_parents(selection, &path, dropped_count));
+                    selections.push(self.with_parents(selection, &path, dropped_count)?);
                 }
                 Err(error) => return Err(error),
             }
@@ -115,26 +128,45 @@ impl<'origin> Selector<'origin> {
         Ok(selections)
     }
 
-    /// Puts what was selected below the directories of its path, where those are kept.
-    fn with_parents(&self, selection: Selection, path: &Path, dropped_count: usize) -> Selection {
-        if self.rules.parents == Parents::Drop {
-            return selection;
-        }
-        let kept: PathBuf = path.components().skip(dropped_count).collect();
-        let entries = match selection {
-            Selection::File { entry, .. } | Selection::Archive { entry } => vec![entry],
-            Selection::Directory { entries } => entries,
+    /// Puts what was selected below the directories of its path, where those are kept: with their permissions.
+    fn with_parents(
+        &mut self,
+        selection: Selection,
+        path: &Path,
+        dropped_count: usize,
+    ) -> Result<Selection, SelectError> {
+        let (below, is_directory) = match selection {
+            selection if self.rules.parents == Parents::Drop => return Ok(selection),
+            Selection::File { entry, .. } | Selection::Archive { entry } => (vec![entry], false),
+            Selection::Directory { entries } | Selection::Unpacked { entries } => (entries, true),
         };
-        let moved = entries.into_iter().map(|entry| Entry {
+        let kept = self.kept.clone();
+        let dropped: PathBuf = path.components().take(dropped_count).collect();
+        let mut above: Vec<&Path> = kept.ancestors().skip(usize::from(!is_directory)).collect();
+        above.retain(|path| !path.as_os_str().is_empty());
+        let mut entries = Vec::new();
+        for relative in above.into_iter().rev() {
+            entries.push(self.directory(relative, &dropped.join(relative))?);
+        }
+        entries.extend(below.into_iter().map(|entry| Entry {
             relative: match entry.relative.as_os_str().is_empty() {
                 true => kept.clone(),
                 false => kept.join(&entry.relative),
             },
             ..entry
-        });
-        Selection::Directory {
-            entries: moved.collect(),
-        }
+        }));
+        Ok(Selection::Directory { entries })
+    }
+
+    fn directory(&mut self, relative: &Path, path: &Path) -> Result<Entry, SelectError> {
+        let (real, status) = self
+            .origin
+            .follow(path)
+            .map_err(|error| SelectError::Context {
+                path: path.to_owned(),
+                error,
+            })?;
+        self.entry(relative.to_owned(), real, &status)
     }
 
     /// Replaces the parts that are patterns by the names that match them.
@@ -160,24 +192,59 @@ impl<'origin> Selector<'origin> {
         Ok(paths)
     }
 
+    /// Returns what a pattern with `**` matches: that goes through directories. A directory that matches is taken whole.
+    fn expand_deep(&self, parts: &[&str]) -> Result<Vec<PathBuf>, SelectError> {
+        let glob = Glob::for_ignore(&parts.join("/")).map_err(SelectError::Pattern)?;
+        let plain = parts.iter().take_while(|part| !Glob::is_pattern(part));
+        let mut pending = vec![plain.collect::<PathBuf>()];
+        let (mut matches, mut seen_count) = (Vec::new(), 0);
+        while let Some(directory) = pending.pop() {
+            let names = self.names(&directory)?;
+            seen_count += names.len();
+            let is_too_deep = directory.components().count() > DIRECTORY_DEPTH_MAX;
+            if is_too_deep || seen_count > CONTEXT_FILES_MAX {
+                let error = match is_too_deep {
+                    true => ContextError::TooDeep,
+                    false => ContextError::TooManyFiles,
+                };
+                return Err(SelectError::Context {
+                    path: directory,
+                    error,
+                });
+            }
+            for (name, status) in names {
+                let path = directory.join(name);
+                if path.to_str().is_some_and(|path| glob.matches(path)) {
+                    matches.push(path);
+                } else if status.kind == Kind::Directory {
+                    pending.push(path);
+                }
+            }
+        }
+        matches.sort();
+        Ok(matches)
+    }
+
     fn matching(&self, path: &Path, glob: &Glob) -> Result<Vec<PathBuf>, SelectError> {
+        let names = self.names(path)?.into_iter();
+        let hits = names.filter(|(name, _)| name.to_str().is_some_and(|name| glob.matches(name)));
+        Ok(hits.map(|(name, _)| path.join(name)).collect())
+    }
+
+    /// Returns what is in a directory; nothing for what is none.
+    fn names(&self, path: &Path) -> Result<Vec<(OsString, Status)>, SelectError> {
         let at = |error| SelectError::Context {
             path: path.to_owned(),
             error,
         };
-        let real = match self.origin.follow(path) {
-            Ok((real, status)) if status.kind == Kind::Directory => real,
-            Ok(_) | Err(ContextError::NotFound | ContextError::NotDirectory) => {
-                return Ok(Vec::new());
+        match self.origin.follow(path) {
+            Ok((real, status)) if status.kind == Kind::Directory => {
+                self.origin.list(&real).map_err(at)
             }
-            Err(ContextError::Outside) => return Err(SelectError::Outside),
-            Err(error) => return Err(at(error)),
-        };
-        let names = self.origin.list(&real).map_err(at)?;
-        let hits = names
-            .into_iter()
-            .filter(|(name, _)| name.to_str().is_some_and(|name| glob.matches(name)));
-        Ok(hits.map(|(name, _)| path.join(name)).collect())
+            Ok(_) | Err(ContextError::NotFound | ContextError::NotDirectory) => Ok(Vec::new()),
+            Err(ContextError::Outside) => Err(SelectError::Outside),
+            Err(error) => Err(at(error)),
+        }
     }
 
     /// Returns what a path means, or nothing if it is excluded.
@@ -223,7 +290,11 @@ impl<'origin> Selector<'origin> {
         status: &Status,
     ) -> Result<Option<Selection>, SelectError> {
         let name = path.file_name().map(OsString::from).unwrap_or_default();
-        if self.rules.excludes.is_ignored(&name.to_string_lossy()) {
+        let named = match self.rules.parents {
+            Parents::Keep => self.kept.to_string_lossy(),
+            Parents::Drop => name.to_string_lossy(),
+        };
+        if self.rules.excludes.is_ignored(&named) {
             return Ok(None);
         }
         let mut found = vec![Found {
@@ -237,8 +308,8 @@ impl<'origin> Selector<'origin> {
     }
 
     fn is_left_out(&self, source: &Path, relative: &Path) -> bool {
-        self.origin.is_ignored(source)
-            || self.rules.excludes.is_ignored(&relative.to_string_lossy())
+        let named = self.kept.join(relative);
+        self.origin.is_ignored(source) || self.rules.excludes.is_ignored(&named.to_string_lossy())
     }
 
     /// Whether something below a directory that is left out may be there after all.

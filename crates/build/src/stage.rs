@@ -212,6 +212,8 @@ impl<'a> Evaluator<'a> {
                 let base = self.build.result(*index);
                 self.newest_mtime_s = base.newest_mtime_s;
                 self.image = base.image.clone();
+                // Spec: Dockerfile reference, "ARG", "Scope": a stage inherits the arguments of the one that it is based on.
+                self.variables = base.variables.clone();
             }
             Base::Image(image) => {
                 self.build.lease.hold_image(image)?;

@@ -20,6 +20,6 @@ mod guests;
 mod kills;
 mod language;
 mod modules;
-mod moments;
+pub(crate) mod moments;
 mod peers;
 mod swaps;

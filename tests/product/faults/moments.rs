@@ -43,15 +43,21 @@ const COMMANDS: [&[&str]; 10] = [
 ];
 
 /// Numbers that are as good as random. Steele, Lea, Flood: "Fast splittable pseudorandom number generators".
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         (mixed ^ (mixed >> 31)) % end
     }
+}
+
+/// How many moments a test of kills tries: its own number, or what `MINKE_KILL_MOMENTS` says.
+pub(crate) fn moments(own: u64) -> u64 {
+    let asked = std::env::var("MINKE_KILL_MOMENTS").ok();
+    asked.map_or(own, |text| text.parse().expect("a number"))
 }
 
 /// Sandboxes and supervisors of a home that live, by the ids of their containers.
@@ -107,13 +113,11 @@ fn assert_settles(home: &Home, what: &str) {
 fn whenever_a_command_is_killed_ps_tells_the_truth_and_nothing_is_orphaned() {
     let home = Home::new();
     let probe = guest("probe.wasm");
-    let moments = std::env::var("MINKE_KILL_MOMENTS").ok();
-    let moments = moments.map_or(MOMENTS, |text| text.parse().expect("a number"));
     let seed = RandomState::new().hash_one(0);
     let mut random = Random(seed);
     // The first run compiles the probe: that would make every later moment an early one.
     home.ok(&["run", "--rm", &probe, "exit", "0"]);
-    for moment in 0..moments {
+    for moment in 0..moments(MOMENTS) {
         let command = COMMANDS[random.below(COMMANDS.len() as u64) as usize];
         let words: Vec<&str> = command
             .iter()

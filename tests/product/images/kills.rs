@@ -7,15 +7,11 @@ use std::time::Duration;
 use super::build;
 use crate::home::{Home, guest};
 
-/// How many moments are tried; this variable asks for more.
-const MOMENTS: &str = "MINKE_TEST_KILLS";
-const MOMENTS_DEFAULT: u64 = 24;
+/// Moments that are tried where nobody asks for more, by `MINKE_KILL_MOMENTS`.
+const MOMENTS: u64 = 24;
 
 fn moments() -> u64 {
-    std::env::var(MOMENTS)
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(MOMENTS_DEFAULT)
+    crate::faults::moments::moments(MOMENTS)
 }
 
 /// Starts a command and kills it after a while; returns whether it was still running.

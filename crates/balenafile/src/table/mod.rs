@@ -50,6 +50,10 @@ pub enum FlagForm {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Support {
     Now,
+    Partly {
+        /// What is done of it.
+        what: &'static str,
+    },
     NotYet {
         /// What to do for now.
         instead: &'static str,
@@ -103,11 +107,7 @@ pub fn to_markdown() -> String {
         for flag in row.flags {
             let name = format!("{} --{}", row.name, flag.name);
             let form = format!("`{}`", flag.form.usage(flag.name));
-            let support = match row.support {
-                Support::Now => flag.support,
-                not_yet => not_yet,
-            };
-            write_row(&mut page, &name, &form, support, flag.doc);
+            write_row(&mut page, &name, &form, flag.support, flag.doc);
         }
     }
     page
@@ -116,6 +116,7 @@ pub fn to_markdown() -> String {
 fn write_row(page: &mut String, name: &str, forms: &str, support: Support, doc: &str) {
     let support = match support {
         Support::Now => "yes".to_owned(),
+        Support::Partly { what } => format!("in part: {what}"),
         Support::NotYet { instead } => format!("not yet: {instead}"),
     };
     writeln!(page, "| `{name}` | {forms} | {support} | {doc} |")

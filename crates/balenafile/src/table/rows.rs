@@ -36,7 +36,7 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
             flag(
                 "chmod",
                 FlagForm::Value,
-                "Permissions in the image, as an octal number.",
+                "Permissions in the image: an octal number, or changes such as `u+x`.",
             ),
             flag(
                 "link",
@@ -48,15 +48,21 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
                 FlagForm::Values,
                 "Leaves out what matches a pattern.",
             ),
-            flag(
-                "keep-git-dir",
-                FlagForm::Switch,
-                "Keeps `.git` of a git source.",
+            not_yet(
+                flag(
+                    "keep-git-dir",
+                    FlagForm::Switch,
+                    "Keeps `.git` of a git source.",
+                ),
+                "fetch it into the context before the build",
             ),
-            flag(
-                "checksum",
-                FlagForm::Value,
-                "The digest that what an address gives must have.",
+            not_yet(
+                flag(
+                    "checksum",
+                    FlagForm::Value,
+                    "The digest that what an address gives must have.",
+                ),
+                "fetch it into the context before the build",
             ),
             flag(
                 "unpack",
@@ -64,8 +70,8 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
                 "Whether archives are unpacked, wherever they are from.",
             ),
         ],
-        support: Support::NotYet {
-            instead: "copy local files with `COPY`; unpack archives and fetch addresses before the build",
+        support: Support::Partly {
+            what: "files of the context and of the file itself; addresses are refused",
         },
         doc: "Adds files of the context, of addresses or of the file itself; unpacks archives.",
         parse: copy::add,
@@ -104,39 +110,27 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
             flag(
                 "chmod",
                 FlagForm::Value,
-                "Permissions in the image, as an octal number.",
+                "Permissions in the image: an octal number, or changes such as `u+x`.",
             ),
-            not_yet(
-                flag(
-                    "from",
-                    FlagForm::Value,
-                    "Takes the files from a stage or an image.",
-                ),
-                "build the other image separately and use it in `FROM`",
+            flag(
+                "from",
+                FlagForm::Value,
+                "Takes the files from a stage or an image.",
             ),
-            not_yet(
-                flag(
-                    "link",
-                    FlagForm::Switch,
-                    "Makes a layer that does not depend on those below.",
-                ),
-                "remove it: the result is the same",
+            flag(
+                "link",
+                FlagForm::Switch,
+                "Makes a layer that does not depend on those below.",
             ),
-            not_yet(
-                flag(
-                    "parents",
-                    FlagForm::Switch,
-                    "Keeps the directories of each source.",
-                ),
-                "name the destination of each source",
+            flag(
+                "parents",
+                FlagForm::Switch,
+                "Keeps the directories of each source.",
             ),
-            not_yet(
-                flag(
-                    "exclude",
-                    FlagForm::Values,
-                    "Leaves out what matches a pattern.",
-                ),
-                "write the pattern into `.dockerignore`",
+            flag(
+                "exclude",
+                FlagForm::Values,
+                "Leaves out what matches a pattern.",
             ),
         ],
         support: Support::Now,
@@ -208,8 +202,8 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
                 "Failures in a row that make a container unhealthy.",
             ),
         ],
-        support: Support::NotYet {
-            instead: "remove it: health checks are not kept yet",
+        support: Support::Partly {
+            what: "kept in the image and shown; containers are not checked",
         },
         doc: "Sets how a container is found to be well.",
         parse: healthcheck::healthcheck,
@@ -226,9 +220,7 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
         name: "MAINTAINER",
         forms: &["MAINTAINER NAME"],
         flags: &[],
-        support: Support::NotYet {
-            instead: "write `LABEL org.opencontainers.image.authors=NAME` instead",
-        },
+        support: Support::Now,
         doc: "Names the image's author.",
         parse: settings::maintainer,
     },
@@ -236,9 +228,7 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
         name: "ONBUILD",
         forms: &["ONBUILD INSTRUCTION"],
         flags: &[],
-        support: Support::NotYet {
-            instead: "write the instruction where it is to run",
-        },
+        support: Support::Now,
         doc: "Leaves an instruction for builds on this image.",
         parse: onbuild::onbuild,
     },
@@ -255,11 +245,13 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
                 "Shows the command files, a cache, a secret or an agent.",
             ),
             flag("network", FlagForm::Value, "`default`, `none` or `host`."),
-            flag("security", FlagForm::Value, "`sandbox` or `insecure`."),
+            flag(
+                "security",
+                FlagForm::Value,
+                "`sandbox`; `insecure` is refused.",
+            ),
         ],
-        support: Support::NotYet {
-            instead: "run the command before the build and `COPY` what it makes",
-        },
+        support: Support::Now,
         doc: "Runs a program of the image and keeps the files that it changes.",
         parse: run::run,
     },
@@ -267,9 +259,7 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
         name: "SHELL",
         forms: &["SHELL [\"PROGRAM\", \"ARGUMENT\"...]"],
         flags: &[],
-        support: Support::NotYet {
-            instead: "write commands in the exec form, `[\"PROGRAM\", \"ARGUMENT\"]`",
-        },
+        support: Support::Now,
         doc: "Names the program that reads commands in the shell form.",
         parse: run::shell,
     },
@@ -277,9 +267,7 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
         name: "STOPSIGNAL",
         forms: &["STOPSIGNAL SIGNAL"],
         flags: &[],
-        support: Support::NotYet {
-            instead: "remove it: containers are stopped with `SIGTERM`",
-        },
+        support: Support::Now,
         doc: "Sets the signal that stops a container.",
         parse: settings::stopsignal,
     },
@@ -295,8 +283,8 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
         name: "VOLUME",
         forms: &["VOLUME PATH...", "VOLUME [\"PATH\"...]"],
         flags: &[],
-        support: Support::NotYet {
-            instead: "give the volume when the container is run: `minke run -v HOST:GUEST`",
+        support: Support::Partly {
+            what: "kept in the image and shown; a container has no storage for it unless it is run with `-v` or `--mount`",
         },
         doc: "Names directories whose files outlive the container.",
         parse: settings::volume,

@@ -124,10 +124,11 @@ impl<'a> Evaluator<'a> {
             let message = format!("`{shown}` of `{name}` is a pipe or a device, and is left out");
             self.warn(span, message, "pack the archive without it");
         }
-        let whole = selected.into_iter().next();
-        Ok(whole.unwrap_or(Selection::Directory {
-            entries: Vec::new(),
-        }))
+        let entries = match selected.into_iter().next() {
+            Some(Selection::Directory { entries }) => entries,
+            _ => Vec::new(),
+        };
+        Ok(Selection::Unpacked { entries })
     }
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minke_balenafile::{Copy, CopySource, Heredoc, IgnoreFile, Literal, Source, Span, Step, Word};
+use minke_balenafile::{Copy, CopySource, Heredoc, IgnoreFile, Literal, Span, Step, Word};
 use minke_image::tree::Tree;
 
 use super::{Copying, Evaluator, LayerBase, Made, Planned};
@@ -157,15 +157,14 @@ impl<'a> Evaluator<'a> {
 
     /// Makes the patterns of `--exclude`, which are those of an ignore file.
     pub(super) fn excludes(&self, patterns: &[Literal]) -> Result<IgnoreFile, BuildError> {
-        let lines: Vec<&str> = patterns
-            .iter()
-            .map(|pattern| pattern.text.as_str())
-            .collect();
-        let text = lines.join("\n");
-        Ok(IgnoreFile::parse(&Source::new(
-            "--exclude",
-            text.as_bytes(),
-        )?)?)
+        let texts = patterns.iter().map(|pattern| pattern.text.as_str());
+        IgnoreFile::from_patterns(texts).map_err(|(text, problem)| {
+            let wrong = patterns.iter().find(|pattern| pattern.text == text);
+            let span = wrong.map_or_else(Span::default, |pattern| pattern.span);
+            let message = format!("`{text}` is not a pattern: {problem}");
+            let hint = "write a backslash before a special character";
+            self.error(span, message, Some(hint))
+        })
     }
 
     /// Selects from the context.
@@ -225,6 +224,11 @@ impl<'a> Evaluator<'a> {
                 .map_err(|error| self.select_error(word.span, &text, place, error))?;
             if selected.is_empty() {
                 unmatched.push((word.span, text));
+                // BuildKit copies the directory above, and includes nothing of it.
+                if rules.parents == Parents::Keep {
+                    let entries = Vec::new();
+                    selections.push(Selection::Directory { entries });
+                }
             }
             selections.extend(selected);
         }

@@ -99,7 +99,7 @@ fn relative_destinations_follow_the_working_directory() {
 #[test]
 fn owners_and_modes_are_replaced_where_asked() {
     insta::assert_snapshot!(listing(&tree(), "COPY --chown=7 --chmod=0750 src /d\nCOPY --chown=1:2 a.txt /new/dir/"), @r"
-    drwxr-xr-x 7/7 0 2023-11-14 22:13:20 d/
+    drwxr-x--- 7/7 0 2023-11-14 22:13:20 d/
     drwxr-x--- 7/7 0 2020-09-13 12:26:40 d/lib/
     -rwxr-x--- 7/7 1 2023-11-14 22:13:20 d/lib/x.py
     -rwxr-x--- 7/7 1 2023-11-14 22:13:20 d/lib/y.c
@@ -130,13 +130,13 @@ fn owners_by_name_come_from_the_images_own_files() {
 #[test]
 fn directories_of_lower_layers_keep_their_metadata() {
     insta::assert_snapshot!(listing(&tree(), "COPY --chmod=700 --chown=9:9 src /d\nCOPY a.txt /d/lib/"), @r"
-    drwxr-xr-x 9/9 0 2023-11-14 22:13:20 d/
+    drwx------ 9/9 0 2023-11-14 22:13:20 d/
     drwx------ 9/9 0 2020-09-13 12:26:40 d/lib/
     -rwx------ 9/9 1 2023-11-14 22:13:20 d/lib/x.py
     -rwx------ 9/9 1 2023-11-14 22:13:20 d/lib/y.c
     -rwx------ 9/9 4 2023-11-14 22:13:20 d/main.py
     --
-    drwxr-xr-x 9/9 0 2023-11-14 22:13:20 d/
+    drwx------ 9/9 0 2023-11-14 22:13:20 d/
     drwx------ 9/9 0 2020-09-13 12:26:40 d/lib/
     -rw-r--r-- 0/0 1 2023-11-14 22:13:20 d/lib/a.txt
     ");

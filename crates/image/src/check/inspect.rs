@@ -181,18 +181,20 @@ impl<'store> Inspection<'store> {
         Ok(recorded == row.contents.iter().copied().collect())
     }
 
-    /// Notes which blobs the build cache needs.
+    /// Notes which blobs the build cache needs. Their layers may be there unpacked, until the next collection.
     fn steps(&mut self) -> Result<(), StoreError> {
-        let steps: Vec<(Digest, u64)> = self.store.database.read(|connection| {
-            let mut statement =
-                connection.prepare("SELECT blob, size_bytes FROM steps WHERE blob IS NOT NULL")?;
+        let steps: Vec<(Digest, u64, Digest)> = self.store.database.read(|connection| {
+            let mut statement = connection
+                .prepare("SELECT blob, size_bytes, diff_id FROM steps WHERE blob IS NOT NULL")?;
             statement
                 .query_map([], |row| {
-                    Ok((digest(row, 0)?, row.get::<_, i64>(1)?.unsigned_abs()))
+                    let size_bytes = row.get::<_, i64>(1)?.unsigned_abs();
+                    Ok((digest(row, 0)?, size_bytes, digest(row, 2)?))
                 })?
                 .collect()
         })?;
-        for (digest, size_bytes) in steps {
+        for (digest, size_bytes, diff_id) in steps {
+            self.live.insert(diff_id);
             self.blobs
                 .entry(digest)
                 .or_default()
