@@ -166,7 +166,15 @@ impl<'origin> Selector<'origin> {
                 path: path.to_owned(),
                 error,
             })?;
-        self.entry(relative.to_owned(), real, &status)
+        self.count(&real)?;
+        Ok(Entry {
+            relative: relative.to_owned(),
+            source: real,
+            content: Content::Directory,
+            mode: status.mode,
+            owner: status.owner,
+            mtime_s: status.mtime_s,
+        })
     }
 
     /// Replaces the parts that are patterns by the names that match them.

@@ -7,7 +7,9 @@
 //! | `flags` | `--chown`, `--chmod`, `--link`, `--exclude`, `--parents` |
 //! | `heredocs` | here-documents of `COPY` and `ADD` |
 //! | `adding` | `ADD` of archives |
+//! | `inputs` | where the file and the context are from, what is ignored |
 //! | `kills` | builds that are killed at random moments |
+//! | `options` | options of `minke build` |
 //! | `origins` | `--from`: stages and images |
 //! | `settings` | instructions that set the configuration |
 //! | `text` | directives, lines, variables |
@@ -17,7 +19,9 @@ mod caching;
 mod copying;
 mod flags;
 mod heredocs;
+mod inputs;
 mod kills;
+mod options;
 mod origins;
 mod settings;
 mod text;
