@@ -71,6 +71,11 @@ pub(crate) fn seconds_since(time: &str) -> i64 {
     then.map_or(0, |then| Timestamp::now().as_second() - then.as_second())
 }
 
+/// Returns a time as Docker's lists have it, in UTC. Go: `time.Time.String()`, without parts of a second.
+pub(crate) fn listed_time(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%M:%S +0000 UTC").to_string()
+}
+
 /// Returns a number of bytes with a decimal unit and three digits. Docker: `go-units`, `HumanSizeWithPrecision(3)`.
 pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "PB"];

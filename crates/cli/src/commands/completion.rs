@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 use crate::output::print;
 use crate::report::Report;
 
-/// Print a script that lets a shell complete commands, options, and names of containers and images
+/// Print a script with which a shell completes commands, options and names
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  minke completion bash > ~/.local/share/bash-completion/completions/minke\n  minke completion zsh > ~/.zfunc/_minke\n  minke completion fish > ~/.config/fish/completions/minke.fish"

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::commands::{engine, image_filter};
 use crate::format::{Format, List};
-use crate::output::{ago, print, size};
+use crate::output::{ago, listed_time, print, size};
 use crate::report::Report;
 
 /// List images
@@ -116,8 +116,7 @@ impl Images {
         };
         let created = image.created_s.unwrap_or(image.stored_s);
         let row = |(repository, tag)| Row {
-            created_at: Timestamp::from_second(created)
-                .map_or_else(|_| String::new(), |t| t.to_string()),
+            created_at: Timestamp::from_second(created).map_or_else(|_| String::new(), listed_time),
             created_since: format!("{} ago", ago(Timestamp::now().as_second() - created)),
             digest: image.manifest_digest.to_string(),
             id: match self.no_trunc {

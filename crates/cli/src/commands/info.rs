@@ -32,6 +32,7 @@ pub(crate) struct Info {
 const LINES: &[(&str, &str)] = &[
     ("Containers", "Containers"),
     (" Running", "ContainersRunning"),
+    (" Paused", "ContainersPaused"),
     (" Stopped", "ContainersStopped"),
     ("Images", "Images"),
     ("Server Version", "ServerVersion"),

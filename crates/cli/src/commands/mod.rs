@@ -43,6 +43,8 @@ mod stopped;
 mod system;
 mod tag;
 mod terminal;
+#[cfg(test)]
+mod tests;
 mod update;
 mod version;
 mod wait;
@@ -211,63 +213,4 @@ fn for_each(
         }
     }
     Ok(code)
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::Cli;
-
-    /// Width of a terminal that most people have.
-    const COLUMNS: usize = 100;
-
-    #[test]
-    fn the_table_of_arguments_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_command_has_an_example_and_every_option_a_word_about_it() {
-        let mut cli = Cli::command();
-        cli.build();
-        for command in cli.get_subcommands() {
-            check(command);
-        }
-    }
-
-    /// A command that only groups others needs no example.
-    fn check(command: &clap::Command) {
-        let name = command.get_name();
-        if name == "help" {
-            return;
-        }
-        let examples = command.get_after_help().map(ToString::to_string);
-        let has_examples = examples.is_some_and(|text| text.contains("Examples:\n  minke "));
-        assert!(
-            has_examples || command.has_subcommands(),
-            "`{name}` has no example"
-        );
-        assert!(
-            command.get_about().is_some(),
-            "`{name}` does not say what it does"
-        );
-        for argument in command.get_arguments() {
-            let id = argument.get_id();
-            assert!(
-                argument.get_help().is_some(),
-                "`{name}` says nothing of `{id}`"
-            );
-        }
-        command.get_subcommands().for_each(check);
-    }
-
-    #[test]
-    fn help_fits_a_terminal() {
-        let mut cli = Cli::command().term_width(COLUMNS);
-        let text = cli.render_long_help().to_string();
-        // Examples are to be copied, so they are not cut.
-        let is_wide = |line: &&str| line.chars().count() > COLUMNS && !line.starts_with("  minke ");
-        assert_eq!(text.lines().find(is_wide), None);
-    }
 }

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::commands::engine;
 use crate::format::{Format, List};
-use crate::output::{ago, print, seconds_since, size};
+use crate::output::{ago, listed_time, print, seconds_since, size};
 use crate::report::Report;
 
 /// Longest command that the table shows. Docker: `cli/command/formatter`, 20 characters with quotes.
@@ -185,7 +185,7 @@ impl Ps {
         let mounts = config.spec.mounts.iter().map(super::inspect::mount_source);
         Row {
             command: self.command(container),
-            created_at: config.created_at.clone(),
+            created_at: created_at(&config.created_at),
             id: match self.no_trunc {
                 true => container.id().to_owned(),
                 false => container.short_id().to_owned(),
@@ -249,6 +249,11 @@ impl Sizes<'_> {
             .entry(id.clone())
             .or_insert_with(|| super::inspect::image_bytes(engine, id))
     }
+}
+
+/// A damaged record has no time.
+fn created_at(time: &str) -> String {
+    time.parse().map_or_else(|_| time.to_owned(), listed_time)
 }
 
 /// Docker: `container/state.go`, `String()`.
