@@ -6,16 +6,12 @@ use serde_json::{Value, json};
 
 use crate::home::{Home, guest};
 
-fn state(home: &Home, name: &str) -> Value {
-    home.inspect(name)["State"].clone()
-}
-
 #[test]
 fn a_created_container_is_started_as_often_as_one_likes() {
     let home = Home::new();
     let probe = guest("probe.wasm");
     let id = home.ok(&["create", "--name", "job", &probe, "exit", "7"]);
-    assert_eq!(state(&home, "job")["Status"], "created");
+    assert_eq!(home.state("job")["Status"], "created");
     assert_eq!(home.ok(&["ps", "-q"]), "");
     assert!(home.ok(&["ps", "-a"]).contains("Created"));
     for _ in 0..2 {
@@ -48,17 +44,17 @@ fn what_a_container_wrote_ends_with_its_sandbox_and_its_log_goes_on() {
 #[test]
 fn start_of_a_running_container_changes_nothing() {
     let home = Home::new();
-    home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
-    let before = state(&home, "web");
+    home.start("web", &[], &["wait"]);
+    let before = home.state("web");
     assert_eq!(home.ok(&["start", "web"]), "web");
-    assert_eq!(state(&home, "web"), before);
+    assert_eq!(home.state("web"), before);
 }
 
 #[test]
 fn restart_gives_another_process_and_the_same_container() {
     let home = Home::new();
-    let id = home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
-    let before = state(&home, "web")["Pid"].clone();
+    let id = home.start("web", &[], &["wait"]);
+    let before = home.state("web")["Pid"].clone();
     assert_eq!(home.ok(&["restart", "-t", "5", "web"]), "web");
     let after = home.inspect("web");
     assert_ne!(after["State"]["Pid"], before);
@@ -68,7 +64,7 @@ fn restart_gives_another_process_and_the_same_container() {
     );
     home.ok(&["stop", "web"]);
     home.ok(&["restart", "web"]);
-    assert_eq!(state(&home, "web")["Status"], "running");
+    assert_eq!(home.state("web")["Status"], "running");
 }
 
 #[test]
@@ -85,7 +81,7 @@ fn a_start_that_fails_leaves_the_container_as_it_was_with_the_reason() {
     ]);
     let failed = home.run(&["start", "bad"]);
     failed.assert_fails(1, &["nobody-knows"]);
-    let state = state(&home, "bad");
+    let state = home.state("bad");
     assert_eq!(state["Status"], "created");
     assert!(
         state["Error"]
@@ -102,7 +98,7 @@ fn a_start_that_fails_leaves_the_container_as_it_was_with_the_reason() {
 fn a_renamed_container_is_found_by_its_new_name_alone() {
     let home = Home::new();
     let probe = guest("probe.wasm");
-    home.ok(&["run", "-d", "--rm", "--name", "web", &probe, "wait"]);
+    home.start("web", &["--rm"], &["wait"]);
     home.ok(&["create", "--name", "other", &probe, "wait"]);
     home.ok(&["rename", "web", "w2"]);
     assert_eq!(home.inspect("w2")["Name"], "/w2");
@@ -123,9 +119,7 @@ fn a_renamed_container_is_found_by_its_new_name_alone() {
 fn limits_can_be_changed_also_while_a_container_runs() {
     let home = Home::new();
     let probe = guest("probe.wasm");
-    home.ok(&[
-        "run", "-d", "--name", "web", "--memory", "1g", &probe, "wait",
-    ]);
+    home.start("web", &["--memory", "1g"], &["wait"]);
     home.ok(&[
         "create",
         "--name",
@@ -168,20 +162,11 @@ fn limits_can_be_changed_also_while_a_container_runs() {
 #[test]
 fn ports_are_told_while_the_container_runs() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
+    home.start(
         "web",
-        "-p",
-        "127.0.0.1::80",
-        "--expose",
-        "90",
-        "-P",
-        &probe,
-        "wait",
-    ]);
+        &["-p", "127.0.0.1::80", "--expose", "90", "-P"],
+        &["wait"],
+    );
     let address = home.published("web", "80/tcp").to_string();
     assert!(
         home.ok(&["port", "web"])
@@ -322,14 +307,10 @@ fn without_t_a_guest_sees_no_terminal_and_an_open_input_stays_open() {
             .ok(&["run", "--rm", "-i", &probe, "isatty"])
             .contains("true")
     );
-    home.ok(&["run", "-d", "-i", "--name", "reads", &probe, "cat"]);
-    assert_eq!(state(&home, "reads")["Status"], "running");
+    home.start("reads", &["-i"], &["cat"]);
+    assert_eq!(home.state("reads")["Status"], "running");
     home.ok(&["stop", "reads"]);
-    assert_eq!(
-        state(&home, "reads")["ExitCode"],
-        143,
-        "it was still reading"
-    );
+    assert_eq!(home.state("reads")["ExitCode"], 143, "it was still reading");
 }
 
 #[test]

@@ -28,19 +28,11 @@ fn several_starts_stops_and_looks_at_once_leave_one_container_that_is_as_it_says
     };
     for _ in 0..3 {
         all(&["start", "web"]);
-        assert_eq!(home.inspect("web")["State"]["Status"], "running");
+        assert_eq!(home.state("web")["Status"], "running");
         all(&["stop", "-t", "0", "web"]);
-        assert_eq!(home.inspect("web")["State"]["Status"], "exited");
+        assert_eq!(home.state("web")["Status"], "exited");
     }
-    let starts = home.ok(&[
-        "events",
-        "--since",
-        "0",
-        "--until",
-        "0s",
-        "-f",
-        "event=start",
-    ]);
+    let starts = home.events("event=start");
     assert_eq!(
         starts.lines().count(),
         3,
@@ -53,7 +45,7 @@ fn several_starts_stops_and_looks_at_once_leave_one_container_that_is_as_it_says
 #[test]
 fn several_removals_at_once_remove_it_once() {
     let home = Home::new();
-    home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
+    home.start("web", &[], &["wait"]);
     let removals: Vec<_> = (0..TOGETHER)
         .map(|_| {
             let mut removal = home.command(&["rm", "-f", "web"]);
@@ -66,14 +58,6 @@ fn several_removals_at_once_remove_it_once() {
         assert!(removal.wait().expect("it ends").success());
     }
     home.assert_nothing_left();
-    let destroyed = home.ok(&[
-        "events",
-        "--since",
-        "0",
-        "--until",
-        "0s",
-        "-f",
-        "event=destroy",
-    ]);
+    let destroyed = home.events("event=destroy");
     assert_eq!(destroyed.lines().count(), 1, "{destroyed}");
 }

@@ -31,7 +31,7 @@ fn actions(home: &Home, filters: &[&str]) -> Vec<String> {
 #[test]
 fn a_containers_life_is_told_in_dockers_words() {
     let home = Home::new();
-    home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
+    home.start("web", &[], &["wait"]);
     home.ok(&["kill", "-s", "CHLD", "web"]);
     home.ok(&["stop", "web"]);
     home.ok(&["rm", "web"]);

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::home::{Home, guest};
+use crate::home::Home;
 
 fn with_container() -> (Home, String) {
     let home = Home::new();
-    let id = home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
+    let id = home.start("web", &[], &["wait"]);
     (home, id)
 }
 
@@ -21,6 +21,9 @@ fn containers_are_listed_as_a_template_says() {
     assert_eq!(table, "NAMES     STATE\nweb       running");
     let row: Value = serde_json::from_str(&ps("json")).expect("one object");
     assert_eq!(row["Names"], "web");
+    let made = row["CreatedAt"].as_str().expect("text");
+    // Go's `Time.String()`, such as `2026-01-31 12:00:00 +0000 UTC`.
+    assert_eq!((made.len(), &made[19..]), (29, " +0000 UTC"), "{made}");
     assert_eq!(ps("table"), home.ok(&["ps"]));
     assert_eq!(home.ok(&["ps", "-q", "--format", "json"]), short);
 }

@@ -86,6 +86,61 @@ fn each_command_has_a_page_of_the_manual() {
     assert!(page("minke.1").contains("minke-run(1)"));
     assert!(page("minke-run.1").contains("ulimit"));
     assert!(page("minke-run.1").contains("minke run --rm app:1"));
+    let mut names = vec!["minke".to_owned()];
+    let mut seen = 0;
+    // Each page names those below it.
+    while let Some(name) = names.pop() {
+        let text = page(&format!("{name}.1"));
+        assert!(text.contains(".SH NAME"), "no page of `{name}`");
+        let words = text.split(|it: char| !(it.is_ascii_lowercase() || "-()1".contains(it)));
+        let below = words.filter_map(|word| word.strip_suffix("(1)"));
+        names.extend(
+            below
+                .filter(|it| it.starts_with(&format!("{name}-")))
+                .map(str::to_owned),
+        );
+        seen += 1;
+    }
+    let pages = std::fs::read_dir(home.files().join("pages")).expect("readable");
+    assert_eq!(
+        seen,
+        pages.count(),
+        "every page is reached, and nothing else is there"
+    );
+    assert!(seen > 50, "{seen}");
+}
+
+#[test]
+fn man_reads_the_pages_without_a_complaint() {
+    let home = Home::new();
+    home.ok(&["manual", "pages"]);
+    for name in ["minke", "minke-run", "minke-build", "minke-system-prune"] {
+        let page = home.files().join("pages").join(format!("{name}.1"));
+        let mut man = std::process::Command::new("man");
+        man.args(["--warnings", "-E", "UTF-8", "-l"]).arg(page);
+        let Ok(output) = man.env("MANWIDTH", "100").output() else {
+            return skipped("man");
+        };
+        assert!(
+            output.status.success() && output.stderr.is_empty(),
+            "{output:?}"
+        );
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            text.contains(&name.replace('-', "‐")) || text.contains(name),
+            "{text}"
+        );
+        assert!(name == "minke" || text.contains("Examples:"), "{text}");
+    }
+}
+
+/// Says that a test ends here for want of a program.
+#[expect(
+    clippy::print_stderr,
+    reason = "who reads the tests' output must know what was not tested"
+)]
+fn skipped(program: &str) {
+    eprintln!("skipped: `{program}` is not installed: run `cargo xtask setup`");
 }
 
 #[test]
@@ -173,7 +228,10 @@ fn info_counts_what_there_is() {
         "0 0"
     );
     let text = home.ok(&["info"]);
-    assert!(text.contains("Containers: 0\n Running: 0"), "{text}");
+    assert!(
+        text.contains("Containers: 0\n Running: 0\n Paused: 0"),
+        "{text}"
+    );
     let value: Value = serde_json::from_str(&home.ok(&["info", "-f", "json"])).expect("an object");
     assert_eq!(value["DockerRootDir"], home.path().to_str().expect("text"));
 }

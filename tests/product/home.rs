@@ -112,6 +112,26 @@ impl Home {
         Ended::of(&child.wait_with_output().expect("it ends"))
     }
 
+    /// Starts a container of the program `probe` in the background; returns its id.
+    #[track_caller]
+    pub(crate) fn start(&self, name: &str, options: &[&str], action: &[&str]) -> String {
+        let probe = guest("probe.wasm");
+        let named = ["run", "-d", "--name", name];
+        self.ok(&[&named[..], options, &[&*probe], action].concat())
+    }
+
+    /// What `events` tells so far of what this filter lets through, a line each.
+    #[track_caller]
+    pub(crate) fn events(&self, filter: &str) -> String {
+        self.ok(&["events", "--since", "0", "--until", "0s", "-f", filter])
+    }
+
+    /// The state of a container, as `inspect` says.
+    #[track_caller]
+    pub(crate) fn state(&self, name: &str) -> Value {
+        self.inspect(name)["State"].clone()
+    }
+
     /// What `inspect` says of a container or image.
     pub(crate) fn inspect(&self, name: &str) -> Value {
         let text = self.ok(&["inspect", name]);

@@ -66,12 +66,11 @@ fn a_port_is_free_again_once_stop_returns() {
 #[test]
 fn wait_tells_the_exit_code_however_it_comes() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&["run", "-d", "--name", "exits", &probe, "exit", "5"]);
+    home.start("exits", &[], &["exit", "5"]);
     assert_eq!(home.ok(&["wait", "exits"]), "5");
     assert_eq!(home.ok(&["wait", "exits"]), "5", "it has ended already");
 
-    home.ok(&["run", "-d", "--name", "waits", &probe, "wait"]);
+    home.start("waits", &[], &["wait"]);
     let waiting = home
         .command(&["wait", "waits"])
         .stdout(std::process::Stdio::piped())
@@ -91,7 +90,7 @@ fn wait_tells_the_exit_code_however_it_comes() {
 #[test]
 fn kill_sends_the_signal_that_is_asked_for() {
     let home = Home::new();
-    home.ok(&["run", "-d", "--name", "waits", &guest("probe.wasm"), "wait"]);
+    home.start("waits", &[], &["wait"]);
     assert_eq!(
         home.ok(&["kill", "-s", "CHLD", "waits"]),
         "waits",
@@ -105,15 +104,7 @@ fn kill_sends_the_signal_that_is_asked_for() {
 fn a_compute_bound_guest_stops_at_once() {
     let home = Home::new();
     for what in ["registers", "memory", "recursion"] {
-        home.ok(&[
-            "run",
-            "-d",
-            "--name",
-            "spins",
-            &guest("probe.wasm"),
-            "spin",
-            what,
-        ]);
+        home.start("spins", &[], &["spin", what]);
         // Without a limit on the time it would hang here for ever.
         home.ok(&["stop", "-t", "-1", "spins"]);
         assert_eq!(
@@ -128,15 +119,7 @@ fn a_compute_bound_guest_stops_at_once() {
 #[test]
 fn rm_in_the_background_leaves_nothing() {
     let home = Home::new();
-    home.ok(&[
-        "run",
-        "-d",
-        "--rm",
-        "--name",
-        "short",
-        &guest("probe.wasm"),
-        "wait",
-    ]);
+    home.start("short", &["--rm"], &["wait"]);
     home.ok(&["stop", "short"]);
     home.assert_nothing_left();
 }
@@ -144,14 +127,14 @@ fn rm_in_the_background_leaves_nothing() {
 #[test]
 fn a_detached_container_has_no_input_and_outlives_its_command() {
     let home = Home::new();
-    home.ok(&["run", "-d", "--name", "reads", &guest("probe.wasm"), "cat"]);
+    home.start("reads", &[], &["cat"]);
     assert_eq!(home.ok(&["wait", "reads"]), "0", "it reads the end at once");
 }
 
 #[test]
 fn containers_are_found_by_name_id_and_beginning_of_an_id() {
     let home = Home::new();
-    let id = home.ok(&["run", "-d", "--name", "found", &guest("probe.wasm"), "wait"]);
+    let id = home.start("found", &[], &["wait"]);
     assert_eq!(id.len(), 64);
     for name in ["found", &id, &id[..12], &id[..3]] {
         assert_eq!(home.inspect(name)["Id"], json!(id), "{name}");
@@ -174,7 +157,7 @@ fn a_container_without_a_name_gets_one_that_works() {
 fn several_are_named_at_a_time_and_a_wrong_one_does_not_keep_the_others() {
     let home = Home::new();
     for name in ["one", "two"] {
-        home.ok(&["run", "-d", "--name", name, &guest("probe.wasm"), "wait"]);
+        home.start(name, &[], &["wait"]);
     }
     let stopped = home.run(&["stop", "one", "nobody", "two"]);
     assert_eq!(
@@ -243,7 +226,7 @@ fn a_directory_with_a_balenafile_is_built_and_run() {
 #[test]
 fn inspect_tells_how_far_files_are_confined() {
     let home = Home::new();
-    home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
+    home.start("web", &[], &["wait"]);
     let inspected = home.inspect("web");
     let told = inspected["FilesConfined"].as_str().expect("a word");
     assert!(["fully", "partly", "no"].contains(&told), "{told}");

@@ -28,18 +28,7 @@ fn cpu_seconds(home: &Home, name: &str) -> f64 {
 #[test]
 fn cpu_time_stays_below_its_quota_and_the_container_answers() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "web",
-        "--cpus",
-        "0.1",
-        &probe,
-        "spin",
-        "arithmetic",
-    ]);
+    home.start("web", &["--cpus", "0.1"], &["spin", "arithmetic"]);
     let start = (Instant::now(), cpu_seconds(&home, "web"));
     // Two looks of `stats` take a second each.
     for _ in 0..2 {
@@ -51,19 +40,16 @@ fn cpu_time_stays_below_its_quota_and_the_container_answers() {
     // More than the quota is used where the monitor waits for a CPU itself; that is paid off later.
     assert!(used < elapsed * 0.3, "{used} s in {elapsed} s");
     home.ok(&["stop", "-t", "30", "web"]);
-    assert_eq!(home.inspect("web")["State"]["ExitCode"], 143);
+    assert_eq!(home.state("web")["ExitCode"], 143);
 }
 
 #[test]
 fn a_guest_with_a_tiny_quota_is_killed_at_once() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&[
-        "run", "-d", "--name", "web", "--cpus", "0.01", &probe, "spin", "memory",
-    ]);
+    home.start("web", &["--cpus", "0.01"], &["spin", "memory"]);
     home.ok(&["kill", "web"]);
     home.ok(&["wait", "web"]);
-    assert_eq!(home.inspect("web")["State"]["ExitCode"], 137);
+    assert_eq!(home.state("web")["ExitCode"], 137);
     let host = &home.inspect("web")["HostConfig"];
     assert_eq!(host["NanoCpus"], 10_000_000);
 }
@@ -71,8 +57,7 @@ fn a_guest_with_a_tiny_quota_is_killed_at_once() {
 #[test]
 fn a_quota_of_cpu_time_is_changed_while_the_container_computes() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&["run", "-d", "--name", "web", &probe, "spin", "arithmetic"]);
+    home.start("web", &[], &["spin", "arithmetic"]);
     // It has computed for so long by then that nobody watches it any more.
     stats(&home);
     home.ok(&["update", "--cpus", "0.1", "web"]);
@@ -105,7 +90,7 @@ fn memory_without_end_ends_the_container_as_killed() {
         137,
         &["out of memory: the container may have 67108864 bytes"],
     );
-    let state = &home.inspect("web")["State"];
+    let state = &home.state("web");
     assert_eq!(
         (&state["OOMKilled"], &state["ExitCode"]),
         (&true.into(), &137.into())
@@ -114,7 +99,7 @@ fn memory_without_end_ends_the_container_as_killed() {
         state["Reason"],
         "out of memory: the container may have 67108864 bytes"
     );
-    let oom = home.ok(&["events", "--since", "0", "--until", "0s", "-f", "event=oom"]);
+    let oom = home.events("event=oom");
     assert!(
         oom.contains(" container oom ") && oom.contains("name=web") && oom.lines().count() == 1,
         "{oom}"
@@ -122,7 +107,7 @@ fn memory_without_end_ends_the_container_as_killed() {
     // One that can do without goes on, as where `malloc` fails on Linux.
     let ended = home.run(&["run", "--name", "two", "-m", "64m", &probe, "alloc-try"]);
     assert_eq!(ended.code, 0, "{ended:?}");
-    assert_eq!(home.inspect("two")["State"]["OOMKilled"], false);
+    assert_eq!(home.state("two")["OOMKilled"], false);
 }
 
 #[test]
@@ -197,8 +182,7 @@ fn wrong_limits_are_refused_with_what_to_write() {
 #[test]
 fn stats_tell_what_is_used() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&["run", "-d", "--name", "web", "-m", "64m", &probe, "wait"]);
+    home.start("web", &["-m", "64m"], &["wait"]);
     let row = stats(&home);
     assert_eq!((&row["Name"], &row["PIDs"]), (&"web".into(), &"1".into()));
     let memory = row["MemUsage"].as_str().expect("a text");

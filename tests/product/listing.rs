@@ -36,20 +36,11 @@ fn three(home: &Home) {
         &probe,
         "wait",
     ]);
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
+    home.start(
         "up",
-        "-l",
-        "tier=front",
-        "-l",
-        "x",
-        "-p",
-        "127.0.0.1::80",
-        &probe,
-        "wait",
-    ]);
+        &["-l", "tier=front", "-l", "x", "-p", "127.0.0.1::80"],
+        &["wait"],
+    );
 }
 
 #[test]
@@ -127,10 +118,7 @@ fn filters_that_are_wrong_are_named() {
 #[test]
 fn sizes_are_those_of_what_was_written_and_of_the_image() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&[
-        "run", "-d", "--name", "writes", "-i", &probe, "fill", "/big", "3",
-    ]);
+    home.start("writes", &["-i"], &["fill", "/big", "3"]);
     home.ok(&["wait", "writes"]);
     let ended = &home.ok(&["ps", "-a", "-s", "--format", "{{.Size}}"]);
     assert_eq!(ended, "0B", "what it wrote went with it");
@@ -142,7 +130,7 @@ fn sizes_are_those_of_what_was_written_and_of_the_image() {
             .is_some_and(|line| line.ends_with("SIZE")),
         "{table}"
     );
-    home.ok(&["run", "-d", "--name", "idle", &probe, "wait"]);
+    home.start("idle", &[], &["wait"]);
     let sizes: Value = serde_json::from_str(&home.ok(&["inspect", "-s", "idle"])).expect("JSON");
     assert!(
         sizes[0]["SizeRw"].is_u64() && sizes[0]["SizeRootFs"].is_u64(),
@@ -169,7 +157,7 @@ fn inspect_takes_several_names_and_looks_for_one_kind() {
 #[test]
 fn a_clock_that_was_set_back_and_a_host_that_was_restarted_do_not_confuse_ps() {
     let home = Home::new();
-    let id = home.ok(&["run", "-d", "--name", "web", &guest("probe.wasm"), "wait"]);
+    let id = home.start("web", &[], &["wait"]);
     let path = home.path().join("containers").join(id).join("state.json");
     let mut state: Value =
         serde_json::from_slice(&std::fs::read(&path).expect("there")).expect("JSON");

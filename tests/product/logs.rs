@@ -9,9 +9,8 @@ use crate::home::{Home, guest};
 #[test]
 fn a_log_keeps_both_streams_apart_with_times() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&["run", "-d", "--name", "out", &probe, "print", "good"]);
-    home.ok(&["run", "-d", "--name", "err", &probe, "stderr", "wrong"]);
+    home.start("out", &[], &["print", "good"]);
+    home.start("err", &[], &["stderr", "wrong"]);
     home.ok(&["wait", "out", "err"]);
     let out = home.run(&["logs", "out"]);
     assert_eq!((out.stdout.as_str(), out.stderr.as_str()), ("good\n", ""));
@@ -37,16 +36,7 @@ fn a_foreground_container_is_logged_too_unless_it_is_removed() {
 #[test]
 fn following_ends_with_the_container() {
     let home = Home::new();
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "ticks",
-        &guest("probe.wasm"),
-        "ticks",
-        "3",
-        "50",
-    ]);
+    home.start("ticks", &[], &["ticks", "3", "50"]);
     let followed = home.ok(&["logs", "-f", "ticks"]);
     assert_eq!(followed.lines().count(), 3, "{followed}");
 }
@@ -54,16 +44,7 @@ fn following_ends_with_the_container() {
 #[test]
 fn following_ends_when_the_container_is_removed() {
     let home = Home::new();
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "endless",
-        &guest("probe.wasm"),
-        "ticks",
-        "1000000",
-        "10",
-    ]);
+    home.start("endless", &[], &["ticks", "1000000", "10"]);
     let mut child = home
         .command(&["logs", "-f", "endless"])
         .stdout(Stdio::piped())
@@ -79,7 +60,7 @@ fn following_ends_when_the_container_is_removed() {
 #[test]
 fn a_log_without_end_takes_bounded_disk() {
     let home = Home::new();
-    let id = home.ok(&["run", "-d", "--name", "talks", &guest("probe.wasm"), "logs"]);
+    let id = home.start("talks", &[], &["logs"]);
     let directory = home.path().join("containers").join(&id);
     // Rotated for the second time: the oldest file is there.
     while !directory.join("log.2").exists() {
@@ -98,8 +79,7 @@ fn a_log_without_end_takes_bounded_disk() {
 #[test]
 fn the_last_lines_are_shown_and_followed() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&["run", "-d", "--name", "ten", &probe, "lines", "10"]);
+    home.start("ten", &[], &["lines", "10"]);
     home.ok(&["wait", "ten"]);
     let all = home.ok(&["logs", "ten"]);
     let last = |count: usize| {

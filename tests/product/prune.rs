@@ -10,7 +10,7 @@ fn names(home: &Home) -> String {
 fn containers_that_do_not_run_are_pruned_by_label_and_age() {
     let home = Home::new();
     let probe = guest("probe.wasm");
-    home.ok(&["run", "-d", "--name", "web", &probe, "wait"]);
+    home.start("web", &[], &["wait"]);
     home.ok(&["create", "--name", "old", "-l", "tier=test", &probe, "wait"]);
     home.ok(&["run", "--name", "done", &probe, "exit", "0"]);
     let young = ["container", "prune", "-f", "--filter", "until=1h"];
@@ -22,15 +22,7 @@ fn containers_that_do_not_run_are_pruned_by_label_and_age() {
     assert_eq!(names(&home), "done\nweb");
     home.ok(&["container", "prune", "-f"]);
     assert_eq!(names(&home), "web");
-    let told = home.ok(&[
-        "events",
-        "--since",
-        "0",
-        "--until",
-        "0s",
-        "-f",
-        "event=prune",
-    ]);
+    let told = home.events("event=prune");
     assert_eq!(told.lines().count(), 2, "{told}");
 }
 

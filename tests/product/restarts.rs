@@ -31,44 +31,15 @@ fn parent_of(pid: &Value) -> String {
 #[test]
 fn failures_are_restarted_as_often_as_the_policy_says() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "fails",
-        "--restart",
-        "on-failure:2",
-        &probe,
-        "exit",
-        "3",
-    ]);
+    home.start("fails", &["--restart", "on-failure:2"], &["exit", "3"]);
     let ended = wait_until(&home, "fails", |it| it["State"]["Status"] == "exited");
     assert_eq!(
         (&ended["RestartCount"], &ended["State"]["ExitCode"]),
         (&json!(2), &json!(3))
     );
-    let starts = home.ok(&[
-        "events",
-        "--since",
-        "0",
-        "--until",
-        "0s",
-        "-f",
-        "event=start",
-    ]);
+    let starts = home.events("event=start");
     assert_eq!(starts.lines().count(), 3, "{starts}");
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "succeeds",
-        "--restart",
-        "on-failure",
-        &probe,
-        "exit",
-        "0",
-    ]);
+    home.start("succeeds", &["--restart", "on-failure"], &["exit", "0"]);
     let ended = wait_until(&home, "succeeds", |it| it["State"]["Status"] == "exited");
     assert_eq!(ended["RestartCount"], 0);
     home.ok(&["rm", "fails", "succeeds"]);
@@ -78,19 +49,9 @@ fn failures_are_restarted_as_often_as_the_policy_says() {
 #[test]
 fn a_container_that_is_stopped_stays_stopped() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "web",
-        "--restart",
-        "always",
-        &probe,
-        "wait",
-    ]);
+    home.start("web", &["--restart", "always"], &["wait"]);
     home.ok(&["stop", "web"]);
-    let state = &home.inspect("web")["State"];
+    let state = &home.state("web");
     assert_eq!(
         (&state["Status"], &state["ExitCode"]),
         (&json!("exited"), &json!(143))
@@ -99,7 +60,7 @@ fn a_container_that_is_stopped_stays_stopped() {
     home.ok(&["kill", "web"]);
     home.ok(&["wait", "web"]);
     assert_eq!(
-        home.inspect("web")["State"]["Status"],
+        home.state("web")["Status"],
         "exited",
         "and one that is killed"
     );
@@ -110,25 +71,14 @@ fn a_container_that_is_stopped_stays_stopped() {
 #[test]
 fn ps_shows_that_a_container_waits_for_its_restart_and_stop_ends_that() {
     let home = Home::new();
-    let probe = guest("probe.wasm");
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "fails",
-        "--restart",
-        "always",
-        &probe,
-        "exit",
-        "3",
-    ]);
+    home.start("fails", &["--restart", "always"], &["exit", "3"]);
     wait_until(&home, "fails", |it| it["State"]["Restarting"] == true);
     // The delays double: it is found so sooner or later.
     while !home.ok(&["ps"]).contains("Restarting (3)") {}
-    assert_eq!(home.inspect("fails")["State"]["Running"], true);
+    assert_eq!(home.state("fails")["Running"], true);
     home.run(&["rm", "fails"]).assert_fails(1, &["it is"]);
     home.ok(&["stop", "fails"]);
-    assert_eq!(home.inspect("fails")["State"]["Status"], "exited");
+    assert_eq!(home.state("fails")["Status"], "exited");
     home.ok(&["start", "fails"]);
     home.ok(&["rm", "-f", "fails"]);
     home.assert_nothing_left();
@@ -137,17 +87,8 @@ fn ps_shows_that_a_container_waits_for_its_restart_and_stop_ends_that() {
 #[test]
 fn a_killed_sandbox_is_restarted() {
     let home = Home::new();
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "web",
-        "--restart",
-        "on-failure",
-        &guest("probe.wasm"),
-        "wait",
-    ]);
-    let pid = home.inspect("web")["State"]["Pid"].clone();
+    home.start("web", &["--restart", "on-failure"], &["wait"]);
+    let pid = home.state("web")["Pid"].clone();
     kill_9(&pid.to_string());
     let again = wait_until(&home, "web", |it| {
         it["State"]["Status"] == "running" && it["State"]["Pid"] != pid
@@ -158,28 +99,19 @@ fn a_killed_sandbox_is_restarted() {
 #[test]
 fn a_killed_supervisor_leaves_a_container_that_runs_to_its_end_and_is_seen_so() {
     let home = Home::new();
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "web",
-        "--restart",
-        "always",
-        &guest("probe.wasm"),
-        "wait",
-    ]);
-    let pid = home.inspect("web")["State"]["Pid"].clone();
+    home.start("web", &["--restart", "always"], &["wait"]);
+    let pid = home.state("web")["Pid"].clone();
     kill_9(&parent_of(&pid));
-    assert_eq!(home.inspect("web")["State"]["Pid"], pid, "it runs on");
+    assert_eq!(home.state("web")["Pid"], pid, "it runs on");
     kill_9(&pid.to_string());
     home.run(&["wait", "web"]);
-    let state = &home.inspect("web")["State"];
+    let state = &home.state("web");
     assert_eq!(
         (&state["Status"], &state["ExitCode"]),
         (&json!("exited"), &json!(137))
     );
     home.ok(&["start", "web"]);
-    assert_eq!(home.inspect("web")["State"]["Status"], "running");
+    assert_eq!(home.state("web")["Status"], "running");
 }
 
 #[test]
@@ -216,17 +148,7 @@ fn run_in_the_foreground_shows_every_life_until_the_last() {
 #[test]
 fn a_policy_can_be_taken_away_while_it_restarts() {
     let home = Home::new();
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        "fails",
-        "--restart",
-        "always",
-        &guest("probe.wasm"),
-        "exit",
-        "1",
-    ]);
+    home.start("fails", &["--restart", "always"], &["exit", "1"]);
     home.ok(&["update", "--restart", "no", "fails"]);
     wait_until(&home, "fails", |it| it["State"]["Status"] == "exited");
     home.ok(&["rm", "fails"]);

@@ -140,12 +140,8 @@ fn with_t_in_the_background_a_guest_has_a_terminal_whose_output_is_the_log() {
     home.ok(&["run", "-dt", "--name", "tells", &probe, "isatty"]);
     home.ok(&["wait", "tells"]);
     assert_eq!(home.run(&["logs", "tells"]).stdout, "true true true\r\n");
-    home.ok(&["run", "-d", "-it", "--name", "reads", &probe, "cat"]);
-    assert_eq!(
-        home.inspect("reads")["State"]["Status"],
-        "running",
-        "nobody types"
-    );
+    home.start("reads", &["-it"], &["cat"]);
+    assert_eq!(home.state("reads")["Status"], "running", "nobody types");
     home.ok(&["stop", "reads"]);
     // Both streams are one on a terminal, and all of it is there.
     home.ok(&["run", "-dt", "--name", "many", &probe, "lines", "5000"]);

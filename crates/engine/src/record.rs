@@ -32,6 +32,9 @@ use crate::restart::RestartPolicy;
 /// Bounds what is read of a record's file; ours are a few kilobytes, environment and arguments included.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
+/// Most records' files are shorter.
+const FILE_BYTES_USUAL: usize = 8 << 10;
+
 /// What the end of a container adds to its state: times, and a reason that may quote a trap.
 const STATE_GROWTH_BYTES_MAX: usize = 4096;
 
@@ -375,7 +378,8 @@ pub(crate) fn boot_id() -> String {
 
 fn read<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
     use std::io::Read;
-    let mut bytes = Vec::new();
+    // Room for all of an ordinary file: it is read in one call, and another one finds its end.
+    let mut bytes = Vec::with_capacity(FILE_BYTES_USUAL);
     File::open(path)?
         .take(FILE_BYTES_MAX)
         .read_to_end(&mut bytes)?;
