@@ -188,6 +188,48 @@ const COUNTING: &str = "(module (func (export \"_start\") (local i32)
     (loop (local.set 0 (i32.add (local.get 0) (i32.const 1)))
       (br_if 0 (i32.lt_u (local.get 0) (i32.const 1000000))))))";
 
+/// More guests than compute at the same time under two workers.
+const CROWD: usize = 24;
+
+#[test]
+fn each_guest_of_a_crowd_that_computes_is_killed() {
+    let runtime = runtime(2);
+    let spin = load(
+        &runtime,
+        "(module (func (export \"_start\") (loop (br 0))))",
+    )
+    .unwrap();
+    kill_while_running(&runtime, &vec![spin; CROWD]);
+}
+
+#[test]
+fn each_guest_of_a_crowd_that_computes_comes_to_its_end() {
+    let runtime = runtime(2);
+    let executor = executor();
+    let machine = Machine::new(executor.reactor(), MEMORY_BYTES, PIDS_MAX);
+    // Long enough for all to be there at the same time.
+    let computing = COUNTING.replace("1000000", "60000000");
+    let program = load(&runtime, &computing).unwrap();
+    let spawner = executor.spawner();
+    let guests: Vec<_> = (0..CROWD)
+        .map(|_| {
+            let (program, task) = (Arc::clone(&program), machine.task());
+            let spawner = spawner.clone();
+            executor.spawn(async move { program.run(task, &spawner).await })
+        })
+        .collect();
+    let ended = executor.run(async move {
+        let mut count = 0;
+        for guest in guests {
+            assert_eq!(guest.await.unwrap(), ExitStatus::Exited(0));
+            count += 1;
+        }
+        count
+    });
+    assert_eq!(ended.unwrap(), CROWD);
+    assert_eq!(machine.memory_used(), 0);
+}
+
 #[test]
 fn running_code_is_killed_wherever_it_is() {
     let endless = [

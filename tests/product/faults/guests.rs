@@ -112,9 +112,6 @@ fn kill_ends_a_guest_however_it_spins() {
 /// Threads of the guest that spin.
 const SPINNING_THREADS: u32 = 1000;
 
-/// As many of them are to run at the same time, each on a thread of the host, before the container is stopped.
-const AT_ONCE: u32 = 100;
-
 /// A module whose threads all wait, until the last is there, and then spin.
 fn spinning_threads() -> Vec<u8> {
     let text = format!(
@@ -153,7 +150,8 @@ fn stop_ends_a_thousand_threads_that_spin() {
     home.write("spin.wasm", spinning_threads());
     home.ok(&["run", "-d", "--name", "spin", "./spin.wasm"]);
     let pid = home.inspect("spin")["State"]["Pid"].to_string();
-    while host_threads(&pid) < AT_ONCE {
+    // Each has a thread of the host, though few of them run at the same time.
+    while host_threads(&pid) < SPINNING_THREADS {
         std::thread::yield_now();
     }
     home.ok(&["stop", "spin"]);

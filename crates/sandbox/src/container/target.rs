@@ -15,21 +15,8 @@ use crate::platform::TRAFFIC;
 /// Docker counts CPU time per time in billionths of a CPU.
 const NANO: f64 = 1e9;
 
-/// Threads that are interrupted before whoever sent the signal is answered. Each takes a change of a page's protection, for which it
-/// waits while the others compute.
-const INTERRUPTED_AT_ONCE_MAX: u32 = 16;
-
-/// Interrupts what runs and what is blocked, after a fatal signal.
-fn interrupt(process: &Arc<Process>, signal: Signal) {
-    if process.threads_count() > INTERRUPTED_AT_ONCE_MAX {
-        let process = Arc::clone(process);
-        let interrupts = std::thread::Builder::new().name("interrupts".to_owned());
-        if interrupts.spawn(move || process.kill(signal)).is_ok() {
-            return;
-        }
-    }
-    process.kill(signal);
-}
+/// Threads that are told of a fatal signal, each by a change of a page's protection. More of them end with the sandbox sooner.
+const INTERRUPTED_MAX: u32 = 16;
 
 /// What the control socket acts on. It keeps nothing alive.
 pub(super) struct Target {
@@ -66,15 +53,16 @@ impl Controlled for Target {
         };
         // A worker that naps may hold a lock that is needed, and has to wake up to end.
         self.quota.lift();
-        let posted = process.signals.post(signal);
-        if posted == Posted::Fatal {
-            interrupt(&process, signal);
-        }
-        self.quota.lift();
-        match posted {
-            Posted::Fatal => Fate::Dies,
+        let fate = match process.signals.post(signal) {
             Posted::Ignored => Fate::Lives,
-        }
+            Posted::Fatal if process.threads_count() > INTERRUPTED_MAX => Fate::Dead,
+            Posted::Fatal => {
+                process.kill(signal);
+                Fate::Dies
+            }
+        };
+        self.quota.lift();
+        fate
     }
 
     fn settle(&self) {

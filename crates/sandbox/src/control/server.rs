@@ -30,8 +30,7 @@ const SETTLING_TIME: Duration = Duration::from_secs(1);
 /// How long to wait before polling again after the host could not.
 const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
 
-/// How long a container may take to end after a fatal signal. Among a thousand threads that compute, one waits a second for
-/// its turn to see the signal; what has not ended by then ends with the process.
+/// How long a container may take to end after a fatal signal. What has not ended by then ends with the process.
 const DYING_TIME: Duration = Duration::from_millis(40);
 
 /// What the requests act on.
@@ -53,6 +52,8 @@ pub enum Fate {
     Lives,
     /// It ends as soon as its threads notice.
     Dies,
+    /// It has too many threads to tell them all: it ends with the sandbox.
+    Dead,
 }
 
 /// A bound control socket that nobody serves yet; connections queue up.
@@ -143,7 +144,7 @@ struct Ready {
 }
 
 impl Server {
-    /// Serves until `ended` is ready; `None` when the container has outlived a fatal signal by [`DYING_TIME`].
+    /// Serves until `ended` is ready; `None` when the container is given up after a fatal signal.
     pub fn serve_until<Ended>(&mut self, ended: impl Future<Output = Ended>) -> Option<Ended> {
         let mut ended = pin!(ended);
         let waker = Waker::from(Arc::clone(&self.alarm));
@@ -208,10 +209,12 @@ impl Server {
     }
 
     fn kill(&mut self, signal: Signal) {
-        if self.target.kill(signal) == Fate::Dies {
-            self.dead_at
-                .get_or_insert_with(|| Instant::now() + DYING_TIME);
-        }
+        let within = match self.target.kill(signal) {
+            Fate::Lives => return,
+            Fate::Dies => DYING_TIME,
+            Fate::Dead => Duration::ZERO,
+        };
+        self.dead_at.get_or_insert_with(|| Instant::now() + within);
     }
 
     /// Waits until something is to be done. Errors are the host's.

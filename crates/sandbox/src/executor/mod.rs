@@ -4,7 +4,7 @@
 //! every 10 ms for workers that have been in one poll since before its last look, and
 //! *detaches* them: a detached worker keeps its guest but gives up its place, and another thread takes over the queue. A
 //! compute-bound guest so ends up on a thread of its own, where Linux schedules it fairly, and its code pays
-//! nothing for that. The monitor sleeps while no guest runs.
+//! nothing for that. More of them than Linux serves well take turns. The monitor sleeps while no guest runs.
 //!
 //! There is no thread for I/O: a worker that finds nothing to do waits in `epoll_wait` itself (it is the *poller*), so
 //! a server that waits for its next request never crosses threads. Further idle workers wait for a
@@ -16,7 +16,9 @@
 //! | `task` | a future's states, and the handle to its result |
 //! | `worker` | the queue, and the life of a worker |
 //! | `monitor` | finds stuck workers |
+//! | `naps` | makes a worker wait wherever its guest is |
 //! | `quota` | keeps the CPU time that is used below a limit |
+//! | `rota` | lets few of many compute-bound guests run at a time |
 //! | `turns` | asks the host's scheduler for short turns |
 //! | [`reactor`] | `epoll`, timers, and descriptors with remembered readiness |
 //!
@@ -24,8 +26,10 @@
 //! `Queue` before nothing: no other lock is taken, and no waker runs, while it is held.
 
 mod monitor;
+mod naps;
 mod quota;
 pub mod reactor;
+mod rota;
 mod task;
 #[cfg(test)]
 mod tests;
@@ -37,9 +41,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
+pub(crate) use naps::{GuestCode, Nap};
 pub use quota::CpuQuota;
 pub use reactor::{PolledFd, Reactor, Registration, Source};
 pub use task::{JoinHandle, TaskError};
+pub(crate) use worker::current_nap;
 use worker::{Shared, Worker};
 
 /// How the executor is made.

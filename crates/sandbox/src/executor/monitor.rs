@@ -5,7 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::Duration;
 
-use super::quota::{self, Balance};
+use super::naps;
+use super::quota::Balance;
+use super::rota::Rota;
 use super::task::lock;
 use super::turns::ThreadTurns;
 use super::worker::{Queue, Shared, Worker};
@@ -21,8 +23,7 @@ const STUCK_NS: u64 = 9_000_000;
 /// costs a server more than a few looks do.
 const IDLE_TICKS_MAX: u32 = 2;
 
-/// With more threads than this on a CPU, compute-bound guests keep the short turns that workers have: else
-/// each of them would wait for its own turn, to be killed for example, as long as all others' long ones take.
+/// With more compute-bound guests than this on a CPU, not all of them run at the same time.
 const CROWD_THREADS_PER_CPU: usize = 8;
 
 /// Stack of the monitor's thread; it calls nothing deep.
@@ -69,12 +70,14 @@ fn watch(shared: &Arc<Shared>) {
     ThreadTurns::default().begin();
     let mut idle_ticks = 0;
     let mut burst = 0;
+    let mut rota = Rota::default();
     while !shared.is_shut_down() {
         std::thread::park_timeout(shared.quota.tick(TICK, shared.parallelism()));
         let balance = shared.quota.look();
         let mut queue = shared.queue();
-        // Detached workers need nobody's look but the quota's.
+        // Detached workers need nobody's look but the quota's and the rota's.
         let is_counted = balance != Balance::Unlimited && !queue.detached.is_empty();
+        let is_counted = is_counted || rota.is_kept();
         if queue.is_at_work() || is_counted {
             idle_ticks = 0;
             if balance == Balance::Overdrawn {
@@ -83,6 +86,7 @@ fn watch(shared: &Arc<Shared>) {
                 continue;
             }
             let starting = look(shared, &mut queue, &mut burst);
+            give_turns(shared, &queue, &mut rota);
             drop(queue);
             for worker in starting {
                 shared.start(&worker);
@@ -97,6 +101,17 @@ fn watch(shared: &Arc<Shared>) {
             idle_ticks = 0;
         }
     }
+    rota.disband(&shared.queue().detached);
+}
+
+/// Lets a crowd of detached workers take turns.
+fn give_turns(shared: &Shared, queue: &Queue, rota: &mut Rota) {
+    let cpus = shared.parallelism();
+    if queue.detached.len() > cpus * CROWD_THREADS_PER_CPU {
+        rota.turn(&queue.detached, cpus);
+    } else {
+        rota.disband(&queue.detached);
+    }
 }
 
 /// Sleeps until a worker has cleared `is_monitor_dormant`.
@@ -109,13 +124,13 @@ fn wait_for_work(shared: &Shared) {
 /// Detaches stuck workers, wakes sleepers, and returns workers to start in their place.
 ///
 /// When most active workers are stuck and tasks wait, `burst` doubles from look to look, beyond the
-/// number of CPUs: so a thousand compute-bound guests each have their thread after some ten looks.
+/// number of CPUs: so a thousand compute-bound guests each have their thread after less than a hundred looks.
 fn look(shared: &Shared, queue: &mut Queue, burst: &mut usize) -> Vec<Arc<Worker>> {
     let parallelism = shared.parallelism();
     let stuck = detach_stuck(shared, queue);
     let is_starving = stuck > 0 && stuck >= queue.active.len() && !queue.runnable.is_empty();
     *burst = if is_starving {
-        parallelism.max(*burst * 2)
+        (*burst * 2).clamp(parallelism, parallelism * CROWD_THREADS_PER_CPU)
     } else {
         0
     };
@@ -138,19 +153,9 @@ fn detach_stuck(shared: &Shared, queue: &mut Queue) -> usize {
         since != 0 && now.saturating_sub(since) >= STUCK_NS
     };
     let stuck: Vec<_> = queue.active.extract_if(.., is_stuck).collect();
-    let threads = queue.active.len() + queue.detached.len() + stuck.len();
-    let is_crowd = threads > shared.parallelism() * CROWD_THREADS_PER_CPU;
     for worker in &stuck {
         worker.is_detached.store(true, Ordering::Relaxed);
-        if !is_crowd {
-            worker.turns.lengthen();
-        }
-    }
-    if is_crowd {
-        queue
-            .detached
-            .iter()
-            .for_each(|worker| worker.turns.shorten());
+        worker.turns.lengthen();
     }
     let count = stuck.len();
     queue.detached.extend(stuck);
@@ -163,7 +168,7 @@ impl Queue {
         let workers = self.active.iter().chain(&self.detached);
         let busy = workers.filter(|worker| worker.busy_since.load(Ordering::Relaxed) != 0);
         busy.filter_map(|worker| worker.turns.thread())
-            .for_each(quota::send_to_nap);
+            .for_each(naps::signal);
     }
 
     /// Whether an active worker is in a poll, or should be.

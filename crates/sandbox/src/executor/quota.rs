@@ -1,18 +1,13 @@
 //! A share of CPU time for all guests together, held without cgroups.
 //!
 //! At each tick the monitor looks how much CPU time the process has used. What is above its share is a debt, and until that is
-//! paid off the workers *nap*: one that is in a guest gets a signal, whose handler waits on a futex wherever the guest
-//! is. So running code pays nothing for a quota, and a container without one pays a load per task. The thread of the
+//! paid off the workers [nap](super::naps), wherever they are. A container without a quota pays a load per task. The thread of the
 //! control socket does not nap; a nap ends early for a signal that it brings ([`CpuQuota::lift`]).
 //!
 //! A napping thread may hold locks, which others then wait for: no longer than the nap, which is bounded by what was
 //! used since the last tick.
 //!
 //! Linux: kernel/sched/fair.c, "CFS bandwidth control", which this stands in for.
-#![expect(
-    unsafe_code,
-    reason = "signal handlers are set through `sigaction(2)`, and signals sent to one thread"
-)]
 
 use std::io;
 use std::sync::Mutex;
@@ -22,6 +17,7 @@ use std::time::Duration;
 use rustix::thread::futex;
 use rustix::time::{ClockId, clock_gettime};
 
+use super::naps;
 use super::reactor::monotonic_now;
 use super::task::lock;
 
@@ -30,9 +26,6 @@ const BURST_NS: f64 = 100e6;
 
 /// Bounds how often the monitor looks: a small share needs short looks, for what is used between two is used.
 const TICK_MIN: Duration = Duration::from_millis(1);
-
-/// Sends workers to their naps. Nothing else of ours uses it; its name says what has happened.
-const SIGNAL: libc::c_int = libc::SIGXCPU;
 
 /// When naps end, on the monotonic clock; 0 while nobody is to nap. A handler has nothing but statics.
 static NAPS_END_AT: AtomicU64 = AtomicU64::new(0);
@@ -77,7 +70,7 @@ impl CpuQuota {
     pub fn set(&self, cpus: Option<f64>) -> io::Result<()> {
         let account = match cpus {
             Some(cpus) => {
-                set_handler()?;
+                naps::set_handler()?;
                 Some(Account::new(cpus, monotonic_now(), cpu_time_used()))
             }
             None => None,
@@ -152,15 +145,8 @@ pub(super) fn nap_if_due() -> bool {
     is_due && nap()
 }
 
-/// Makes a thread of this process nap, wherever it is.
-pub(super) fn send_to_nap(thread: i32) {
-    let process = rustix::process::getpid().as_raw_nonzero().get();
-    // SAFETY: the call takes three numbers; a handler for the signal is set, and does nothing but wait.
-    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, SIGNAL) };
-}
-
 /// Waits until naps end. Async-signal-safe: atomics, the vDSO's clock and `futex(2)`, which rustix calls without `errno`.
-fn nap() -> bool {
+pub(super) fn nap() -> bool {
     let mut has_napped = false;
     loop {
         let lifted = LIFTED.load(Ordering::SeqCst);
@@ -185,24 +171,6 @@ fn wake_everyone() {
     LIFTED.fetch_add(1, Ordering::SeqCst);
     // Fails only for a bad address.
     let _ = futex::wake(&LIFTED, futex::Flags::PRIVATE, i32::MAX as u32);
-}
-
-extern "C" fn on_signal(_: libc::c_int) {
-    nap();
-}
-
-fn set_handler() -> io::Result<()> {
-    // SAFETY: an all-zero `sigaction` is a valid value: no flags, an empty mask.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = on_signal as *const () as libc::sighandler_t;
-    // On the thread's own signal stack: a guest may be at the end of its fiber's.
-    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK;
-    // SAFETY: `action` is initialised, the old action is not asked for, and the handler has the type that goes without
-    // `SA_SIGINFO`: it takes the number alone.
-    match unsafe { libc::sigaction(SIGNAL, &raw const action, std::ptr::null_mut()) } {
-        0 => Ok(()),
-        _ => Err(io::Error::last_os_error()),
-    }
 }
 
 /// CPU time of the whole process, in nanoseconds.

@@ -12,7 +12,7 @@
     reason = "neither the standard library nor rustix has these system calls"
 )]
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 /// The shortest turn that Linux grants.
 const SHORT_TURN_NS: u64 = 100_000;
@@ -27,6 +27,9 @@ pub(super) struct ThreadTurns {
     thread: AtomicI32,
     /// Whether the turns are of ordinary length.
     lengthened: AtomicBool,
+    /// CPU time that the thread has had, and how much of it was counted.
+    had_ns: AtomicU64,
+    counted_ns: AtomicU64,
 }
 
 impl ThreadTurns {
@@ -43,6 +46,25 @@ impl ThreadTurns {
         (thread != 0).then_some(thread)
     }
 
+    /// Counts the CPU time that the thread has had; one that is counted first has had `newcomer_ns`. Returns whether it
+    /// has had some since it was counted last. Only the monitor counts.
+    pub(super) fn count(&self, newcomer_ns: u64) -> bool {
+        let time_ns = cpu_time_ns(self.thread());
+        let before = self.counted_ns.swap(time_ns, Ordering::Relaxed);
+        if before == 0 {
+            self.had_ns.store(newcomer_ns, Ordering::Relaxed);
+        } else {
+            let new = time_ns.saturating_sub(before);
+            self.had_ns.fetch_add(new, Ordering::Relaxed);
+        }
+        time_ns != before
+    }
+
+    /// Returns the CPU time that was counted.
+    pub(super) fn had_ns(&self) -> u64 {
+        self.had_ns.load(Ordering::Relaxed)
+    }
+
     /// Makes the turns short again, if they are not.
     pub(super) fn shorten(&self) {
         if self.lengthened.swap(false, Ordering::Relaxed) {
@@ -57,6 +79,21 @@ impl ThreadTurns {
             set_turn(thread, ORDINARY_TURN_NS);
         }
     }
+}
+
+/// Returns the CPU time of a thread of this process; 0 for one that is not there.
+fn cpu_time_ns(thread: Option<i32>) -> u64 {
+    // Linux: include/linux/posix-timers_types.h, `MAKE_THREAD_CPUCLOCK(tid, CPUCLOCK_SCHED)`.
+    let Some(clock) = thread.map(|thread| (!thread << 3) | 6) else {
+        return 0;
+    };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the call writes to `time` only.
+    unsafe { libc::clock_gettime(clock, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
 }
 
 /// Asks for turns of a length. Failure leaves them as they are, which costs promptness only.

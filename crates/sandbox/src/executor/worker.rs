@@ -7,6 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use super::monitor::Monitor;
+use super::naps::{Nap, OwnNap};
 use super::quota::{self, CpuQuota};
 use super::reactor::{Reactor, Wait};
 use super::task::{Task, Tasks, lock};
@@ -64,6 +65,8 @@ pub(super) struct Worker {
     pub(super) is_detached: AtomicBool,
     /// How the host's scheduler treats the thread.
     pub(super) turns: ThreadTurns,
+    /// Whether it waits while others have their turn.
+    pub(super) nap: Arc<Nap>,
     /// The thread that called `run`: it never exits for want of work.
     is_caller: bool,
 }
@@ -82,6 +85,11 @@ thread_local! {
     static CURRENT: RefCell<Option<(*const Shared, Arc<Worker>)>> = const { RefCell::new(None) };
 }
 
+/// Returns the nap of the worker that polls on the calling thread.
+pub(crate) fn current_nap() -> Option<Arc<Nap>> {
+    CURRENT.with_borrow(|current| current.as_ref().map(|(_, worker)| Arc::clone(&worker.nap)))
+}
+
 /// What a worker remembers between tasks.
 #[derive(Default)]
 struct Turn {
@@ -96,6 +104,7 @@ impl Worker {
             busy_since: AtomicU64::new(0),
             is_detached: AtomicBool::new(false),
             turns: ThreadTurns::default(),
+            nap: Arc::default(),
             is_caller: true,
         })
     }
@@ -105,6 +114,7 @@ impl Worker {
             busy_since: AtomicU64::new(now),
             is_detached: AtomicBool::new(false),
             turns: ThreadTurns::default(),
+            nap: Arc::default(),
             is_caller: false,
         })
     }
@@ -246,6 +256,7 @@ impl Shared {
         worker.turns.begin();
         let me = Some((Arc::as_ptr(self), Arc::clone(worker)));
         let before = CURRENT.replace(me);
+        let _nap = OwnNap::new(&worker.nap);
         if worker.is_caller {
             self.queue().active.push(Arc::clone(worker));
         }
@@ -254,6 +265,7 @@ impl Shared {
             if quota::nap_if_due() {
                 worker.busy_since.store(self.now(), Ordering::Relaxed);
             }
+            worker.nap.begin();
             task.run();
             worker.busy_since.store(0, Ordering::Relaxed);
         }

@@ -55,7 +55,9 @@ impl Program {
         let hidden = hidden.and_then(|export| memory_of(&mut store, &instance, export));
         // Declared after the store, hence dropped before it.
         let armed = Armed::new(&store, hidden, task);
-        let result = self.enter_first(&mut store, &instance, exports).await;
+        let result = armed
+            .run(self.enter_first(&mut store, &instance, exports))
+            .await;
         trap::ending(result, &store, armed.is_raised(), self)
     }
 
@@ -71,8 +73,8 @@ impl Program {
         let hidden = hidden.and_then(|export| memory_of(&mut store, &instance, export));
         let task = Arc::clone(&store.data().task);
         let armed = Armed::new(&store, hidden, &task);
-        let result = self
-            .enter_thread(&mut store, &instance, exports, main)
+        let result = armed
+            .run(self.enter_thread(&mut store, &instance, exports, main))
             .await;
         if result.is_ok() {
             return None;

@@ -4,6 +4,8 @@
     reason = "page protection is changed behind wasmtime's back, and put back before it looks"
 )]
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use minke_kernel::Task;
@@ -12,6 +14,7 @@ use wasmtime::{Memory, Store};
 
 use super::guest::Guest;
 use super::instrument::MEMORY_BYTES;
+use crate::executor::{self, Nap};
 
 /// The switch of one instance. Thrown from any thread, at most once; it outlives the instance.
 pub(super) struct Interrupt {
@@ -23,6 +26,8 @@ struct State {
     /// Address of the hidden memory, while its instance lives.
     page: Option<usize>,
     is_raised: bool,
+    /// Of the worker that runs the instance, or did so last: a guest that naps sees nothing.
+    nap: Option<Arc<Nap>>,
 }
 
 /// Keeps an instance's switch armed, and its thread's hook to it. Must be dropped before the store.
@@ -39,12 +44,23 @@ impl<'a> Armed<'a> {
             state: Mutex::new(State {
                 page,
                 is_raised: false,
+                nap: None,
             }),
         });
         let hook = Arc::clone(&interrupt);
         task.process
             .add_interrupter(task.tid, Box::new(move || hook.raise()));
         Self { interrupt, task }
+    }
+
+    /// Runs the instance: awaits `code`, which is its, on whatever workers poll it.
+    pub(super) async fn run<T>(&self, code: impl Future<Output = T>) -> T {
+        let mut code = pin!(code);
+        poll_fn(|context| {
+            self.interrupt.lock().nap = executor::current_nap();
+            code.as_mut().poll(context)
+        })
+        .await
     }
 
     /// Whether the switch was thrown.
@@ -73,6 +89,9 @@ impl Interrupt {
         {
             state.is_raised = true;
             protect(page, MprotectFlags::empty());
+        }
+        if let Some(nap) = &state.nap {
+            nap.exempt();
         }
     }
 

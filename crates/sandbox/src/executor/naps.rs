@@ -1,0 +1,262 @@
+//! Naps: a worker waits on a futex wherever its guest is, sent there by a signal.
+//!
+//! So running code pays nothing for being held up. There are two reasons: the container's CPU time is used up
+//! ([`quota`](super::quota)), then a worker naps at whatever it is about; or others have their turn ([`rota`](super::rota)), then it naps
+//! only in a guest's own code, where it holds no lock of ours.
+#![expect(
+    unsafe_code,
+    reason = "signal handlers are set through `sigaction(2)`, signals sent to one thread, and a handler looks where its \
+              thread was"
+)]
+
+use std::cell::Cell;
+use std::ffi::{c_int, c_void};
+use std::io;
+use std::ops::Range;
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use rustix::thread::futex;
+
+use super::quota;
+
+/// Sends workers to their naps. Nothing else of ours uses it; its name says what has happened.
+const SIGNAL: c_int = libc::SIGXCPU;
+
+/// Has nothing to wait for.
+const AWAKE: u32 = 0;
+/// Is to wait as soon as a signal finds it in a guest's code.
+const TIRED: u32 = 1;
+/// Waits.
+const ASLEEP: u32 = 2;
+/// Does not wait until its poll is over.
+const EXEMPT: u32 = 3;
+
+/// Whether one worker naps while others have their turn.
+#[derive(Debug, Default)]
+pub(crate) struct Nap {
+    state: AtomicU32,
+}
+
+thread_local! {
+    /// The calling thread's. A handler reads it, so it has no destructor and is there from the start.
+    static OWN: Cell<*const Nap> = const { Cell::new(ptr::null()) };
+}
+
+/// Makes a nap the calling thread's until it is dropped.
+pub(super) struct OwnNap {
+    nap: Arc<Nap>,
+    before: *const Nap,
+}
+
+impl OwnNap {
+    pub(super) fn new(nap: &Arc<Nap>) -> Self {
+        Self {
+            nap: Arc::clone(nap),
+            before: OWN.replace(Arc::as_ptr(nap)),
+        }
+    }
+}
+
+impl Drop for OwnNap {
+    fn drop(&mut self) {
+        OWN.set(self.before);
+        self.nap.begin();
+    }
+}
+
+impl Nap {
+    /// Begins a poll: what was said about the last one is over.
+    pub(super) fn begin(&self) {
+        // Nothing else is written while the worker is between two polls, but by those who mean the last one.
+        if self.state.load(Ordering::Relaxed) != AWAKE {
+            self.state.store(AWAKE, Ordering::SeqCst);
+        }
+    }
+
+    pub(super) fn is_asleep(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == ASLEEP
+    }
+
+    pub(super) fn is_exempt(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == EXEMPT
+    }
+
+    /// Sends the worker that runs as `thread` to its nap, if it is in a guest's code now.
+    pub(super) fn send(&self, thread: i32) {
+        let _ = self
+            .state
+            .compare_exchange(AWAKE, TIRED, Ordering::SeqCst, Ordering::SeqCst);
+        if self.state.load(Ordering::SeqCst) == TIRED {
+            signal(thread);
+        }
+    }
+
+    /// Ends the nap.
+    pub(super) fn end(&self) {
+        let ended = |state| (state == TIRED || state == ASLEEP).then_some(AWAKE);
+        let ended = self
+            .state
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, ended);
+        if ended == Ok(ASLEEP) {
+            self.wake();
+        }
+    }
+
+    /// Ends the nap, and sees to it that there is none until the poll is over: the guest is to see a signal.
+    pub(crate) fn exempt(&self) {
+        if self.state.swap(EXEMPT, Ordering::SeqCst) == ASLEEP {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        // Fails only for a bad address.
+        let _ = futex::wake(&self.state, futex::Flags::PRIVATE, 1);
+    }
+
+    /// Waits until the nap is ended. Async-signal-safe.
+    fn sleep(&self) {
+        let fell_asleep =
+            self.state
+                .compare_exchange(TIRED, ASLEEP, Ordering::SeqCst, Ordering::SeqCst);
+        while fell_asleep.is_ok() && self.is_asleep() {
+            // Whatever ends the wait, the state is looked at again.
+            let _ = futex::wait(&self.state, futex::Flags::PRIVATE, ASLEEP, None);
+        }
+    }
+}
+
+/// Sends a signal to a thread of this process, whose handler lets it nap.
+pub(super) fn signal(thread: i32) {
+    let process = rustix::process::getpid().as_raw_nonzero().get();
+    // SAFETY: the call takes three numbers; a handler for the signal is set, and does nothing but wait.
+    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, SIGNAL) };
+}
+
+/// Makes naps possible.
+pub(super) fn set_handler() -> io::Result<()> {
+    // SAFETY: an all-zero `sigaction` is a valid value: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = on_signal as *const () as libc::sighandler_t;
+    // On the thread's own signal stack: a guest may be at the end of its fiber's.
+    action.sa_flags = libc::SA_RESTART | libc::SA_ONSTACK | libc::SA_SIGINFO;
+    // SAFETY: `action` is initialised, the old action is not asked for, and the handler has the type that goes with
+    // `SA_SIGINFO`.
+    match unsafe { libc::sigaction(SIGNAL, &raw const action, ptr::null_mut()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
+    quota::nap();
+    let own = OWN.get();
+    if own.is_null() || !is_guest_code(interrupted_at(context)) {
+        return;
+    }
+    // SAFETY: the thread holds its nap's `Arc` while the pointer is set, and this handler runs on the thread itself.
+    unsafe { &*own }.sleep();
+}
+
+/// Returns where the thread was when the signal came; 0 where nobody can tell.
+fn interrupted_at(context: *mut c_void) -> usize {
+    let context: *const libc::ucontext_t = context.cast_const().cast();
+    // SAFETY: with `SA_SIGINFO`, a handler's third argument points to a `ucontext_t` that lives until it returns.
+    let machine = unsafe { &(*context).uc_mcontext };
+    #[cfg(target_arch = "x86_64")]
+    return machine.gregs[libc::REG_RIP as usize] as usize;
+    #[cfg(target_arch = "aarch64")]
+    return machine.pc as usize;
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    return 0;
+}
+
+/// Most programs whose code is known at the same time; the guests of further ones are left to the host's scheduler.
+const CODES_MAX: usize = 64;
+
+/// Where guests' code lies: first addresses (0 where none is) and ends. A handler has nothing but statics.
+static CODES: [(AtomicUsize, AtomicUsize); CODES_MAX] =
+    [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; CODES_MAX];
+
+/// Keeps it known that guests' code lies somewhere.
+pub(crate) struct GuestCode {
+    /// Its place in [`CODES`]; `None` when all were taken.
+    place: Option<usize>,
+}
+
+impl GuestCode {
+    /// Makes known that guests' code lies in `addresses`. It must not be unmapped before this is dropped.
+    pub(crate) fn new(addresses: &Range<usize>) -> Self {
+        let take = |place: &usize| {
+            let (start, end) = &CODES[*place];
+            let taken = end.compare_exchange(0, addresses.end, Ordering::SeqCst, Ordering::SeqCst);
+            taken
+                .inspect(|_| start.store(addresses.start, Ordering::SeqCst))
+                .is_ok()
+        };
+        Self {
+            place: (0..CODES_MAX).find(take),
+        }
+    }
+}
+
+impl Drop for GuestCode {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            let (start, end) = &CODES[place];
+            start.store(0, Ordering::SeqCst);
+            end.store(0, Ordering::SeqCst);
+        }
+    }
+}
+
+fn is_guest_code(address: usize) -> bool {
+    CODES.iter().any(|(start, end)| {
+        let start = start.load(Ordering::SeqCst);
+        start != 0 && address >= start && address < end.load(Ordering::SeqCst)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn code_is_known_while_somebody_keeps_it_known() {
+        // No address of this machine.
+        let addresses = 0x7fff_0000_0000_0000..0x7fff_0000_0001_0000;
+        let code = GuestCode::new(&addresses);
+        assert!(is_guest_code(addresses.start) && is_guest_code(addresses.end - 1));
+        assert!(!is_guest_code(addresses.end) && !is_guest_code(addresses.start - 1));
+        drop(code);
+        assert!(!is_guest_code(addresses.start));
+    }
+
+    #[test]
+    fn a_thread_outside_of_guests_code_does_not_nap() {
+        set_handler().expect("a handler can be set");
+        let nap = Arc::new(Nap::default());
+        let own = Arc::clone(&nap);
+        let sent = std::thread::spawn(move || {
+            let _own = OwnNap::new(&own);
+            own.send(rustix::thread::gettid().as_raw_nonzero().get());
+            own.state.load(Ordering::SeqCst)
+        });
+        assert_eq!(sent.join().expect("no panic"), TIRED);
+        assert_eq!(nap.state.load(Ordering::SeqCst), AWAKE, "nobody's nap");
+    }
+
+    #[test]
+    fn who_is_exempt_is_not_sent_to_nap() {
+        let nap = Nap::default();
+        nap.exempt();
+        // No thread has this number; none is sent a signal.
+        nap.send(0);
+        nap.end();
+        assert!(nap.is_exempt());
+        nap.begin();
+        assert!(!nap.is_exempt());
+    }
+}
