@@ -8,6 +8,7 @@
 //! | `run` | what a container is given, and how it ends, in the foreground |
 //! | `lifecycle` | containers in the background, from `run -d` to `rm` |
 //! | `limits` | limits hold, and `stats` tells what is used |
+//! | `groups` | limits are held by control groups too, where one can be made |
 //! | `logs` | what was printed, kept, bounded and followed |
 //! | `containers` | over several lives: created, started, restarted, renamed, updated |
 //! | `prune` | containers that do not run go, others stay |
@@ -42,6 +43,7 @@ mod examples;
 mod faults;
 mod formats;
 mod front;
+mod groups;
 mod home;
 mod http;
 mod images;

@@ -13,6 +13,7 @@ use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use minke_sandbox::container::{self, Observer, Started, Surroundings};
 pub use minke_sandbox::container::{
@@ -135,6 +136,7 @@ impl Keeper {
             .filter_map(|path| path.parent().map(Path::to_path_buf))
             .collect(),
             attachment,
+            control_group: self.group.as_ref().map(|group| Arc::clone(&group.entrance)),
             // Nobody can read the log of what is gone.
             has_log: attachment == Attachment::Detached || !self.config.is_auto_removed,
         };
@@ -227,12 +229,6 @@ pub(crate) fn remove_run_directory(path: &Path) -> io::Result<()> {
 }
 
 impl Observer for Keeper {
-    fn loaded(&mut self) {
-        if self.group.as_ref().is_some_and(|group| !group.enter()) {
-            self.leave_group();
-        }
-    }
-
     fn started(&mut self, started: &Started) -> io::Result<()> {
         self.state = ContainerState {
             status: Status::Running,

@@ -17,6 +17,7 @@
 //! | `target` | what the control socket acts on |
 //! | `users` | who the first process acts as |
 
+use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -82,6 +83,8 @@ pub struct Surroundings {
     /// Directories whose subdirectories the observer still removes, once they are empty.
     pub removable: Vec<PathBuf>,
     pub attachment: Attachment,
+    /// Takes this process into a control group, when `0` is written to it.
+    pub control_group: Option<Arc<File>>,
     /// Whether what is printed is kept.
     pub has_log: bool,
 }
@@ -106,9 +109,6 @@ pub enum Stdin {
 
 /// Is told what becomes of a container, in the process that runs it.
 pub trait Observer {
-    /// Everything is opened and compiled; the jail closes next, and nothing fails for what this does.
-    fn loaded(&mut self) {}
-
     /// Everything is there and the guest runs next; an error keeps it from running.
     fn started(&mut self, started: &Started) -> io::Result<()>;
 
@@ -146,13 +146,13 @@ pub fn run(
     footprint::share_heap();
     raise_descriptor_limit();
     let mut prepared = Prepared::new(spec, &surroundings, progress)?;
+    let control_group = surroundings.control_group.clone();
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
-    observer.loaded();
     let jailed = jail::enter(&policy(spec, surroundings))
         .map_err(|error| StartError::failed("cannot close the jail", &error))?;
     let mut server = prepared
-        .server(listener)
+        .server(listener, control_group)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
     let callers_modes = std::mem::take(&mut prepared.callers_modes);
     let terminal = prepared.terminal.take().map(TerminalReader::start);
@@ -266,7 +266,7 @@ impl Prepared {
         })
     }
 
-    fn server(&self, listener: Listener) -> io::Result<Server> {
+    fn server(&self, listener: Listener, control_group: Option<Arc<File>>) -> io::Result<Server> {
         let signals = signals::forward()?;
         if !self.callers_modes.is_empty() {
             signals::forward_also(Signal::WINCH)?;
@@ -277,6 +277,7 @@ impl Prepared {
                 &self.kernel,
                 &self.task.process,
                 &self.executor,
+                control_group,
             )),
         )
     }

@@ -49,6 +49,7 @@ fn surroundings() -> Surroundings {
         attachment: Attachment::Attached {
             stdin: Stdin::Closed,
         },
+        control_group: None,
         has_log: false,
     }
 }

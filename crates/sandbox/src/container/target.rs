@@ -1,5 +1,7 @@
 //! What the control socket of a container acts on.
 
+use std::fs::File;
+use std::io::Write;
 use std::sync::{Arc, Weak};
 
 use minke_abi::linux::Signal;
@@ -24,15 +26,32 @@ pub(super) struct Target {
     process: Weak<Process>,
     quota: Arc<CpuQuota>,
     spawner: Spawner,
+    control_group: Option<Arc<File>>,
 }
 
 impl Target {
-    pub(super) fn new(kernel: &Arc<Kernel>, process: &Arc<Process>, executor: &Executor) -> Target {
+    pub(super) fn new(
+        kernel: &Arc<Kernel>,
+        process: &Arc<Process>,
+        executor: &Executor,
+        control_group: Option<Arc<File>>,
+    ) -> Target {
         Target {
             kernel: Arc::downgrade(kernel),
             process: Arc::downgrade(process),
             quota: Arc::clone(executor.quota()),
             spawner: executor.spawner(),
+            control_group,
+        }
+    }
+
+    /// Not at the start: Linux takes some 15 ms to move a process.
+    fn enter_control_group(&self) {
+        let Some(group) = &self.control_group else {
+            return;
+        };
+        if let Err(error) = (&**group).write_all(b"0") {
+            tracing::debug!(%error, "the control group is not entered");
         }
     }
 
@@ -67,6 +86,7 @@ impl Controlled for Target {
 
     fn settle(&self) {
         footprint::give_back_program();
+        self.enter_control_group();
     }
 
     fn statistics(&self) -> Statistics {
