@@ -155,6 +155,8 @@ fn limits_can_be_changed_also_while_a_container_runs() {
         .find_map(|word| word.parse().ok())
         .expect("a number");
     assert!(mebibytes <= 32, "{tried:?}");
+    home.ok(&["update", "--pids-limit", "-1", "web"]);
+    assert_eq!(home.inspect("web")["HostConfig"]["PidsLimit"], 4096);
     home.run(&["update", "web"])
         .assert_fails(125, &["you must provide one or more flags"]);
 }

@@ -62,12 +62,38 @@ fn bash_completes_commands_options_and_names_that_there_are() {
 }
 
 #[test]
-fn other_shells_get_scripts_that_ask_minke() {
+fn fish_completes_too() {
     let home = Home::new();
-    for shell in ["zsh", "fish"] {
-        let script = home.ok(&["completion", shell]);
-        assert!(script.contains("minke __complete"), "{shell}: {script}");
-    }
+    home.start("web", &[], &["wait"]);
+    let minke = std::path::Path::new(env!("CARGO_BIN_EXE_minke"));
+    let directory = minke.parent().expect("it is in a directory").display();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let script =
+        "minke completion fish | source; complete -C 'minke insp'; complete -C 'minke stop w'";
+    let mut fish = std::process::Command::new("fish");
+    fish.args(["--no-config", "-c", script])
+        .env("PATH", format!("{directory}:{path}"))
+        .env("HOME", home.files())
+        .env("MINKE_HOME", home.path());
+    let Ok(output) = fish.output() else {
+        return skipped("fish");
+    };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.split('\t').next())
+        .collect();
+    assert_eq!(words, ["inspect", "web"], "{output:?}");
+}
+
+#[test]
+fn zsh_gets_a_script_that_asks_minke() {
+    let home = Home::new();
+    let script = home.ok(&["completion", "zsh"]);
+    assert!(
+        script.starts_with("#compdef minke\n") && script.contains("minke __complete"),
+        "{script}"
+    );
     let ended = home.run(&["completion", "tcsh"]);
     ended.assert_fails(125, &["invalid value 'tcsh'", "hint: "]);
 }

@@ -14,7 +14,7 @@ use crate::restart::RestartPolicy;
 use crate::syntax::{guest_port_name, parse_publish};
 
 /// Processes and threads of a container that asks for no limit. Docker has none; a guest is hostile.
-const PIDS_MAX_DEFAULT: u32 = 4096;
+pub const PIDS_MAX_DEFAULT: u32 = 4096;
 
 /// Descriptors of a process. Linux: the usual soft `RLIMIT_NOFILE`.
 const FDS_MAX_DEFAULT: u32 = 1024;

@@ -13,7 +13,10 @@ use crate::report::Report;
 
 /// Manage the build cache
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  minke builder prune"
+)]
 pub(crate) struct Builder {
     #[command(subcommand)]
     command: BuilderCommand,

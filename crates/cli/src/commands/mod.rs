@@ -57,7 +57,7 @@ mod wait;
     about,
     propagate_version = false,
     disable_help_subcommand = true,
-    after_help = "State is kept in `MINKE_HOME`, or else in the XDG directories; for root in `/var/lib/minke` and `/run/minke`."
+    after_help = "Examples:\n  minke run --rm ./hello.wasm\n  minke build -t app:1 . && minke run -d -p 8080:3000 app:1\n\nState is kept in `MINKE_HOME`, or else in the XDG directories; for root in `/var/lib/minke` and `/run/minke`."
 )]
 pub(crate) struct Cli {
     #[command(subcommand)]

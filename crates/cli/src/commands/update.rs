@@ -1,6 +1,7 @@
 //! `minke update`: limits and restart policies of containers that are there.
 
 use clap::Args;
+use minke_engine::plan::PIDS_MAX_DEFAULT;
 use minke_engine::syntax::{parse_bytes, parse_cpus};
 use minke_engine::{CpusChange, RestartPolicy, Update as Change};
 
@@ -43,7 +44,11 @@ impl Update {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let change = Change {
             memory_bytes_max: self.memory.as_deref().map(parse_bytes).transpose()?,
-            pids_max: pids_max(self.pids_limit)?,
+            pids_max: match self.pids_limit {
+                // Docker: no limit; ours goes back to the default.
+                Some(..=0) => Some(PIDS_MAX_DEFAULT),
+                limit => pids_max(limit)?,
+            },
             cpus: self.cpus.as_deref().map(parse_cpus).transpose()?.map(cpus),
             restart: self.restart,
         };

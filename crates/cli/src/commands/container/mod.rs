@@ -12,7 +12,10 @@ pub(super) mod prune;
 
 /// Manage containers
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  minke container ls -a\n  minke container prune"
+)]
 pub(crate) struct Container {
     #[command(subcommand)]
     command: Command,

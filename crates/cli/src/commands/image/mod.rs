@@ -10,7 +10,10 @@ pub(super) mod prune;
 
 /// Manage images
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  minke image ls\n  minke image prune -a"
+)]
 pub(crate) struct Image {
     #[command(subcommand)]
     command: ImageCommand,

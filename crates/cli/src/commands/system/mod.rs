@@ -10,7 +10,10 @@ mod prune;
 
 /// Manage what minke keeps
 #[derive(Debug, Args)]
-#[command(arg_required_else_help = true)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  minke system df\n  minke system prune"
+)]
 pub(crate) struct System {
     #[command(subcommand)]
     command: SystemCommand,
