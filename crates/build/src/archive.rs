@@ -10,6 +10,7 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use minke_image::tree::{Node, NodeKind, Tree};
 use minke_image::{
@@ -29,10 +30,13 @@ const BLOCK_BYTES: usize = 512;
 const SWELLING_MAX: u64 = 1000;
 
 /// An archive below this is small enough whatever it was packed from.
-const SWOLLEN_BYTES_MIN: u64 = 1 << 30;
+const SWOLLEN_BYTES_MIN: u64 = 256 << 20;
 
 /// Bounds the path of an entry. Linux: `PATH_MAX`.
 const PATH_BYTES_MAX: usize = 4096;
+
+/// Bounds each part of a path. Linux: `NAME_MAX`.
+const NAME_BYTES_MAX: usize = 255;
 
 /// Why an archive is not taken.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +45,8 @@ pub(crate) enum ArchiveError {
     Store(#[from] StoreError),
     #[error("the archive is damaged: {0}")]
     Damaged(io::Error),
+    #[error("the archive ends in the middle of `{0}`")]
+    Cut(String),
     #[error("cannot unpack the archive: {0}")]
     Io(io::Error),
     #[error("the archive is packed with {0}, which is not read")]
@@ -75,6 +81,7 @@ impl ArchiveError {
             Self::TooLarge | Self::TooMany => {
                 "take apart what belongs into the image, and copy that"
             }
+            Self::Cut(_) => "fetch or pack it again",
             Self::Sparse(_) => "pack it again without `--sparse`",
             _ => "pack it again, with names below one directory: `tar -C DIRECTORY -cf ARCHIVE .`",
         }
@@ -133,19 +140,16 @@ pub(crate) fn unpack(
 ) -> Result<Unpacked, ArchiveError> {
     let start = io::BufRead::fill_buf(&mut reader).map_err(ArchiveError::Io)?;
     let packing = Compression::of_start(start).map_err(ArchiveError::Packing)?;
-    let mut packed = Counting::new(reader);
+    let packed_bytes = AtomicU64::new(0);
+    let mut packed = Counting::new(reader, &packed_bytes);
     let mut file = lease.scratch_file()?;
     let mut hasher = Hasher::new();
     {
         let mut tar = packing.unpack(&mut packed).map_err(ArchiveError::Damaged)?;
-        copy_bounded(&mut tar, &mut file, &mut hasher)?;
+        copy_bounded(&mut tar, &mut file, &mut hasher, &packed_bytes)?;
     }
     // What follows the packed bytes belongs to the file's digest too.
     io::copy(&mut packed, &mut io::sink()).map_err(ArchiveError::Io)?;
-    let unpacked_bytes = file.stream_position().map_err(ArchiveError::Io)?;
-    if unpacked_bytes > SWOLLEN_BYTES_MIN && unpacked_bytes / SWELLING_MAX > packed.count_bytes {
-        return Err(ArchiveError::TooLarge);
-    }
     file.seek(SeekFrom::Start(0)).map_err(ArchiveError::Io)?;
     Ok(Unpacked {
         file,
@@ -158,6 +162,7 @@ fn copy_bounded(
     tar: &mut dyn Read,
     file: &mut File,
     hasher: &mut Hasher,
+    packed_bytes: &AtomicU64,
 ) -> Result<(), ArchiveError> {
     const CHUNK_BYTES: usize = 256 << 10;
     let mut buffer = vec![0; CHUNK_BYTES];
@@ -170,7 +175,9 @@ fn copy_bounded(
             Err(error) => return Err(ArchiveError::Damaged(error)),
         };
         count_bytes += count as u64;
-        if count_bytes > LAYER_BYTES_MAX {
+        let is_swollen = count_bytes > SWOLLEN_BYTES_MIN
+            && count_bytes / SWELLING_MAX > packed_bytes.load(Ordering::Relaxed);
+        if count_bytes > LAYER_BYTES_MAX || is_swollen {
             return Err(ArchiveError::TooLarge);
         }
         hasher.update(&buffer[..count]);
@@ -179,27 +186,27 @@ fn copy_bounded(
 }
 
 /// Hashes and counts what is read.
-struct Counting<R> {
+struct Counting<'count, R> {
     inner: R,
     hasher: FileHasher,
-    count_bytes: u64,
+    count_bytes: &'count AtomicU64,
 }
 
-impl<R> Counting<R> {
-    fn new(inner: R) -> Self {
+impl<'count, R> Counting<'count, R> {
+    fn new(inner: R, count_bytes: &'count AtomicU64) -> Self {
         Self {
             inner,
             hasher: FileHasher::new(),
-            count_bytes: 0,
+            count_bytes,
         }
     }
 }
 
-impl<R: Read> Read for Counting<R> {
+impl<R: Read> Read for Counting<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
         self.hasher.update(&buffer[..count]);
-        self.count_bytes += count as u64;
+        self.count_bytes.fetch_add(count as u64, Ordering::Relaxed);
         Ok(count)
     }
 }
@@ -208,13 +215,21 @@ impl Unpacked {
     /// Reads what is in the archive.
     pub(crate) fn into_origin(self) -> Result<TreeOrigin, ArchiveError> {
         let mut tree = Tree::default();
+        let end_bytes = self.file.metadata().map_err(ArchiveError::Io)?.len();
         let mut archive = Archive::new(BufReader::new(&self.file));
         let entries = archive.entries_with_seek().map_err(ArchiveError::Damaged)?;
         for (index, entry) in entries.enumerate() {
             if index >= CONTEXT_FILES_MAX {
                 return Err(ArchiveError::TooMany);
             }
-            add(&mut tree, &entry.map_err(ArchiveError::Damaged)?)?;
+            let mut entry = entry.map_err(ArchiveError::Damaged)?;
+            let is_cut = entry.raw_file_position().saturating_add(entry.size()) > end_bytes;
+            // The size of a sparse file is not the archive's.
+            if is_cut && !is_sparse(&mut entry).map_err(ArchiveError::Damaged)? {
+                let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+                return Err(ArchiveError::Cut(name));
+            }
+            add(&mut tree, &mut entry)?;
         }
         let file = Arc::new(FrozenFile {
             file: self.file,
@@ -225,7 +240,7 @@ impl Unpacked {
 }
 
 /// Adds an entry to the tree, unless it is the top itself.
-fn add<R: Read>(tree: &mut Tree, entry: &tar::Entry<'_, R>) -> Result<(), ArchiveError> {
+fn add<R: Read>(tree: &mut Tree, entry: &mut tar::Entry<'_, R>) -> Result<(), ArchiveError> {
     let kind = entry.header().entry_type();
     if matches!(kind, EntryType::XGlobalHeader) {
         return Ok(());
@@ -235,9 +250,11 @@ fn add<R: Read>(tree: &mut Tree, entry: &tar::Entry<'_, R>) -> Result<(), Archiv
         return Ok(());
     }
     let shown = || path.display().to_string();
+    if is_sparse(entry).map_err(ArchiveError::Damaged)? {
+        return Err(ArchiveError::Sparse(shown()));
+    }
     let node = Node {
         kind: match kind {
-            EntryType::GNUSparse => return Err(ArchiveError::Sparse(shown())),
             // Before ustar, a directory was a file whose name ends with a slash.
             EntryType::Regular if entry.path_bytes().ends_with(b"/") => NodeKind::Directory,
             EntryType::Directory => NodeKind::Directory,
@@ -255,6 +272,22 @@ fn add<R: Read>(tree: &mut Tree, entry: &tar::Entry<'_, R>) -> Result<(), Archiv
         metadata: metadata(entry.header()).map_err(ArchiveError::Damaged)?,
     };
     insert(tree, path, node)
+}
+
+/// GNU tar manual, "Storing Sparse Files": an entry of a type of its own, or one with records of its own.
+fn is_sparse<R: Read>(entry: &mut tar::Entry<'_, R>) -> io::Result<bool> {
+    if entry.header().entry_type().is_gnu_sparse() {
+        return Ok(true);
+    }
+    let Some(records) = entry.pax_extensions()? else {
+        return Ok(false);
+    };
+    for record in records {
+        if record?.key_bytes().starts_with(b"GNU.sparse.") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn add_link(tree: &mut Tree, path: &Path, target: &Path) -> Result<(), ArchiveError> {
@@ -321,6 +354,9 @@ pub(crate) fn clean(name: &[u8]) -> Result<PathBuf, ArchiveError> {
     let mut cleaned = PathBuf::new();
     for (depth, part) in path.components().enumerate() {
         match part {
+            Component::Normal(part) if part.len() > NAME_BYTES_MAX => {
+                return Err(ArchiveError::BadName(shown()));
+            }
             Component::Normal(part) => cleaned.push(part),
             Component::ParentDir => return Err(ArchiveError::Outside(shown())),
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}

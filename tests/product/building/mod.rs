@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `caching` | what makes a step be done again |
 //! | `copying` | `COPY`: destinations, patterns, several sources, symbolic links |
+//! | `faults` | builds that others disturb: full disks, builds of one name, prunes, clocks |
 //! | `flags` | `--chown`, `--chmod`, `--link`, `--exclude`, `--parents` |
 //! | `heredocs` | here-documents of `COPY` and `ADD` |
 //! | `adding` | `ADD` of archives |
+//! | `hostile` | archives that lie, swell or are damaged |
 //! | `inputs` | where the file and the context are from, what is ignored |
 //! | `kills` | builds that are killed at random moments |
 //! | `options` | options of `minke build` |
@@ -17,8 +19,10 @@
 mod adding;
 mod caching;
 mod copying;
+mod faults;
 mod flags;
 mod heredocs;
+mod hostile;
 mod inputs;
 mod kills;
 mod options;

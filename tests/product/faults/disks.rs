@@ -14,7 +14,7 @@ const LIST_LEFT_BEHIND: &str =
 /// Runs a shell script whose `MINKE_HOME` is a file system of its own; `$MINKE` is the command.
 ///
 /// `None` where users may not make namespaces, for then there is no small disk to be had.
-fn on_a_disk(home: &Home, size: &str, script: &str) -> Option<Output> {
+pub(crate) fn on_a_disk(home: &Home, size: &str, script: &str) -> Option<Output> {
     let unshared = |script: &str| {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
@@ -55,7 +55,7 @@ fn assert_says(output: &Output, texts: &[&str]) {
     }
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 

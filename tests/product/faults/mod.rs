@@ -15,7 +15,7 @@
 
 mod balenafiles;
 mod compiles;
-mod disks;
+pub(crate) mod disks;
 mod guests;
 mod kills;
 mod language;

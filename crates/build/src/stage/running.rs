@@ -261,10 +261,20 @@ fn collect(
     if end.exit_code != 0 {
         return Err(Failure::Ended(end));
     }
-    let made = changes::write(build.lease, process.changes(), times);
-    // An archive that ends early is the fault of a process that did, which says more.
-    process.finish()?;
-    Ok(made?)
+    match changes::write(build.lease, process.changes(), times) {
+        Ok(made) => process.finish().map(|()| made).map_err(Failure::Start),
+        // An archive that ends early is the fault of a process that did, which says more.
+        Err(BuildError::Changes(reason)) if is_at_end(process.changes()) => {
+            process.finish()?;
+            Err(BuildError::Changes(reason).into())
+        }
+        // What else went wrong is ours. The process waits for a reader, and ends with its value.
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn is_at_end(mut changes: impl Read) -> bool {
+    !matches!(changes.read(&mut [0]), Ok(1..))
 }
 
 /// Tells each line, up to a limit; what is beyond it is read and forgotten, for the program must not wait.

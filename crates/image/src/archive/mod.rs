@@ -26,7 +26,7 @@ mod select;
 mod transfer;
 mod walk;
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
 pub use load::{LoadOptions, Loaded};
@@ -115,7 +115,12 @@ impl ArchiveError {
         let text = match self {
             Self::Store(error) => return error.hint(),
             Self::Read { .. } => return None,
-            Self::Write { path, source } => return crate::store::io_hint(path, source.kind()),
+            Self::Write { path, source } => match source.kind() {
+                ErrorKind::NotFound | ErrorKind::NotADirectory => {
+                    "make its directory first, or give another path"
+                }
+                kind => return crate::store::io_hint(path, kind),
+            },
             Self::Packing { packing } => {
                 return Some(format!(
                     "unpack it first, or pack it with gzip or zstd instead of {packing}"
