@@ -55,6 +55,26 @@ fn a_containers_life_is_told_in_dockers_words() {
 }
 
 #[test]
+fn events_are_told_as_a_template_says() {
+    let home = Home::new();
+    home.start("web", &[], &["wait"]);
+    let events = |format: &str| {
+        home.ok(&[
+            "events", "--since", "0", "--until", "0s", "--format", format,
+        ])
+    };
+    let lines = events("{{.Type}} {{.Action}} {{.Actor.Attributes.name}}");
+    assert_eq!(lines, "container create web\ncontainer start web");
+    let id = home.inspect("web")["Id"].as_str().expect("text").to_owned();
+    assert_eq!(events("{{.ID}} {{.From}}").lines().count(), 2);
+    assert!(events("{{.Actor.ID}}").starts_with(&id));
+    let objects = events("{{json .Actor}}");
+    assert!(objects.starts_with("{\"Attributes\":{"), "{objects}");
+    home.run(&["events", "--until", "0s", "--format", "{{.Action"])
+        .assert_fails(125, &["unclosed action"]);
+}
+
+#[test]
 fn events_are_followed_as_they_happen() {
     let home = Home::new();
     home.ok(&["ps"]);

@@ -10,6 +10,7 @@ use minke_engine::watch::Watch;
 use serde_json::{Value, json};
 
 use crate::commands::engine;
+use crate::format::Format;
 use crate::report::Report;
 
 /// Show what happens to containers and images
@@ -33,9 +34,14 @@ pub(crate) struct Events {
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
 
-    /// `json`: one object per line
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
+    /// `json` (one object per line), or a template such as `{{.Action}} {{.Actor.ID}}`
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        default_value = "",
+        hide_default_value = true
+    )]
+    format: Format,
 }
 
 impl Events {
@@ -43,7 +49,6 @@ impl Events {
         let filter = EventFilter::parse(&self.filter)?;
         let since = self.since.as_deref().map(parse_time).transpose()?;
         let until = self.until.as_deref().map(parse_time).transpose()?;
-        let print = self.printer()?;
         let log = engine()?.events();
         let mut reader = log.reader()?;
         // Before the first look, so that nothing is missed between looking and waiting.
@@ -54,10 +59,8 @@ impl Events {
         }
         let window = Window { since, until };
         loop {
-            match show(&mut reader, &window, &filter, print) {
-                // Whoever read has seen enough.
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(0),
-                result => result?,
+            if !self.show(&mut reader, &window, &filter)? {
+                return Ok(0);
             }
             let Some(patience) = window.patience() else {
                 return Ok(0);
@@ -66,14 +69,25 @@ impl Events {
         }
     }
 
-    fn printer(&self) -> Result<fn(&Event) -> String, Report> {
-        match self.format.as_deref() {
-            None => Ok(text),
-            Some("json") => Ok(|event| json(event).to_string()),
-            Some(other) => Err(Report::usage(
-                format!("unknown format `{other}`"),
-                "use `--format json`",
-            )),
+    /// Shows the events that are there; `false` when nobody reads them any more.
+    fn show(
+        &self,
+        reader: &mut EventReader,
+        window: &Window,
+        filter: &EventFilter,
+    ) -> Result<bool, Report> {
+        let mut output = io::stdout().lock();
+        let mut written = Ok(());
+        while let (Ok(()), Some(event)) = (&written, reader.next_event()?) {
+            if window.holds(&event) && filter.matches(&event) {
+                let line = self.format.object(&json(&event), || text(&event) + "\n")?;
+                written = output.write_all(line.as_bytes());
+            }
+        }
+        match written.and_then(|()| output.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(error.into()),
         }
     }
 }
@@ -103,21 +117,6 @@ impl Window {
             _ => None,
         }
     }
-}
-
-fn show(
-    reader: &mut EventReader,
-    window: &Window,
-    filter: &EventFilter,
-    print: fn(&Event) -> String,
-) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    while let Some(event) = reader.next_event()? {
-        if window.holds(&event) && filter.matches(&event) {
-            writeln!(output, "{}", print(&event))?;
-        }
-    }
-    output.flush()
 }
 
 /// Docker: `cli/command/system/events.go`, `prettyPrintEvent()`.
