@@ -8,7 +8,7 @@ use minke_kernel::ExitStatus;
 use minke_sandbox::executor::{Executor, ExecutorConfig};
 use minke_sandbox::runtime::engine::{Allocation, Engines};
 use minke_sandbox::runtime::{Compiler, Runtime, RuntimeConfig};
-use wasmtime::{Linker, Module, Store};
+use wasmtime::{Config, Engine, InstanceAllocationStrategy, Linker, Module, Store};
 
 #[path = "../tests/machine/mod.rs"]
 mod machine;
@@ -30,17 +30,19 @@ fn main() {
     let wat = module();
     // For a profiler, one of the two alone.
     match std::env::args().nth(1).as_deref() {
-        Some("plain") => return report::print("spawn", &[("plain_us", plain(&wat))]),
+        Some("plain") => return report::print("spawn", &[("plain_us", plain(&tuned(), &wat))]),
         Some("process") => return report::print("spawn", &[("process_us", process(&wat))]),
         _ => {}
     }
     let engine = time(|| drop(Engines::new(POOL).get(Allocation::Pooled)));
-    let plain = plain(&wat);
+    let as_it_comes = plain(&as_it_comes(), &wat);
+    let plain = plain(&tuned(), &wat);
     let process = process(&wat);
     let large = time(|| drop(Engines::new(64 * POOL).get(Allocation::Pooled)));
     let figures = [
         ("large_engine_us", large.as_secs_f64() * 1e6),
         ("engine_us", engine.as_secs_f64() * 1e6),
+        ("as_it_comes_us", as_it_comes),
         ("plain_us", plain),
         ("process_us", process),
         ("ratio", process / plain),
@@ -82,19 +84,30 @@ fn time(action: impl FnOnce()) -> Duration {
     start.elapsed()
 }
 
-/// wasmtime alone: instantiate in the pool, call, drop.
-fn plain(wat: &str) -> f64 {
-    let engine = Engines::new(POOL)
+/// wasmtime with a pool set up as ours is.
+fn tuned() -> Engine {
+    Engines::new(POOL)
         .get(Allocation::Pooled)
-        .expect("an engine");
+        .expect("an engine")
+}
+
+/// wasmtime with its own pool's defaults.
+fn as_it_comes() -> Engine {
+    let mut config = Config::new();
+    config.allocation_strategy(InstanceAllocationStrategy::pooling());
+    Engine::new(&config).expect("an engine")
+}
+
+/// wasmtime alone: instantiate in the pool, call, drop.
+fn plain(engine: &Engine, wat: &str) -> f64 {
     let wasm = wat::parse_str(wat).expect("a module");
-    let module = Module::new(&engine, wasm).expect("it compiles");
-    let pre = Linker::<()>::new(&engine)
+    let module = Module::new(engine, wasm).expect("it compiles");
+    let pre = Linker::<()>::new(engine)
         .instantiate_pre(&module)
         .expect("no imports");
     let batch = || {
         for _ in 0..BATCH {
-            let mut store = Store::new(&engine, ());
+            let mut store = Store::new(engine, ());
             let instance = pre.instantiate(&mut store).expect("a slot");
             let start = instance.get_typed_func::<(), ()>(&mut store, "_start");
             start
