@@ -1,8 +1,9 @@
 //! Finding containers, and finishing what dead sandboxes could not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::io;
+use std::path::Path;
 
 use minke_image::nearest;
 use minke_sandbox::spec::SandboxSpec;
@@ -35,6 +36,43 @@ pub(super) fn hold_off_makers(home: &Home) -> Result<File, EngineError> {
 impl Engine {
     /// Returns every container, newest first. What dead sandboxes and commands left is put in order before.
     pub fn containers(&self) -> Result<Vec<Container>, EngineError> {
+        let mut containers = match self.orderly()? {
+            Some(containers) => containers,
+            None => self.put_in_order()?,
+        };
+        containers.sort_by(|a, b| b.config.created_at.cmp(&a.config.created_at));
+        Ok(containers)
+    }
+
+    /// Returns every container where nothing is left of dead commands: each has its record and its name, and there are no
+    /// other names or sockets. That takes a look at two files of each, and is how it is nearly always.
+    fn orderly(&self) -> Result<Option<Vec<Container>>, EngineError> {
+        let ids = self.ids()?;
+        let mut containers = Vec::with_capacity(ids.len());
+        for id in &ids {
+            match self.load(id)? {
+                Some(container) => containers.push(container),
+                None => return Ok(None),
+            }
+        }
+        let list =
+            |directory: &Path| names::all(directory).map_err(EngineError::io("list", directory));
+        let names = list(&self.home.names())?;
+        let claimed: HashSet<&str> = containers
+            .iter()
+            .map(|container| container.config.name.as_str())
+            .collect();
+        let has_each_its_name = claimed.len() == containers.len()
+            && names.len() == claimed.len()
+            && names.iter().all(|(_, name)| claimed.contains(&**name));
+        let known: HashSet<&str> = ids.iter().map(String::as_str).collect();
+        let sockets = list(&self.home.run)?;
+        let has_no_others = sockets.iter().all(|(_, id)| known.contains(&**id));
+        Ok((has_each_its_name && has_no_others).then_some(containers))
+    }
+
+    /// Returns every container, after putting in order what dead commands left.
+    fn put_in_order(&self) -> Result<Vec<Container>, EngineError> {
         let names = self.sweep()?;
         let mut containers = Vec::new();
         for id in self.ids()? {
@@ -47,9 +85,7 @@ impl Engine {
                 _ => Some(container),
             });
         }
-        let mut containers: Vec<Container> = containers.into_iter().flatten().collect();
-        containers.sort_by(|a, b| b.config.created_at.cmp(&a.config.created_at));
-        Ok(containers)
+        Ok(containers.into_iter().flatten().collect())
     }
 
     /// Returns the container of a name, an id or the beginning of one.
