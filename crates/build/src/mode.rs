@@ -52,9 +52,8 @@ impl ModeChange {
     /// Reads a mode; none if it is none.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         if text.bytes().all(|byte| byte.is_ascii_digit()) {
-            let is_short = (1..=5).contains(&text.len());
             let mode = u32::from_str_radix(text, 8).ok()?;
-            return (is_short && mode <= 0o7777).then_some(Self::Set(mode));
+            return (mode <= 0o7777).then_some(Self::Set(mode));
         }
         let mut clauses = Vec::new();
         for part in text.split(',') {
@@ -186,6 +185,7 @@ mod tests {
         check("0644", 0o777, 0o644);
         check("4755", 0, 0o4755);
         check("0", 0o777, 0);
+        check("0000755", 0o777, 0o755);
     }
 
     #[test]

@@ -43,6 +43,11 @@ fn several_here_documents_and_files_go_into_a_directory() {
         "COPY <<one <<two b.txt /d/\n1\none\n2\ntwo",
         &["d/", "d/b.txt: b", "d/one: 1", "", "d/two: 2"],
     );
+    check_names(
+        &home,
+        "COPY <<b.txt b.txt /d/\ntyped\nb.txt",
+        &["d/", "d/b.txt: typed"],
+    );
     check_refused(
         &home,
         "COPY <<one <<two /d\n1\none\n2\ntwo",

@@ -210,7 +210,11 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Selected, BuildError> {
         let mut selector = Selector::new(origin, rules);
         let (mut selections, mut unmatched) = (Vec::new(), Vec::new());
-        for source in sources {
+        // BuildKit copies what is typed in the file last: dispatchCopy().
+        let is_file = |source: &&CopySource| matches!(source, CopySource::Path(_));
+        let files = sources.iter().filter(is_file);
+        let heredocs = sources.iter().filter(|source| !is_file(source));
+        for source in files.chain(heredocs) {
             let word = match source {
                 CopySource::Path(word) => word,
                 CopySource::Heredoc(heredoc) => {
