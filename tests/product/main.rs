@@ -20,6 +20,7 @@
 //! | `building` | each instruction and option of a build: context in, tree out |
 //! | `images` | lists, names, archives and the store |
 //! | `check` | `build --check`: the rules of the language |
+//! | `copied` | what files keep when a build copies them |
 //! | `steps` | `RUN`: programs of a build |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
@@ -38,6 +39,7 @@ mod building;
 mod check;
 mod containers;
 mod contended;
+mod copied;
 mod events;
 mod examples;
 mod faults;

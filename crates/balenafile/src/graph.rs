@@ -106,8 +106,8 @@ impl Balenafile {
                 continue;
             };
             node.stages.push(needed);
-            if needed >= index {
-                node.problem.get_or_insert(self.later(index, from));
+            if let Err(problem) = self.earlier_origin(index, from) {
+                node.problem.get_or_insert(problem);
             }
         }
         node.stages.sort_unstable();
@@ -143,6 +143,14 @@ impl Balenafile {
                 }),
             }),
             name => Ok(Origin::Image(name.to_owned())),
+        }
+    }
+
+    /// Returns what the `from` of an instruction of stage `index` means; a stage must be an earlier one.
+    pub fn earlier_origin(&self, index: usize, from: &Literal) -> Result<Origin, Complaint> {
+        match self.origin(from)? {
+            Origin::Stage(needed) if needed >= index => Err(self.later(index, from)),
+            origin => Ok(origin),
         }
     }
 
@@ -217,16 +225,23 @@ fn expand(word: &Word, lookup: &mut Lookup<'_>) -> Result<String, Complaint> {
 }
 
 impl Graph {
+    /// Returns what a stage needs, or what is wrong with a stage that it names.
+    pub fn node(&self, index: usize) -> Result<&Node, Complaint> {
+        let node = &self.nodes[index];
+        match &node.problem {
+            Some(problem) => Err(problem.clone()),
+            None => Ok(node),
+        }
+    }
+
     /// Returns the stages that a target needs and the target itself, each after those that it needs.
     pub fn order(&self, target: usize) -> Result<Vec<usize>, Complaint> {
         let mut is_needed = vec![false; self.nodes.len()];
         let mut rest = vec![target];
         while let Some(index) = rest.pop() {
-            if let Some(problem) = &self.nodes[index].problem {
-                return Err(problem.clone());
-            }
+            let node = self.node(index)?;
             if !std::mem::replace(&mut is_needed[index], true) {
-                rest.extend(&self.nodes[index].stages);
+                rest.extend(&node.stages);
             }
         }
         // A stage without a problem needs earlier ones only.

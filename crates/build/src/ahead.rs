@@ -38,7 +38,7 @@ pub(crate) fn send(placement: &Placement, files: &Files, pieces: &SyncSender<Pie
         .values()
         .filter_map(|placed| match &placed.content {
             Content::File { size_bytes, bytes } => Some((*size_bytes, bytes)),
-            Content::Directory | Content::Symlink { .. } => None,
+            Content::Directory | Content::Symlink { .. } | Content::HardLink { .. } => None,
         });
     let sent =
         contents.try_for_each(
@@ -80,8 +80,8 @@ impl<'a> Source<'a> {
             }
             Bytes::Context { path, digest } => {
                 let opened = files.open_file(path);
-                let (file, _) = opened.map_err(|_| BuildError::Changed(path.clone()))?;
-                (Box::new(file), Some((path.as_path(), *digest)))
+                let (file, _) = opened.map_err(|_| BuildError::Changed(path.to_path_buf()))?;
+                (Box::new(file), Some((path.as_ref(), *digest)))
             }
         };
         Ok(Self { reader, known })

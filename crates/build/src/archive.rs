@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use minke_image::tree::{Node, NodeKind, Tree};
 use minke_image::{
     Compression, Digest, EntryMetadata, FileDigest, FileHasher, Hasher, LAYER_BYTES_MAX, Lease,
-    StoreError,
+    StoreError, attributes_of,
 };
 use tar::{Archive, EntryType, Header};
 
@@ -270,8 +270,11 @@ fn add<R: Read>(tree: &mut Tree, entry: &mut tar::Entry<'_, R>) -> Result<(), Ar
             },
         },
         metadata: metadata(entry.header()).map_err(ArchiveError::Damaged)?,
+        attributes: attributes_of(entry).map_err(ArchiveError::Damaged)?,
     };
-    insert(tree, path, node)
+    check(tree, &path, &node)?;
+    tree.insert(path, node);
+    Ok(())
 }
 
 /// GNU tar manual, "Storing Sparse Files": an entry of a type of its own, or one with records of its own.
@@ -298,11 +301,13 @@ fn add_link(tree: &mut Tree, path: &Path, target: &Path) -> Result<(), ArchiveEr
         path: path.display().to_string(),
         target: target.display().to_string(),
     })?;
-    insert(tree, path.to_owned(), node)
+    check(tree, path, &node)?;
+    tree.insert_link(path.to_owned(), node);
+    Ok(())
 }
 
-/// Adds a node. Nothing is put through a symbolic link or a file, and no directory becomes a file.
-fn insert(tree: &mut Tree, path: PathBuf, node: Node) -> Result<(), ArchiveError> {
+/// Checks where a node is to go. Nothing is put through a symbolic link or a file, and no directory becomes a file.
+fn check(tree: &Tree, path: &Path, node: &Node) -> Result<(), ArchiveError> {
     let ancestors = path.ancestors().skip(1);
     let mut named = ancestors.filter(|above| !above.as_os_str().is_empty());
     let is_file = |above: &&Path| tree.get(above).is_some() && !tree.is_directory(above);
@@ -313,10 +318,9 @@ fn insert(tree: &mut Tree, path: PathBuf, node: Node) -> Result<(), ArchiveError
         });
     }
     let is_directory = node.kind == NodeKind::Directory;
-    if tree.get(&path).is_some() && tree.is_directory(&path) != is_directory {
+    if tree.get(path).is_some() && tree.is_directory(path) != is_directory {
         return Err(ArchiveError::FileOverDirectory(path.display().to_string()));
     }
-    tree.insert(path, node);
     Ok(())
 }
 

@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use minke_balenafile::{Balenafile, Diagnostic, Literal, Source, Stage};
+use minke_balenafile::{Balenafile, Diagnostic, Graph, Literal, Origin, Source, Stage};
 use minke_engine::{Engine, EngineError};
 use minke_image::tree::Tree;
 use minke_image::{Digest, Force, Image, ImageSummary, Layer, Lease, NewImage, StoreError};
 
 use crate::export::{self, ExportError};
-use crate::graph::{Foreign, Graph, Planner, foreign};
 use crate::inputs::{Files, Inputs};
 use crate::options::{BuildOptions, Output, OutputKind, PullPolicy};
 use crate::origin::TreeOrigin;
+use crate::plan::{Plan, Planner};
 use crate::progress::{Event, Progress, Warning};
 use crate::schedule;
-use crate::stage::{Evaluator, StageResult, default_of, expand};
+use crate::stage::{Evaluator, StageResult, default_of};
 use crate::stopping::Running;
 use crate::variables::Variables;
 
@@ -140,6 +140,7 @@ pub(crate) struct Build<'a> {
     pub(crate) progress: &'a dyn Progress,
     pub(crate) variables: Variables,
     pub(crate) graph: Graph,
+    pub(crate) plan: Plan,
     pub(crate) source_date_epoch_s: Option<u64>,
     results: BTreeMap<usize, OnceLock<StageResult>>,
     stage_names: Vec<String>,
@@ -198,7 +199,7 @@ pub fn check(engine: &Engine, options: &BuildOptions) -> Result<Vec<Warning>, Bu
     let file = inputs.parse(options)?;
     let progress = &crate::Silent;
     let build = Build::new(engine, &lease, &file, &inputs.files, options, progress)?;
-    let findings = build.findings()?;
+    let findings = build.findings();
     Ok(findings.iter().map(Warning::from).collect())
 }
 
@@ -212,14 +213,14 @@ impl<'a> Build<'a> {
         progress: &'a dyn Progress,
     ) -> Result<Self, BuildError> {
         let variables = globals(file, options)?;
-        let base_names = base_names(file, &variables)?;
+        let graph = file.graph(&mut |name| variables.global(name))?;
         let planner = Planner {
             file,
-            base_names: &base_names,
+            graph: &graph,
             store: lease.store(),
         };
-        let graph = planner.graph(planner.target(options.target.as_deref())?)?;
-        let indices = graph.nodes.keys();
+        let plan = planner.plan(planner.target(options.target.as_deref())?)?;
+        let indices = plan.stages.keys();
         Ok(Self {
             engine,
             lease,
@@ -231,6 +232,7 @@ impl<'a> Build<'a> {
             source_date_epoch_s: source_date_epoch_s(options),
             results: indices.map(|index| (*index, OnceLock::new())).collect(),
             graph,
+            plan,
             stage_names: stage_names(file),
             images: Mutex::default(),
             is_over: AtomicBool::new(false),
@@ -239,8 +241,8 @@ impl<'a> Build<'a> {
     }
 
     fn run_stages(&self) -> Result<(), BuildError> {
-        let nodes = self.graph.nodes.iter();
-        let needs = nodes.map(|(index, node)| (*index, node.needs.clone()));
+        let stages = self.plan.stages.iter();
+        let needs = stages.map(|(index, stage)| (*index, stage.needs.clone()));
         let result = schedule::run(needs.collect(), |index| {
             let result = Evaluator::new(self, index).run();
             let result = result.inspect_err(|_| self.end())?;
@@ -285,17 +287,19 @@ impl<'a> Build<'a> {
         source: &Source,
         from: &Literal,
     ) -> Result<(Arc<TreeOrigin>, Vec<Layer>, String), BuildError> {
-        match foreign(self.file, source, from)? {
-            Foreign::Stage(index) => {
+        let origin = self.file.origin(from);
+        match origin.map_err(|complaint| source.complain(complaint))? {
+            Origin::Scratch => {
+                let nothing = TreeOrigin::new(Tree::default(), Vec::new());
+                Ok((Arc::new(nothing), Vec::new(), "`scratch`".to_owned()))
+            }
+            Origin::Stage(index) => {
                 let result = self.result(index);
                 let layers = result.image.layers.clone();
-                Ok((
-                    result.origin(self)?,
-                    layers,
-                    format!("stage `{}`", from.text),
-                ))
+                let name = format!("stage `{}`", from.text);
+                Ok((result.origin(self)?, layers, name))
             }
-            Foreign::Image(name) => {
+            Origin::Image(name) => {
                 let image = self.image(source, from, &name)?;
                 let origin = self.image_origin(&name, &image)?;
                 Ok((origin, image.layers, format!("image `{name}`")))
@@ -368,7 +372,7 @@ impl<'a> Build<'a> {
     }
 
     fn commit(&self) -> Result<BuiltImage, BuildError> {
-        let target = self.result(self.graph.target);
+        let target = self.result(self.plan.target);
         let mut image = target.image.clone();
         image
             .config
@@ -455,16 +459,6 @@ fn stage_names(file: &Balenafile) -> Vec<String> {
         own.unwrap_or_else(|| format!("stage-{index}"))
     };
     stages.map(name).collect()
-}
-
-fn base_names(file: &Balenafile, variables: &Variables) -> Result<Vec<String>, BuildError> {
-    let name = |word| {
-        Ok(expand(word, &file.source, &mut |name| {
-            variables.global(name)
-        })?)
-    };
-    let stages = file.stages.iter();
-    stages.map(|stage| name(&stage.from.image)).collect()
 }
 
 /// BuildKit: `--build-arg SOURCE_DATE_EPOCH=` counts as the environment's.

@@ -7,7 +7,9 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use minke_image::{CachedStep, EntryMetadata, LayerWriter, Lease, SpecialFile, StoreError};
+use minke_image::{
+    CachedStep, EntryMetadata, LayerWriter, Lease, SpecialFile, StoreError, attributes_of,
+};
 use tar::{Archive, Entry, EntryType};
 
 use crate::archive::{ArchiveError, clean};
@@ -15,9 +17,6 @@ use crate::build::BuildError;
 
 /// Bounds the entries that a program may make: more than a sandbox has inodes.
 const ENTRIES_MAX: usize = 4 << 20;
-
-/// Key prefix of extended attributes in pax records.
-const EXTENDED_PREFIX: &str = "SCHILY.xattr.";
 
 /// What becomes of the times that a program gave its files.
 ///
@@ -80,7 +79,9 @@ fn add<R: Read>(
     if path.as_os_str().is_empty() {
         return Ok(());
     }
-    add_attributes(writer, entry)?;
+    if let Some(attributes) = attributes_of(entry).map_err(broken)? {
+        writer.attributes(&attributes);
+    }
     let header = entry.header();
     let number = |value: u64| u32::try_from(value).unwrap_or(u32::MAX);
     let metadata = EntryMetadata {
@@ -98,7 +99,7 @@ fn add<R: Read>(
         }
         EntryType::Regular => {
             let size_bytes = entry.size();
-            writer.file(&path, metadata, size_bytes, entry).map(drop)
+            writer.file(&path, metadata, size_bytes, entry)
         }
         EntryType::Fifo => writer.special(&path, SpecialFile::Fifo, metadata),
         kind @ (EntryType::Char | EntryType::Block) => {
@@ -117,26 +118,6 @@ fn told_where(error: StoreError, path: &Path) -> BuildError {
         }
         error => error.into(),
     }
-}
-
-fn add_attributes<R: Read>(
-    writer: &mut LayerWriter<'_, '_>,
-    entry: &mut Entry<'_, R>,
-) -> Result<(), BuildError> {
-    let Some(records) = entry.pax_extensions().map_err(broken)? else {
-        return Ok(());
-    };
-    for record in records {
-        let record = record.map_err(broken)?;
-        let name = record
-            .key()
-            .ok()
-            .and_then(|key| key.strip_prefix(EXTENDED_PREFIX));
-        if let Some(name) = name {
-            writer.extended_attribute(name, record.value_bytes());
-        }
-    }
-    Ok(())
 }
 
 fn device<R: Read>(entry: &Entry<'_, R>, kind: EntryType) -> Result<SpecialFile, BuildError> {

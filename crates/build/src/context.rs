@@ -21,7 +21,7 @@ use rustix::io::Errno;
 use crate::owner::Owner;
 
 /// Bounds the files that one instruction copies, and the names of a directory.
-pub const CONTEXT_FILES_MAX: usize = 500_000;
+pub const CONTEXT_FILES_MAX: usize = 2_000_000;
 
 /// Bounds directories inside each other, each of which is a part of a path that the kernel must take too.
 pub const DIRECTORY_DEPTH_MAX: usize = 200;
@@ -45,8 +45,9 @@ pub(crate) enum ContextError {
     NotDirectory,
     #[error("it leads out of the context")]
     Outside,
-    #[error("it has more than {CONTEXT_FILES_MAX} files")]
-    TooManyFiles,
+    /// Than this.
+    #[error("it has more than {0} files")]
+    TooManyFiles(usize),
     #[error("it has more than {DIRECTORY_DEPTH_MAX} directories inside each other")]
     TooDeep,
     #[error("it is a socket, a pipe or a device")]
@@ -88,6 +89,10 @@ pub(crate) enum Kind {
     Special,
 }
 
+/// Tells a file that has several names from others: inode and device of the host, or place and number of its layer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Link(pub(crate) u64, pub(crate) u64);
+
 /// A name's metadata.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Status {
@@ -96,6 +101,8 @@ pub(crate) struct Status {
     pub(crate) owner: Owner,
     pub(crate) mtime_s: u64,
     pub(crate) size_bytes: u64,
+    /// Of a file that has several names.
+    pub(crate) link: Option<Link>,
     /// Of a file of the host.
     pub(crate) stamp: Option<FileStamp>,
 }
@@ -119,6 +126,8 @@ impl Status {
             // Whoever owns the context is nobody in the image.
             owner: Owner::default(),
             size_bytes,
+            link: (kind == Kind::File && stat.st_nlink > 1)
+                .then_some(Link(stat.st_ino, stat.st_dev)),
             // Files from before 1970 have no time in a tar.
             mtime_s: u64::try_from(stat.st_mtime).unwrap_or(0),
             stamp: Some(FileStamp {
@@ -144,6 +153,7 @@ impl Status {
             owner: Owner::default(),
             mtime_s: 0,
             size_bytes: 0,
+            link: None,
             stamp: None,
         }
     }
@@ -217,7 +227,7 @@ impl Context {
                 continue;
             }
             if entries.len() >= CONTEXT_FILES_MAX {
-                return Err(ContextError::TooManyFiles);
+                return Err(ContextError::TooManyFiles(CONTEXT_FILES_MAX));
             }
             let stat = rustix::fs::statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
             entries.push((name.to_owned(), Status::of(&stat)));

@@ -1,5 +1,6 @@
 //! Exporting: a build's result as an archive of an image, as a tar of its files, or as files in a directory.
 
+use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
 use std::os::fd::OwnedFd;
@@ -8,8 +9,8 @@ use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
 use minke_image::archive::{self, ArchiveError, ArchiveForm, Export, SaveOptions};
-use minke_image::tree::{Node, NodeKind, Tree};
-use minke_image::{EntryMetadata, Image, Lease, NewImage, StoreError};
+use minke_image::tree::{FileId, Node, NodeKind, Tree};
+use minke_image::{EntryMetadata, Image, Lease, NewImage, StoreError, records_of};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
@@ -120,42 +121,73 @@ fn write_archive(
 /// Writes all files as one tar.
 fn write_tar(origin: &TreeOrigin, file: &mut File) -> io::Result<()> {
     let mut builder = Builder::new(BufWriter::new(file));
+    let mut first: HashMap<FileId, &Path> = HashMap::new();
     for (path, node) in origin.tree.below(Path::new("")) {
-        let mut header = header(&node.metadata);
-        let mut records: Vec<(&str, &[u8])> = Vec::new();
-        let mut size_bytes = 0;
-        let name = match &node.kind {
-            NodeKind::Directory => {
-                header.set_entry_type(EntryType::Directory);
-                path.join("")
-            }
-            NodeKind::Symlink { target } => {
-                header.set_entry_type(EntryType::Symlink);
-                let target = target.as_os_str().as_bytes();
-                if header.set_link_name_literal(target).is_err() {
-                    records.push(("linkpath", target));
-                }
-                path.to_owned()
-            }
-            NodeKind::File {
-                size_bytes: bytes, ..
-            } => {
-                header.set_entry_type(EntryType::Regular);
-                size_bytes = *bytes;
-                path.to_owned()
-            }
+        let id = origin.tree.linked(node);
+        if let Some(before) = id.and_then(|id| first.get(&id)) {
+            append(
+                &mut builder,
+                (path, node),
+                EntryType::Link,
+                Some(before),
+                io::empty(),
+            )?;
+            continue;
+        }
+        first.extend(id.map(|id| (id, path)));
+        let (kind, link) = match &node.kind {
+            NodeKind::Directory => (EntryType::Directory, None),
+            NodeKind::Symlink { target } => (EntryType::Symlink, Some(target.as_path())),
+            NodeKind::File { .. } => (EntryType::Regular, None),
             // What it was made with is not kept.
             NodeKind::Special => continue,
         };
-        if header.set_path(&name).is_err() {
-            records.push(("path", name.as_os_str().as_bytes()));
-        }
-        header.set_size(size_bytes);
-        header.set_cksum();
-        builder.append_pax_extensions(records)?;
-        builder.append(&header, reader_of(origin, node))?;
+        append(
+            &mut builder,
+            (path, node),
+            kind,
+            link,
+            reader_of(origin, node),
+        )?;
     }
     builder.into_inner()?.flush()
+}
+
+fn append(
+    builder: &mut Builder<impl Write>,
+    (path, node): (&Path, &Node),
+    kind: EntryType,
+    link: Option<&Path>,
+    content: impl Read,
+) -> io::Result<()> {
+    let mut header = header(&node.metadata);
+    header.set_entry_type(kind);
+    header.set_size(match (kind, &node.kind) {
+        (EntryType::Regular, NodeKind::File { size_bytes, .. }) => *size_bytes,
+        _ => 0,
+    });
+    // A hard link's attributes are the file's.
+    let own = node.attributes.as_ref().filter(|_| kind != EntryType::Link);
+    let attributes: Vec<(String, &[u8])> =
+        own.into_iter().flat_map(|all| records_of(all)).collect();
+    let mut records: Vec<(&str, &[u8])> = attributes
+        .iter()
+        .map(|(key, value)| (key.as_str(), *value))
+        .collect();
+    let name = match kind {
+        EntryType::Directory => path.join(""),
+        _ => path.to_owned(),
+    };
+    if header.set_path(&name).is_err() {
+        records.push(("path", name.as_os_str().as_bytes()));
+    }
+    let link = link.map(|link| link.as_os_str().as_bytes());
+    if let Some(link) = link.filter(|link| header.set_link_name_literal(link).is_err()) {
+        records.push(("linkpath", link));
+    }
+    header.set_cksum();
+    builder.append_pax_extensions(records)?;
+    builder.append(&header, content)
 }
 
 fn header(metadata: &EntryMetadata) -> Header {

@@ -1,13 +1,16 @@
 //! Layers: the key of an instruction that changes files, and the layer that it makes.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use minke_image::{CachedStep, Digest, FileDigest, Hasher, Layer, Lease};
 
 use crate::ahead::{self, PIECES_MAX, Piece, Pieces};
 use crate::build::BuildError;
+use crate::context::Link;
 use crate::inputs::Files;
 use crate::origin::{Bytes, Content, RangeReader};
 use crate::placement::{Placement, Target};
@@ -65,9 +68,11 @@ pub(crate) fn key(
             }
             Selection::Directory { entries } | Selection::Unpacked { entries } => {
                 hasher.field(b"directory");
-                entries
-                    .iter()
-                    .try_for_each(|entry| hash_entry(&mut hasher, entry, depth))?;
+                let mut first = BTreeMap::new();
+                for entry in entries {
+                    hash_entry(&mut hasher, entry, depth)?;
+                    hash_link(&mut hasher, entry, &mut first);
+                }
             }
         }
     }
@@ -80,12 +85,31 @@ fn hash_entry(hasher: &mut Hasher, entry: &Entry, depth: Depth) -> io::Result<()
     numbers
         .iter()
         .for_each(|number| hasher.field(&number.to_le_bytes()));
+    for (name, value) in entry.attributes.iter().flat_map(|all| all.iter()) {
+        hasher.field(b"attribute");
+        hasher.field(name.as_bytes());
+        hasher.field(value);
+    }
     match &entry.content {
         Content::Directory => hasher.field(b"d"),
-        Content::Symlink { target } => hasher.field(target.as_os_str().as_bytes()),
+        Content::Symlink { target } | Content::HardLink { target } => {
+            hasher.field(target.as_os_str().as_bytes());
+        }
         Content::File { size_bytes, bytes } => hash_bytes(hasher, *size_bytes, bytes, depth)?,
     }
     Ok(())
+}
+
+/// Adds the name that a file had before among what is copied, to which it becomes a hard link.
+fn hash_link<'entry>(
+    hasher: &mut Hasher,
+    entry: &'entry Entry,
+    first: &mut BTreeMap<Link, &'entry Path>,
+) {
+    let Some(link) = entry.link else { return };
+    let known = first.entry(link).or_insert(&entry.relative);
+    hasher.field(b"link");
+    hasher.field(known.as_os_str().as_bytes());
 }
 
 fn hash_bytes(hasher: &mut Hasher, size_bytes: u64, bytes: &Bytes, depth: Depth) -> io::Result<()> {
@@ -170,9 +194,14 @@ fn pack(
 ) -> Result<Layer, BuildError> {
     let mut writer = lease.layer_writer()?;
     for (path, placed) in placement {
+        let is_link = matches!(placed.content, Content::HardLink { .. });
+        if let Some(attributes) = placed.attributes.as_ref().filter(|_| !is_link) {
+            writer.attributes(attributes);
+        }
         match &placed.content {
             Content::Directory => writer.directory(path, placed.metadata)?,
             Content::Symlink { target } => writer.symlink(path, target, placed.metadata)?,
+            Content::HardLink { target } => writer.hard_link(path, target, placed.metadata)?,
             Content::File { size_bytes, .. } => {
                 let mut content = Pieces::new(pieces);
                 let written = writer.file(path, placed.metadata, *size_bytes, &mut content);

@@ -1,6 +1,6 @@
 //! The builder: a `Balenafile` and a context become an image.
 //!
-//! [`build`] reads the file, finds the stages that its target needs (`graph`), and evaluates each of them on top of its base
+//! [`build`] reads the file, finds the stages that its target needs (`plan`), and evaluates each of them on top of its base
 //! once those that it takes files from are done, several at a time (`schedule`). Instructions that change files make a layer
 //! each; the others change the configuration only. `RUN` runs a program of the image in a sandbox process of its own.
 //!
@@ -26,7 +26,6 @@ mod changes;
 mod configure;
 mod context;
 mod export;
-mod graph;
 mod inputs;
 mod layer;
 mod lint;
@@ -35,6 +34,7 @@ mod options;
 mod origin;
 mod owner;
 mod placement;
+mod plan;
 mod progress;
 mod schedule;
 mod select;

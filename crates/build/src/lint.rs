@@ -6,8 +6,8 @@ use minke_balenafile::{Balenafile, BaseFacts, Diagnostic, Facts, LintOptions, Re
 use minke_image::Image;
 
 use crate::build::{Build, BuildError};
-use crate::graph::Base;
 use crate::options::BuildOptions;
+use crate::plan::Base;
 use crate::progress::{Event, Warning};
 
 /// `--build-arg` that takes the place of the file's `# check=`. Spec: Dockerfile reference, "BuildKit built-in build args".
@@ -23,9 +23,7 @@ pub(crate) fn options(options: &BuildOptions) -> Result<Option<LintOptions>, Bui
 
 impl Build<'_> {
     /// Returns what the rules find, in the order of the file.
-    pub(crate) fn findings(&self) -> Result<Vec<Diagnostic>, BuildError> {
-        let mut lookup = |name: &str| self.variables.global(name);
-        let graph = self.file.graph(&mut lookup)?;
+    pub(crate) fn findings(&self) -> Vec<Diagnostic> {
         let facts = Facts {
             base: &|index| self.base_facts(index),
             arguments: &|name| {
@@ -36,14 +34,14 @@ impl Build<'_> {
             ignore: Some(self.files.ignore()),
         };
         let mut findings = self.file.warnings.clone();
-        findings.extend(self.file.review(&graph, &facts));
+        findings.extend(self.file.review(&self.graph, &facts));
         findings.sort_by_key(|finding| (finding.line, finding.column));
-        Ok(findings)
+        findings
     }
 
     /// Returns what is known of the image that a stage begins with; none of a stage that the build does not need.
     fn base_facts(&self, index: usize) -> Option<BaseFacts> {
-        match &self.graph.nodes.get(&index)?.base {
+        match &self.plan.stages.get(&index)?.base {
             Base::Scratch => Some(BaseFacts::default()),
             Base::Image(image) => Some(facts_of(image)),
             Base::Stage(_) => None,
@@ -52,7 +50,7 @@ impl Build<'_> {
 
     /// Tells the findings that concern what runs. Fails if the file asks to: `# check=error=true`.
     pub(crate) fn lint(&self) -> Result<(), BuildError> {
-        let findings = self.findings()?;
+        let findings = self.findings();
         let is_wanted = |finding: &&Diagnostic| {
             let reach = finding.rule.map(|rule| rule.reach);
             reach != Some(Reach::Check) || self.file.lint.is_error

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use minke_balenafile::IgnoreFile;
 use minke_image::tree::{Node, NodeKind, Tree};
-use minke_image::{Digest, FileDigest, FileStamp, LAYER_BYTES_MAX, Store};
+use minke_image::{Attributes, Digest, FileDigest, FileStamp, LAYER_BYTES_MAX, Store};
 
-use crate::context::{Context, ContextError, Kind, Status};
+use crate::context::{Context, ContextError, Kind, Link, Status};
 use crate::owner::Owner;
 use crate::schedule;
 
@@ -23,15 +23,24 @@ use crate::schedule;
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
     Directory,
-    File { size_bytes: u64, bytes: Bytes },
-    Symlink { target: PathBuf },
+    File {
+        size_bytes: u64,
+        bytes: Bytes,
+    },
+    Symlink {
+        target: PathBuf,
+    },
+    /// Another name of a file that goes into the same layer before; only where files are placed.
+    HardLink {
+        target: PathBuf,
+    },
 }
 
 /// Where a file's bytes are.
 #[derive(Debug, Clone)]
 pub(crate) enum Bytes {
     /// In the context, where they had this digest when they were selected.
-    Context { path: PathBuf, digest: FileDigest },
+    Context { path: Arc<Path>, digest: FileDigest },
     /// A part of a file that never changes.
     Range {
         file: Arc<FrozenFile>,
@@ -72,7 +81,7 @@ pub(crate) struct Found {
     /// Path below the source; empty for the source itself.
     pub(crate) relative: PathBuf,
     /// Path in the origin, without symbolic links.
-    pub(crate) source: PathBuf,
+    pub(crate) source: Arc<Path>,
     pub(crate) status: Status,
 }
 
@@ -91,9 +100,14 @@ pub(crate) trait Origin {
     fn contents(&self, found: &[Found]) -> Result<Vec<Content>, (PathBuf, ContextError)> {
         let contents = found.iter().map(|found| {
             let content = self.content(&found.source, &found.status);
-            content.map_err(|error| (found.source.clone(), error))
+            content.map_err(|error| (found.source.to_path_buf(), error))
         });
         contents.collect()
+    }
+
+    /// Returns the extended attributes of a path that are copied. Those of the host's files are the host's affair.
+    fn attributes(&self, _path: &Path) -> Option<Arc<Attributes>> {
+        None
     }
 
     /// The patterns of what does not exist for the build.
@@ -137,7 +151,8 @@ impl<'build> ContextOrigin<'build> {
         let unknown: Vec<usize> = (0..found.len()).filter(is_unknown).collect();
         let context = self.context;
         let read = schedule::each(&unknown, |index| read(context, &found[*index].source));
-        let read = read.map_err(|(index, error)| (found[unknown[index]].source.clone(), error))?;
+        let read =
+            read.map_err(|(index, error)| (found[unknown[index]].source.to_path_buf(), error))?;
         for (index, file) in unknown.into_iter().zip(read) {
             let stamped = file.stamp.map(|stamp| (stamp, file.digest));
             self.read.borrow_mut().extend(stamped);
@@ -201,7 +216,7 @@ impl Origin for ContextOrigin<'_> {
     fn content(&self, path: &Path, status: &Status) -> Result<Content, ContextError> {
         let found = Found {
             relative: PathBuf::new(),
-            source: path.to_owned(),
+            source: path.into(),
             status: *status,
         };
         let contents = self.contents(&[found]).map_err(|(_, error)| error)?;
@@ -214,13 +229,13 @@ impl Origin for ContextOrigin<'_> {
             Some(file) => Ok(Content::File {
                 size_bytes: file.size_bytes,
                 bytes: Bytes::Context {
-                    path: found.source.clone(),
+                    path: Arc::clone(&found.source),
                     digest: file.digest,
                 },
             }),
             None if found.status.kind == Kind::Symlink => {
                 let target = self.context.read_link(&found.source);
-                let target = target.map_err(|error| (found.source.clone(), error))?;
+                let target = target.map_err(|error| (found.source.to_path_buf(), error))?;
                 Ok(Content::Symlink { target })
             }
             None => Ok(Content::Directory),
@@ -287,10 +302,16 @@ impl TreeOrigin {
         if path.as_os_str().is_empty() {
             return Ok(Status::of_top());
         }
-        self.tree
-            .get(path)
-            .map(status_of)
-            .ok_or(ContextError::NotFound)
+        let node = self.tree.get(path).ok_or(ContextError::NotFound)?;
+        Ok(self.status_of(node))
+    }
+
+    fn status_of(&self, node: &Node) -> Status {
+        let link = self.tree.linked(node);
+        Status {
+            link: link.map(|file| Link(file.offset_bytes, file.layer_index as u64)),
+            ..status_of(node)
+        }
     }
 }
 
@@ -310,6 +331,7 @@ fn status_of(node: &Node) -> Status {
         },
         mtime_s: node.metadata.mtime_s,
         size_bytes,
+        link: None,
         stamp: None,
     }
 }
@@ -329,7 +351,7 @@ impl Origin for TreeOrigin {
         let children = below.filter(|(below, _)| below.parent() == Some(path));
         let named = children.map(|(below, node)| {
             let name = below.file_name().unwrap_or(OsStr::new("")).to_owned();
-            (name, status_of(node))
+            (name, self.status_of(node))
         });
         Ok(named.collect())
     }
@@ -357,6 +379,10 @@ impl Origin for TreeOrigin {
             },
             NodeKind::Special => return Err(ContextError::Special),
         })
+    }
+
+    fn attributes(&self, path: &Path) -> Option<Arc<Attributes>> {
+        self.tree.get(path)?.attributes.clone()
     }
 
     fn ignore(&self) -> &IgnoreFile {

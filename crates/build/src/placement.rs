@@ -4,10 +4,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
-use minke_image::EntryMetadata;
 use minke_image::tree::{NodeKind, ResolveError, Tree};
+use minke_image::{Attributes, EntryMetadata};
 
+use crate::context::Link;
 use crate::mode::ModeChange;
 use crate::origin::Content;
 use crate::owner::Owner;
@@ -36,6 +38,7 @@ pub(crate) struct Target {
 pub(crate) struct Placed {
     pub(crate) metadata: EntryMetadata,
     pub(crate) content: Content,
+    pub(crate) attributes: Option<Arc<Attributes>>,
 }
 
 impl Placed {
@@ -69,6 +72,8 @@ pub(crate) struct Placer<'tree> {
     /// The permissions of directories that have to be made.
     directory_mode: u32,
     placement: Placement,
+    /// The files that have several names, with the number of the selection: what two sources name stays apart.
+    links: BTreeMap<PathBuf, (usize, Link)>,
 }
 
 impl<'tree> Placer<'tree> {
@@ -79,21 +84,25 @@ impl<'tree> Placer<'tree> {
             newest_mtime_s,
             directory_mode: DIRECTORY_MODE,
             placement: Placement::new(),
+            links: BTreeMap::new(),
         }
     }
 
     /// Places selections in their order: later ones replace earlier ones.
     pub(crate) fn place(mut self, selections: &[&Selection]) -> Result<Placement, PlaceError> {
         let destination = self.tree.resolve(&self.target.destination)?;
-        for selection in selections {
+        for (number, selection) in selections.iter().enumerate() {
             self.directory_mode = self.directory_mode_of(selection);
             match selection {
                 Selection::Directory { entries } | Selection::Unpacked { entries } => {
                     self.make_directory(&destination)?;
                     let change = self.change_of(selection);
-                    entries.iter().try_for_each(|entry| {
-                        self.entry(destination.join(&entry.relative), entry, change)
-                    })?;
+                    for entry in entries {
+                        let path = destination.join(&entry.relative);
+                        let link = entry.link.map(|link| (path.clone(), (number, link)));
+                        self.entry(path, entry, change)?;
+                        self.links.extend(link);
+                    }
                 }
                 Selection::File { name, entry } if self.is_directory(&destination) => {
                     self.make_directory(&destination)?;
@@ -110,7 +119,20 @@ impl<'tree> Placer<'tree> {
                 Selection::Archive { .. } => unreachable!("archives are taken apart before"),
             }
         }
+        self.link();
         Ok(self.placement)
+    }
+
+    /// Makes the later names of a file hard links to its first. BuildKit: `fsutil` copy, `inodes`.
+    fn link(&mut self) {
+        let mut first: BTreeMap<(usize, Link), PathBuf> = BTreeMap::new();
+        for (path, link) in std::mem::take(&mut self.links) {
+            let placed = self.placement.get_mut(&path);
+            match (first.get(&link).cloned(), placed) {
+                (Some(target), Some(placed)) => placed.content = Content::HardLink { target },
+                _ => drop(first.insert(link, path)),
+            }
+        }
     }
 
     /// What an archive holds keeps its permissions. BuildKit: solver/llbsolver/file/unpack.go, unpack().
@@ -176,8 +198,14 @@ impl<'tree> Placer<'tree> {
             gid: owner.gid,
             mtime_s: self.target.mtime_s.unwrap_or(entry.mtime_s),
         };
-        let content = entry.content.clone();
-        self.placement.insert(path, Placed { metadata, content });
+        // What was there before may have had other names.
+        self.links.remove(&path);
+        let placed = Placed {
+            metadata,
+            content: entry.content.clone(),
+            attributes: entry.attributes.clone(),
+        };
+        self.placement.insert(path, placed);
         Ok(())
     }
 
@@ -190,8 +218,12 @@ impl<'tree> Placer<'tree> {
             self.make_directory(parent)?;
         }
         let owner = self.target.owner.unwrap_or_default();
+        let mut attributes = None;
         let metadata = match self.tree.get(path) {
-            Some(node) if node.kind == NodeKind::Directory => node.metadata,
+            Some(node) if node.kind == NodeKind::Directory => {
+                attributes.clone_from(&node.attributes);
+                node.metadata
+            }
             Some(_) => return Err(PlaceError::DirectoryOverFile(path.to_owned())),
             None if self.placement.contains_key(path) => {
                 return Err(PlaceError::DirectoryOverFile(path.to_owned()));
@@ -208,6 +240,7 @@ impl<'tree> Placer<'tree> {
             Placed {
                 metadata,
                 content: Content::Directory,
+                attributes,
             },
         );
         Ok(())

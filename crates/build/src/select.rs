@@ -5,10 +5,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use minke_balenafile::{Glob, IgnoreFile};
+use minke_image::Attributes;
 
-use crate::context::{CONTEXT_FILES_MAX, ContextError, DIRECTORY_DEPTH_MAX, Kind, Status};
+use crate::context::{CONTEXT_FILES_MAX, ContextError, DIRECTORY_DEPTH_MAX, Kind, Link, Status};
 use crate::origin::{Content, Found, Origin};
 use crate::owner::Owner;
 
@@ -34,8 +36,11 @@ pub(crate) struct Entry {
     /// Path below the source; empty for the source itself.
     pub(crate) relative: PathBuf,
     /// Path in the origin, without symbolic links.
-    pub(crate) source: PathBuf,
+    pub(crate) source: Arc<Path>,
     pub(crate) content: Content,
+    /// Of a file that has several names.
+    pub(crate) link: Option<Link>,
+    pub(crate) attributes: Option<Arc<Attributes>>,
     pub(crate) mode: u32,
     pub(crate) owner: Owner,
     pub(crate) mtime_s: u64,
@@ -77,6 +82,7 @@ pub(crate) struct Selector<'origin> {
     entries_count: usize,
     /// Where the source at hand lies below the destination, which `--exclude` sees: empty without `--parents`.
     kept: PathBuf,
+    entries_max: usize,
     /// Sockets, pipes and devices that were left out.
     skipped: Vec<PathBuf>,
 }
@@ -88,6 +94,7 @@ impl<'origin> Selector<'origin> {
             rules,
             entries_count: 0,
             kept: PathBuf::new(),
+            entries_max: CONTEXT_FILES_MAX,
             skipped: Vec::new(),
         }
     }
@@ -169,8 +176,10 @@ impl<'origin> Selector<'origin> {
         self.count(&real)?;
         Ok(Entry {
             relative: relative.to_owned(),
-            source: real,
+            attributes: self.origin.attributes(&real),
+            source: real.into(),
             content: Content::Directory,
+            link: None,
             mode: status.mode,
             owner: status.owner,
             mtime_s: status.mtime_s,
@@ -210,10 +219,10 @@ impl<'origin> Selector<'origin> {
             let names = self.names(&directory)?;
             seen_count += names.len();
             let is_too_deep = directory.components().count() > DIRECTORY_DEPTH_MAX;
-            if is_too_deep || seen_count > CONTEXT_FILES_MAX {
+            if is_too_deep || seen_count > self.entries_max {
                 let error = match is_too_deep {
                     true => ContextError::TooDeep,
-                    false => ContextError::TooManyFiles,
+                    false => ContextError::TooManyFiles(self.entries_max),
                 };
                 return Err(SelectError::Context {
                     path: directory,
@@ -307,7 +316,7 @@ impl<'origin> Selector<'origin> {
         }
         let mut found = vec![Found {
             relative: PathBuf::new(),
-            source: real,
+            source: real.into(),
             status: *status,
         }];
         self.count(&found[0].source)?;
@@ -354,7 +363,7 @@ impl<'origin> Selector<'origin> {
                         self.count(&source)?;
                         found.push(Found {
                             relative,
-                            source,
+                            source: source.into(),
                             status,
                         });
                     }
@@ -394,10 +403,10 @@ impl<'origin> Selector<'origin> {
 
     fn count(&mut self, source: &Path) -> Result<(), SelectError> {
         self.entries_count += 1;
-        match self.entries_count > CONTEXT_FILES_MAX {
+        match self.entries_count > self.entries_max {
             true => Err(SelectError::Context {
                 path: source.to_owned(),
-                error: ContextError::TooManyFiles,
+                error: ContextError::TooManyFiles(self.entries_max),
             }),
             false => Ok(()),
         }
@@ -408,9 +417,11 @@ impl<'origin> Selector<'origin> {
         let contents = self.origin.contents(found);
         let contents = contents.map_err(|(path, error)| SelectError::Context { path, error })?;
         let entry = |(found, content): (Found, Content)| Entry {
+            attributes: self.origin.attributes(&found.source),
             relative: found.relative,
             source: found.source,
             content,
+            link: found.status.link,
             mode: found.status.mode,
             owner: found.status.owner,
             mtime_s: found.status.mtime_s,
@@ -453,4 +464,45 @@ fn clean(source: &str) -> Result<Vec<&str>, SelectError> {
         }
     }
     Ok(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use minke_image::EntryMetadata;
+    use minke_image::tree::{Node, NodeKind, Tree};
+
+    use super::*;
+    use crate::origin::TreeOrigin;
+
+    #[test]
+    fn more_files_than_the_limit_are_refused_with_its_number() {
+        let mut tree = Tree::default();
+        for name in ["d/a", "d/b", "d/c"] {
+            let metadata = EntryMetadata {
+                mode: 0o644,
+                uid: 0,
+                gid: 0,
+                mtime_s: 0,
+            };
+            let target = "target".into();
+            let node = Node {
+                kind: NodeKind::Symlink { target },
+                metadata,
+                attributes: None,
+            };
+            tree.insert(name.into(), node);
+        }
+        let (origin, rules) = (TreeOrigin::new(tree, Vec::new()), Rules::default());
+        let select = |entries_max| {
+            let mut selector = Selector::new(&origin, &rules);
+            selector.entries_max = entries_max;
+            selector.select("d")
+        };
+        assert!(select(3).is_ok());
+        let Err(SelectError::Context { path, error }) = select(2) else {
+            panic!("three files are more than two");
+        };
+        assert_eq!(path, Path::new("d/c"));
+        assert_eq!(error.to_string(), "it has more than 2 files");
+    }
 }

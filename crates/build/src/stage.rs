@@ -18,14 +18,17 @@ use minke_image::{
 
 use crate::build::{Build, BuildError};
 use crate::configure::{self, Commands};
-use crate::graph::{Base, Node};
 use crate::layer::{self, Depth};
 use crate::options::CachePolicy;
 use crate::origin::TreeOrigin;
 use crate::placement::{PlaceError, Placement, Target};
+use crate::plan::{Base, PlannedStage};
 use crate::progress::{Event, StepLabel, Warning};
 use crate::select::Selection;
 use crate::variables::Variables;
+
+/// Who made a line of the history. BuildKit: `buildkit.dockerfile.v0`.
+const COMMENT: &str = "minke.balenafile";
 
 /// A stage that is done.
 #[derive(Debug)]
@@ -54,7 +57,7 @@ impl StageResult {
 pub(crate) struct Evaluator<'a> {
     build: &'a Build<'a>,
     index: usize,
-    node: &'a Node,
+    planned: &'a PlannedStage,
     stage: &'a Stage,
     /// What the spans of the instruction at hand point into: the file, or a trigger of the base image.
     source: &'a Source,
@@ -74,7 +77,7 @@ pub(crate) struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     pub(crate) fn new(build: &'a Build<'a>, index: usize) -> Self {
-        let node = &build.graph.nodes[&index];
+        let planned = &build.plan.stages[&index];
         let stage = &build.file.stages[index];
         let config = ImageConfig {
             working_dir: "/".to_owned(),
@@ -83,7 +86,7 @@ impl<'a> Evaluator<'a> {
         Self {
             build,
             index,
-            node,
+            planned,
             stage,
             source: &build.file.source,
             variables: build.variables.clone(),
@@ -96,7 +99,7 @@ impl<'a> Evaluator<'a> {
             tree: None,
             newest_mtime_s: None,
             number: 1,
-            steps_count: 1 + node.triggers.len() + stage.steps.len(),
+            steps_count: 1 + planned.triggers.len() + stage.steps.len(),
             layers_made_count: 0,
             layers_cached_count: 0,
         }
@@ -104,9 +107,9 @@ impl<'a> Evaluator<'a> {
 
     /// Evaluates every instruction.
     pub(crate) fn run(mut self) -> Result<StageResult, BuildError> {
-        let (node, stage) = (self.node, self.stage);
+        let (planned, stage) = (self.planned, self.stage);
         self.told(&stage.text, |evaluator| evaluator.from().map(|()| None))?;
-        for (source, step) in &node.triggers {
+        for (source, step) in &planned.triggers {
             self.source = source;
             self.told(&step.text, |evaluator| evaluator.step(step))?;
         }
@@ -204,7 +207,7 @@ impl<'a> Evaluator<'a> {
 
     fn from(&mut self) -> Result<(), BuildError> {
         self.check_platform()?;
-        match &self.node.base {
+        match &self.planned.base {
             Base::Scratch => {
                 configure::set_env(&mut self.image.config, "PATH", program::PATH_DEFAULT);
             }
@@ -233,17 +236,16 @@ impl<'a> Evaluator<'a> {
     }
 
     fn check_platform(&self) -> Result<(), BuildError> {
-        let Some(platform) = &self.stage.from.platform else {
+        let typed = self.stage.from.platform.as_ref();
+        let Some((typed, text)) = typed.zip(self.planned.platform.as_ref()) else {
             return Ok(());
         };
-        let mut lookup = |name: &str| self.variables.global(name);
-        let text = expand(platform, self.source, &mut lookup)?;
         if text.split('/').nth(1) == Some("wasm") {
             return Ok(());
         }
         let message = format!("platform `{text}` cannot run here");
         let hint = "leave it out, or write `--platform=wasi/wasm`";
-        Err(self.error(platform.span, message, Some(hint)))
+        Err(self.error(typed.span, message, Some(hint)))
     }
 
     fn step(&mut self, step: &'a Step) -> Result<Option<Made>, BuildError> {
@@ -277,6 +279,7 @@ impl<'a> Evaluator<'a> {
             created_by,
             created_s,
             has_layer,
+            comment: COMMENT.to_owned(),
         });
     }
 

@@ -153,7 +153,7 @@ pub struct ParsePlatformError {
 /// One line of an image's history.
 ///
 /// Spec: OCI image-spec 1.1 config.md, `history`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HistoryEntry {
     /// The instruction, with its variables replaced.
     pub created_by: String,
@@ -161,6 +161,8 @@ pub struct HistoryEntry {
     pub created_s: Option<i64>,
     /// Whether the line stands for a layer; the others changed the configuration only.
     pub has_layer: bool,
+    /// A remark of whoever made the line, mostly their name; empty for none.
+    pub comment: String,
 }
 
 /// A configuration blob, parsed.
@@ -326,6 +328,9 @@ fn history_to_oci(entry: &HistoryEntry) -> History {
     if !entry.has_layer {
         builder = builder.empty_layer(true);
     }
+    if !entry.comment.is_empty() {
+        builder = builder.comment(entry.comment.as_str());
+    }
     builder.build().expect("every field has a default")
 }
 
@@ -334,6 +339,7 @@ fn history_from_oci(history: &History) -> HistoryEntry {
         created_by: history.created_by().clone().unwrap_or_default(),
         created_s: history.created().as_deref().and_then(seconds),
         has_layer: !history.empty_layer().unwrap_or(false),
+        comment: history.comment().clone().unwrap_or_default(),
     }
 }
 
@@ -394,6 +400,7 @@ mod tests {
                 created_by: "COPY . /".into(),
                 created_s: Some(0),
                 has_layer: true,
+                comment: "a remark".into(),
             }],
         }
     }

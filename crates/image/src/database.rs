@@ -8,12 +8,18 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 
 use crate::{Digest, ImageSummary, Layer, Reference, StoreError};
 
 /// Bounds the wait for another process's transaction. Transactions take milliseconds; a collector that deletes many files may take longer.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bounds the attempts to change a new database's journal, two seconds together, and the time between them.
+const WAL_ATTEMPTS: usize = 200;
+const WAL_PAUSE: Duration = Duration::from_millis(10);
 
 /// What each format adds to the one before. SQLite's `user_version` counts those that a database has.
 const FORMATS: [&str; 4] = [IMAGES, FILES, STEPS_USED, FILES_BLAKE3];
@@ -450,7 +456,7 @@ pub(crate) fn now_s() -> i64 {
 fn connect(path: &Path) -> SqlResult<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    enter_wal(&connection)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // Closing would fold the log into the database and flush both to the disk, which every short command would wait for.
@@ -459,6 +465,19 @@ fn connect(path: &Path) -> SqlResult<Connection> {
         true,
     )?;
     Ok(connection)
+}
+
+/// Of two processes that make a database at once, SQLite refuses one the change of its journal without waiting.
+fn enter_wal(connection: &Connection) -> SqlResult<()> {
+    for _ in 0..WAL_ATTEMPTS {
+        match connection.pragma_update(None, "journal_mode", "WAL") {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                std::thread::sleep(WAL_PAUSE);
+            }
+            result => return result,
+        }
+    }
+    connection.pragma_update(None, "journal_mode", "WAL")
 }
 
 fn format(connection: &Connection) -> SqlResult<i64> {

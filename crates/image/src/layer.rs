@@ -8,6 +8,7 @@
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tar::{EntryType, Header};
 use zstd::stream::write::Encoder;
@@ -36,6 +37,30 @@ pub struct EntryMetadata {
     pub mtime_s: u64,
 }
 
+/// Extended attributes of an entry: names, and values that may be any bytes.
+pub type Attributes = std::collections::BTreeMap<String, Vec<u8>>;
+
+/// Returns the extended attributes of an entry; none if it has none.
+pub fn attributes_of<R: Read>(
+    entry: &mut tar::Entry<'_, R>,
+) -> io::Result<Option<Arc<Attributes>>> {
+    let mut attributes = Attributes::new();
+    for record in entry.pax_extensions()?.into_iter().flatten() {
+        let record = record?;
+        let key = record.key().ok();
+        if let Some(name) = key.and_then(|key| key.strip_prefix(EXTENDED_PREFIX)) {
+            attributes.insert(name.to_owned(), record.value_bytes().to_owned());
+        }
+    }
+    Ok((!attributes.is_empty()).then(|| Arc::new(attributes)))
+}
+
+/// Returns pax records that hold extended attributes.
+pub fn records_of(attributes: &Attributes) -> impl Iterator<Item = (String, &[u8])> {
+    let attributes = attributes.iter();
+    attributes.map(|(name, value)| (format!("{EXTENDED_PREFIX}{name}"), &value[..]))
+}
+
 /// A layer being written. Dropped unfinished, it leaves nothing.
 ///
 /// Paths are relative to the root. The caller adds each directory before what is in it, and nothing twice.
@@ -43,8 +68,8 @@ pub struct LayerWriter<'lease, 'store> {
     lease: &'lease Lease<'store>,
     path: PathBuf,
     builder: tar::Builder<Fan>,
-    /// Extended attributes of the next entry.
-    extended: Vec<(String, Vec<u8>)>,
+    /// Of the next entry.
+    attributes: Attributes,
 }
 
 /// An entry that has neither content nor a target.
@@ -70,7 +95,7 @@ impl<'store> Lease<'store> {
             lease: self,
             path,
             builder: tar::Builder::new(fan),
-            extended: Vec::new(),
+            attributes: Attributes::new(),
         })
     }
 }
@@ -135,10 +160,9 @@ impl LayerWriter<'_, '_> {
         self.append(header, path, None, io::empty())
     }
 
-    /// Gives the next entry an extended attribute.
-    pub fn extended_attribute(&mut self, name: &str, value: &[u8]) {
-        let key = format!("{EXTENDED_PREFIX}{name}");
-        self.extended.push((key, value.to_owned()));
+    /// Gives the next entry extended attributes.
+    pub fn attributes(&mut self, attributes: &Attributes) {
+        self.attributes.clone_from(attributes);
     }
 
     /// Adds a file of exactly `size_bytes`.
@@ -178,7 +202,7 @@ impl LayerWriter<'_, '_> {
         target: Option<&Path>,
         content: impl Read,
     ) -> Result<(), StoreError> {
-        let extended = std::mem::take(&mut self.extended);
+        let attributes = std::mem::take(&mut self.attributes);
         let mut records: Vec<(&str, &[u8])> = Vec::new();
         let name = name_of(path, header.entry_type());
         if header.set_path(&name).is_err() {
@@ -191,8 +215,8 @@ impl LayerWriter<'_, '_> {
         {
             records.push(("linkpath", target.as_os_str().as_bytes()));
         }
-        let attributes = extended.iter();
-        records.extend(attributes.map(|(key, value)| (key.as_str(), &value[..])));
+        let attributes: Vec<(String, &[u8])> = records_of(&attributes).collect();
+        records.extend(attributes.iter().map(|(key, value)| (key.as_str(), *value)));
         header.set_cksum();
         let appended = self
             .builder

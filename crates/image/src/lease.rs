@@ -93,11 +93,6 @@ impl Lease<'_> {
         tempfile::tempfile_in(&self.directory).map_err(at("make a file in", &self.directory))
     }
 
-    /// Returns a new empty file under a name, which vanishes with the value.
-    pub fn named_file(&self) -> Result<NamedTempFile, StoreError> {
-        self.temporary()
-    }
-
     /// Returns a new empty file that vanishes unless it is renamed into place.
     pub(crate) fn temporary(&self) -> Result<NamedTempFile, StoreError> {
         NamedTempFile::new_in(&self.directory).map_err(at("make a file in", &self.directory))

@@ -54,7 +54,9 @@ pub use file_digests::{FileDigest, FileHasher, FileStamp};
 pub use filter::{ImageFilter, LabelPattern, ParseFilterError};
 pub use garbage::{Collected, Force, Removed};
 pub use image::{Image, ImageSummary, Layer, NewImage};
-pub use layer::{EntryMetadata, LAYER_BYTES_MAX, LayerWriter, SpecialFile};
+pub use layer::{
+    Attributes, EntryMetadata, LAYER_BYTES_MAX, LayerWriter, SpecialFile, attributes_of, records_of,
+};
 pub use lease::Lease;
 pub use nearest::nearest;
 pub use packing::Compression;

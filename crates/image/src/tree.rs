@@ -5,15 +5,16 @@
 //!
 //! Spec: OCI image-spec 1.1 layer.md, "Applying Changesets" and "Whiteouts".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::ops::Bound;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use tar::EntryType;
 
-use crate::layer::EntryMetadata;
+use crate::layer::{Attributes, EntryMetadata, attributes_of};
 use crate::store::at;
 use crate::{LayerFile, StoreError};
 
@@ -48,6 +49,31 @@ pub enum NodeKind {
 pub struct Node {
     pub kind: NodeKind,
     pub metadata: EntryMetadata,
+    /// None where there are none, as mostly.
+    pub attributes: Option<Arc<Attributes>>,
+}
+
+/// Names a file that has several paths: the layer that holds its content, and where in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    pub layer_index: usize,
+    pub offset_bytes: u64,
+}
+
+impl Node {
+    fn file_id(&self) -> Option<FileId> {
+        match self.kind {
+            NodeKind::File {
+                layer_index,
+                offset_bytes,
+                ..
+            } => Some(FileId {
+                layer_index,
+                offset_bytes,
+            }),
+            _ => None,
+        }
+    }
 }
 
 /// A root file system's names. Paths are relative to the root, the root itself is the empty path.
@@ -55,6 +81,8 @@ pub struct Node {
 pub struct Tree {
     nodes: BTreeMap<PathBuf, Node>,
     layers: Vec<LayerFile>,
+    /// Files to which a hard link was made. Some of their paths may be gone since.
+    linked: HashSet<FileId>,
 }
 
 /// A path that leads nowhere, whatever is added below it.
@@ -90,7 +118,7 @@ impl Tree {
         let layer_index = self.layers.len();
         let mut changes = BTreeMap::new();
         for entry in archive.entries_with_seek().map_err(malformed)? {
-            let entry = entry.map_err(malformed)?;
+            let mut entry = entry.map_err(malformed)?;
             let Some(path) = relative(&entry.path().map_err(malformed)?) else {
                 continue;
             };
@@ -102,7 +130,7 @@ impl Tree {
                 });
             }
             let change = self
-                .change(&entry, layer_index, &changes)
+                .change(&mut entry, layer_index, &changes)
                 .map_err(malformed)?;
             changes.insert(path, change);
         }
@@ -112,8 +140,8 @@ impl Tree {
     }
 
     fn change<R: Read>(
-        &self,
-        entry: &tar::Entry<'_, R>,
+        &mut self,
+        entry: &mut tar::Entry<'_, R>,
         layer_index: usize,
         changes: &BTreeMap<PathBuf, Node>,
     ) -> io::Result<Node> {
@@ -127,12 +155,14 @@ impl Tree {
                     .get(&target)
                     .or_else(|| self.nodes.get(&target))
                     .cloned();
-                return found.ok_or_else(|| {
+                let node = found.ok_or_else(|| {
                     io::Error::other(format!(
                         "a hard link to `{}`, which is not there",
                         target.display()
                     ))
-                });
+                })?;
+                self.linked.extend(node.file_id());
+                return Ok(node);
             }
             kind if kind.is_file() || kind.is_contiguous() => NodeKind::File {
                 layer_index,
@@ -149,7 +179,11 @@ impl Tree {
             gid: number(header.gid()?),
             mtime_s: header.mtime()?,
         };
-        Ok(Node { kind, metadata })
+        Ok(Node {
+            kind,
+            metadata,
+            attributes: attributes_of(entry)?,
+        })
     }
 
     /// Whiteouts hide what lower layers have, wherever they stand in their own layer; so they go first.
@@ -195,12 +229,26 @@ impl Tree {
                     gid: 0,
                     mtime_s: 0,
                 };
-                let kind = NodeKind::Directory;
-                self.nodes
-                    .insert(ancestor.to_owned(), Node { kind, metadata });
+                let directory = Node {
+                    kind: NodeKind::Directory,
+                    metadata,
+                    attributes: None,
+                };
+                self.nodes.insert(ancestor.to_owned(), directory);
             }
         }
         self.nodes.insert(path, node);
+    }
+
+    /// Adds another path of a file that is in the tree.
+    pub fn insert_link(&mut self, path: PathBuf, node: Node) {
+        self.linked.extend(node.file_id());
+        self.insert(path, node);
+    }
+
+    /// Returns the name of a file that may have other paths too.
+    pub fn linked(&self, node: &Node) -> Option<FileId> {
+        node.file_id().filter(|id| self.linked.contains(id))
     }
 
     fn remove(&mut self, path: &Path) {

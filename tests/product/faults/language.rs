@@ -34,6 +34,22 @@ fn a_cycle_of_stages_is_refused() {
 }
 
 #[test]
+fn a_stage_that_comes_later_is_refused_and_an_empty_one_has_no_files() {
+    check(
+        "FROM scratch AS first\nCOPY --from=later / /\nFROM scratch AS later\nFROM first\n",
+        &[
+            "Balenafile:2:13",
+            "cannot copy from stage `later`, it needs to be defined before current stage `first`",
+            "hint: move stage `later` up",
+        ],
+    );
+    check(
+        "FROM scratch\nCOPY --from=scratch /file /\n",
+        &["Balenafile:2:", "`/file` is not in `scratch`"],
+    );
+}
+
+#[test]
 fn a_stage_that_no_number_has_is_refused() {
     check(
         "FROM scratch\nCOPY --from=3 / /\n",

@@ -111,6 +111,8 @@ fn history_tells_the_instructions_newest_first() {
         instructions[2].starts_with("COPY hello.wasm"),
         "{instructions:?}"
     );
+    let comments = home.ok(&["history", "--format", "{{.Comment}}", "app:1"]);
+    assert_eq!(lines(&comments), ["minke.balenafile"; 3]);
     let table = home.ok(&["image", "history", "app:1"]);
     let rows = lines(&table);
     assert!(rows[0].starts_with("IMAGE"), "{table}");

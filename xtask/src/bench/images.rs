@@ -160,7 +160,7 @@ impl Skopeo {
 }
 
 /// A directory for a measure's files, empty.
-fn scratch(name: &str) -> Result<PathBuf> {
+pub(super) fn scratch(name: &str) -> Result<PathBuf> {
     let directory = target_dir().join("bench").join(name);
     let _ = fs::remove_dir_all(&directory);
     fs::create_dir_all(&directory)

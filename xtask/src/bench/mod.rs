@@ -4,12 +4,14 @@
 //! meets both; medians are compared. A peer that is not there is reported as not measured. Figures
 //! are no tests: nothing fails here.
 
+mod builds;
 mod cgroups;
 mod compute;
 mod files;
 mod http;
 mod images;
 mod inprocess;
+mod listing;
 mod memory;
 mod peers;
 mod product;
@@ -81,6 +83,31 @@ const MEASURES: &[Measure] = &[
         name: "spawn",
         about: "a 3 KB module's life in process, against wasmtime's pooled one",
         run: inprocess::spawn,
+    },
+    Measure {
+        name: "build-noop",
+        about: "a build of a thousand files that changes nothing, against buildah or podman",
+        run: builds::noop,
+    },
+    Measure {
+        name: "build-one-changed",
+        about: "a build after one of a thousand files has changed, against buildah or podman",
+        run: builds::one_changed,
+    },
+    Measure {
+        name: "copy-10k",
+        about: "`COPY` of 10,000 files and 200 MB, against `cp -r` and `tar --zstd`",
+        run: builds::copy,
+    },
+    Measure {
+        name: "stages",
+        about: "ten independent stages, against the same one at a time",
+        run: builds::stages,
+    },
+    Measure {
+        name: "ps-100",
+        about: "listing a hundred containers",
+        run: listing::containers,
     },
     Measure {
         name: "images-1000",

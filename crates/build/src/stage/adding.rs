@@ -3,7 +3,6 @@
 //! Spec: Dockerfile reference, "ADD".
 
 use std::io::{BufReader, Read};
-use std::path::Path;
 
 use minke_balenafile::{Add, CopySource, Span, Step};
 use minke_image::{FileDigest, Lease};
@@ -80,7 +79,7 @@ impl<'a> Evaluator<'a> {
             match holds_tar(self.build.files, &entry) {
                 Ok(false) => Ok(Selection::File { name, entry }),
                 Ok(true) => Ok(Selection::Archive { entry }),
-                Err(_) => Err(BuildError::Changed(entry.source)),
+                Err(_) => Err(BuildError::Changed(entry.source.to_path_buf())),
             }
         });
         told.collect()
@@ -141,7 +140,7 @@ fn open<'files>(
         Content::File {
             bytes: Bytes::Context { path, .. },
             ..
-        } => Ok(Box::new(files.open_file(Path::new(path))?.0)),
+        } => Ok(Box::new(files.open_file(path)?.0)),
         Content::File {
             bytes: Bytes::Range { file, offset_bytes },
             size_bytes,
@@ -154,7 +153,9 @@ fn open<'files>(
             bytes: Bytes::Memory(bytes),
             ..
         } => Ok(Box::new(&bytes[..])),
-        Content::Directory | Content::Symlink { .. } => Err(ContextError::Special),
+        Content::Directory | Content::Symlink { .. } | Content::HardLink { .. } => {
+            Err(ContextError::Special)
+        }
     }
 }
 
@@ -181,7 +182,7 @@ fn unpack(
     entry: &Entry,
     lease: &Lease<'_>,
 ) -> Result<Result<TreeOrigin, ArchiveError>, BuildError> {
-    let changed = || BuildError::Changed(entry.source.clone());
+    let changed = || BuildError::Changed(entry.source.to_path_buf());
     let reader = open(files, entry).map_err(|_| changed())?;
     let unpacked = match archive::unpack(BufReader::new(reader), lease) {
         Ok(unpacked) => unpacked,

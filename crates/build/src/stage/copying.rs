@@ -21,6 +21,9 @@ const HINT_OUTSIDE: &str =
     "copy the file into the context first, or build with a directory above it as the context";
 const HINT_CHANGED: &str = "check its symbolic links, and build again when nothing writes to it";
 
+const HINT_TOO_MANY: &str =
+    "name what is not needed in `.dockerignore`, or copy it in several steps";
+
 /// The permissions of a here-document's file. BuildKit: `dispatchCopy()`.
 const HEREDOC_MODE: u32 = 0o644;
 
@@ -272,8 +275,10 @@ impl<'a> Evaluator<'a> {
             name: OsString::from(&heredoc.name),
             entry: Entry {
                 relative: PathBuf::new(),
-                source: PathBuf::new(),
+                source: Path::new("").into(),
                 content,
+                link: None,
+                attributes: None,
                 mode: HEREDOC_MODE,
                 owner: Owner::default(),
                 mtime_s: self.own_mtime_s(),
@@ -378,6 +383,7 @@ impl<'a> Evaluator<'a> {
 fn unreadable(path: &Path, place: &Place, error: &ContextError) -> (String, String) {
     let hint = match error {
         ContextError::Changed => HINT_CHANGED,
+        ContextError::TooManyFiles(_) => HINT_TOO_MANY,
         _ => "check the file, or name it in `.dockerignore`",
     };
     let path = if path.as_os_str().is_empty() {

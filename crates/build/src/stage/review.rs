@@ -21,7 +21,7 @@ impl Evaluator<'_> {
             let hint = "write `ENTRYPOINT` in the exec form: `[\"program\"]`";
             self.warn(last_span, message, hint);
         }
-        match self.index == self.build.graph.target {
+        match self.index == self.build.plan.target {
             true => self.check_program(),
             // Nobody runs it.
             false => Ok(()),

@@ -57,21 +57,25 @@ fn every_instruction_leaves_its_mark() {
                 created_by: "ARG V",
                 created_s: None,
                 has_layer: false,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "ENV A=1 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/opt",
                 created_s: None,
                 has_layer: false,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "LABEL a=b c",
                 created_s: None,
                 has_layer: false,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "WORKDIR /app",
                 created_s: None,
                 has_layer: true,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "COPY python.wasm /opt/",
@@ -79,6 +83,7 @@ fn every_instruction_leaves_its_mark() {
                     1700000000,
                 ),
                 has_layer: true,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "COPY server.py .",
@@ -86,6 +91,7 @@ fn every_instruction_leaves_its_mark() {
                     1700000000,
                 ),
                 has_layer: true,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "EXPOSE 3000 53/udp",
@@ -93,6 +99,7 @@ fn every_instruction_leaves_its_mark() {
                     1700000000,
                 ),
                 has_layer: false,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "USER 1000:1000",
@@ -100,6 +107,7 @@ fn every_instruction_leaves_its_mark() {
                     1700000000,
                 ),
                 has_layer: false,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "ENTRYPOINT [\"python\"]",
@@ -107,6 +115,7 @@ fn every_instruction_leaves_its_mark() {
                     1700000000,
                 ),
                 has_layer: false,
+                comment: "minke.balenafile",
             },
             HistoryEntry {
                 created_by: "CMD [\"server.py\" \"-p\" \"3000\"]",
@@ -114,6 +123,7 @@ fn every_instruction_leaves_its_mark() {
                     1700000000,
                 ),
                 has_layer: false,
+                comment: "minke.balenafile",
             },
         ],
     )

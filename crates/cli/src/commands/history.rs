@@ -87,6 +87,7 @@ impl History {
             created_by: String::new(),
             created_s: image.created_s,
             has_layer: true,
+            ..HistoryEntry::default()
         };
         let history: Vec<HistoryEntry> = match image.history.is_empty() {
             true => image.layers.iter().map(|_| nameless()).collect(),
@@ -123,7 +124,7 @@ impl History {
             },
         );
         Row {
-            comment: String::new(),
+            comment: entry.comment.clone(),
             created_since: if self.human {
                 created_since
             } else {

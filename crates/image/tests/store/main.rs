@@ -84,6 +84,7 @@ fn commit(store: &Store, tag: &str, content: &str) -> Image {
             created_by: content.to_owned(),
             created_s: None,
             has_layer: true,
+            ..HistoryEntry::default()
         }],
         ..NewImage::default()
     };
