@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::naps;
 use super::quota::Balance;
-use super::rota::Rota;
+use super::rota::{self, Rota};
 use super::task::lock;
 use super::turns::ThreadTurns;
 use super::worker::{Queue, Shared, Worker};
@@ -22,6 +22,13 @@ const STUCK_NS: u64 = 9_000_000;
 /// How many looks in a row must find nobody at work before the monitor goes to sleep: waking it
 /// costs a server more than a few looks do.
 const IDLE_TICKS_MAX: u32 = 2;
+
+/// Guests of a crowd that run at the same time on each CPU: more than one, for some wait for the host's files or for a page, and
+/// Linux shares a turn among them that lasts longer because the monitor had to wait. While others wait for their first turn, one.
+const RUNNING_PER_CPU: usize = 4;
+
+/// Most workers that are started at one look.
+const BURST_MAX: usize = 64;
 
 /// With more compute-bound guests than this on a CPU, not all of them run at the same time.
 const CROWD_THREADS_PER_CPU: usize = 8;
@@ -72,7 +79,8 @@ fn watch(shared: &Arc<Shared>) {
     let mut burst = 0;
     let mut rota = Rota::default();
     while !shared.is_shut_down() {
-        std::thread::park_timeout(shared.quota.tick(TICK, shared.parallelism()));
+        let tick = if rota.is_kept() { rota::TURN } else { TICK };
+        std::thread::park_timeout(shared.quota.tick(tick, shared.parallelism()));
         let balance = shared.quota.look();
         let mut queue = shared.queue();
         // Detached workers need nobody's look but the quota's and the rota's.
@@ -108,7 +116,9 @@ fn watch(shared: &Arc<Shared>) {
 fn give_turns(shared: &Shared, queue: &Queue, rota: &mut Rota) {
     let cpus = shared.parallelism();
     if queue.detached.len() > cpus * CROWD_THREADS_PER_CPU {
-        rota.turn(&queue.detached, cpus);
+        let is_growing = !queue.runnable.is_empty();
+        let places = if is_growing { 1 } else { RUNNING_PER_CPU };
+        rota.turn(&queue.detached, cpus * places);
     } else {
         rota.disband(&queue.detached);
     }
@@ -124,17 +134,18 @@ fn wait_for_work(shared: &Shared) {
 /// Detaches stuck workers, wakes sleepers, and returns workers to start in their place.
 ///
 /// When most active workers are stuck and tasks wait, `burst` doubles from look to look, beyond the
-/// number of CPUs: so a thousand compute-bound guests each have their thread after less than a hundred looks.
+/// number of CPUs: so a thousand compute-bound guests each have their thread after some twenty looks.
 fn look(shared: &Shared, queue: &mut Queue, burst: &mut usize) -> Vec<Arc<Worker>> {
     let parallelism = shared.parallelism();
     let stuck = detach_stuck(shared, queue);
     let is_starving = stuck > 0 && stuck >= queue.active.len() && !queue.runnable.is_empty();
-    *burst = if is_starving {
-        (*burst * 2).clamp(parallelism, parallelism * CROWD_THREADS_PER_CPU)
-    } else {
-        0
-    };
-    let places = parallelism.saturating_sub(queue.active.len()).max(*burst);
+    let mut places = parallelism.saturating_sub(queue.active.len());
+    if is_starving {
+        *burst = (*burst * 2).clamp(parallelism, BURST_MAX);
+        places = places.max(*burst);
+    } else if queue.runnable.is_empty() {
+        *burst = 0;
+    }
     let mut wanted = places.min(queue.runnable.len());
     let is_free = |worker: &Arc<Worker>| worker.busy_since.load(Ordering::Relaxed) == 0;
     if wanted == 0 && !queue.has_poller && queue.active.iter().all(is_free) {

@@ -83,12 +83,15 @@ impl Nap {
         self.state.load(Ordering::SeqCst) == EXEMPT
     }
 
-    /// Sends the worker that runs as `thread` to its nap, if it is in a guest's code now.
-    pub(super) fn send(&self, thread: i32) {
+    /// Sends the worker that runs as `thread` to its nap, if it is in a guest's code now; one that has not begun naps before
+    /// its first poll.
+    pub(super) fn send(&self, thread: Option<i32>) {
         let _ = self
             .state
             .compare_exchange(AWAKE, TIRED, Ordering::SeqCst, Ordering::SeqCst);
-        if self.state.load(Ordering::SeqCst) == TIRED {
+        if let Some(thread) = thread
+            && self.state.load(Ordering::SeqCst) == TIRED
+        {
             signal(thread);
         }
     }
@@ -116,8 +119,8 @@ impl Nap {
         let _ = futex::wake(&self.state, futex::Flags::PRIVATE, 1);
     }
 
-    /// Waits until the nap is ended. Async-signal-safe.
-    fn sleep(&self) {
+    /// Waits until the nap is ended, if the worker is to nap. Async-signal-safe.
+    pub(super) fn sleep(&self) {
         let fell_asleep =
             self.state
                 .compare_exchange(TIRED, ASLEEP, Ordering::SeqCst, Ordering::SeqCst);
@@ -241,7 +244,7 @@ mod tests {
         let own = Arc::clone(&nap);
         let sent = std::thread::spawn(move || {
             let _own = OwnNap::new(&own);
-            own.send(rustix::thread::gettid().as_raw_nonzero().get());
+            own.send(Some(rustix::thread::gettid().as_raw_nonzero().get()));
             own.state.load(Ordering::SeqCst)
         });
         assert_eq!(sent.join().expect("no panic"), TIRED);
@@ -252,8 +255,7 @@ mod tests {
     fn who_is_exempt_is_not_sent_to_nap() {
         let nap = Nap::default();
         nap.exempt();
-        // No thread has this number; none is sent a signal.
-        nap.send(0);
+        nap.send(None);
         nap.end();
         assert!(nap.is_exempt());
         nap.begin();

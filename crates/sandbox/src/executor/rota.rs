@@ -3,16 +3,17 @@
 //! Each compute-bound guest has a thread of its own, and Linux shares the CPUs among them. A thread among a thousand waits for
 //! seconds until its turn comes, also the one that is to start the next guest, or to answer `stop`; and one with little to do
 //! waits longest. So beyond a crowd, the monitor lets those run that have had least CPU time, as many as keep the CPUs busy, and
-//! looks again at each of its ticks.
+//! looks again at each [`TURN`]'s end.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::naps;
 use super::worker::Worker;
 
-/// Guests that run at the same time on each CPU: more than one, for some wait for the host's files or for a page.
-const RUNNING_PER_CPU: usize = 2;
+/// How long a turn is: short, for a thousand guests to have had some within seconds.
+pub(super) const TURN: Duration = Duration::from_millis(5);
 
 /// Decides whose turn it is. Only the monitor has one.
 #[derive(Default)]
@@ -29,8 +30,8 @@ impl Rota {
         self.is_kept
     }
 
-    /// Ends the turns of those that have had most, and begins those of others.
-    pub(super) fn turn(&mut self, workers: &[Arc<Worker>], cpus: usize) {
+    /// Ends the turns of those that have had most, and begins those of others, for `places` to run.
+    pub(super) fn turn(&mut self, workers: &[Arc<Worker>], places: usize) {
         if !self.is_kept && naps::set_handler().is_err() {
             return;
         }
@@ -44,15 +45,13 @@ impl Rota {
             return;
         };
         self.least_ns = self.least_ns.max(least_ns);
-        let places = competing.len().min(cpus * RUNNING_PER_CPU);
+        let places = places.clamp(1, competing.len());
         competing.select_nth_unstable_by_key(places - 1, |(had_ns, _)| *had_ns);
         for (_, worker) in &competing[..places] {
             worker.nap.end();
         }
         for (_, worker) in &competing[places..] {
-            if let Some(thread) = worker.turns.thread().filter(|_| !worker.nap.is_asleep()) {
-                worker.nap.send(thread);
-            }
+            worker.nap.send(worker.turns.thread());
         }
     }
 
@@ -63,12 +62,14 @@ impl Rota {
         }
     }
 
-    /// Whether a worker wants a turn: it waits for one, or has used CPU time since the last look.
+    /// Whether a worker wants a turn: it waits for one, has not begun, or has used CPU time since the last look.
     fn is_competing(&self, worker: &Worker) -> bool {
         let is_in_poll = worker.busy_since.load(Ordering::Relaxed) != 0;
         if !is_in_poll || worker.nap.is_exempt() {
             return false;
         }
-        worker.nap.is_asleep() || worker.turns.count(self.least_ns)
+        worker.nap.is_asleep()
+            || worker.turns.count(self.least_ns)
+            || worker.turns.thread().is_none()
     }
 }

@@ -265,6 +265,10 @@ impl Shared {
             if quota::nap_if_due() {
                 worker.busy_since.store(self.now(), Ordering::Relaxed);
             }
+            if worker.is_detached.load(Ordering::Relaxed) {
+                // Others have their turn, and nothing is held yet for which they would wait.
+                worker.nap.sleep();
+            }
             worker.nap.begin();
             task.run();
             worker.busy_since.store(0, Ordering::Relaxed);
