@@ -3,6 +3,7 @@
 //! `images.db` is SQLite in WAL mode, so that readers never wait for a writer. Every change is one transaction.
 //! A lost or damaged database loses names and the build cache, never a blob's integrity.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -241,7 +242,10 @@ impl Database {
                     size_bytes: row.get::<_, i64>(4)?.unsigned_abs(),
                 })
             })?;
-            rows.collect()
+            let mut images = rows.collect::<SqlResult<Vec<_>>>()?;
+            // An image that has just taken another's name goes before that.
+            images.sort_by_key(|image| (Reverse(image.stored_s), image.tags.is_empty()));
+            Ok(images)
         })
     }
 
