@@ -36,6 +36,7 @@
 mod arguments;
 mod build;
 mod building;
+mod caches;
 mod check;
 mod containers;
 mod contended;

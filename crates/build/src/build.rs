@@ -148,6 +148,8 @@ pub(crate) struct Build<'a> {
     images: Mutex<BTreeMap<String, Arc<TreeOrigin>>>,
     is_over: AtomicBool,
     pub(crate) running: Running,
+    /// Whether a program had a cache, which may have grown.
+    pub(crate) has_used_caches: AtomicBool,
 }
 
 /// Builds an image, gives it its names, and returns it.
@@ -178,7 +180,11 @@ fn build_held(
     let file = inputs.parse(options)?;
     let build = Build::new(engine, &lease, &file, &inputs.files, options, progress)?;
     build.lint()?;
-    build.run_stages()?;
+    let run = build.run_stages();
+    if build.has_used_caches.load(Ordering::Relaxed) {
+        engine.bound_build_caches();
+    }
+    run?;
     build.commit()
 }
 
@@ -237,6 +243,7 @@ impl<'a> Build<'a> {
             images: Mutex::default(),
             is_over: AtomicBool::new(false),
             running: Running::default(),
+            has_used_caches: AtomicBool::new(false),
         })
     }
 

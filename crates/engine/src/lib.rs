@@ -27,6 +27,7 @@
 //! container's directory, from before the record is visible until the process ends: whoever gets the lock knows
 //! that it is dead, however it died, and finishes what it could not ([`Engine::containers`]).
 
+pub mod build_caches;
 pub mod check;
 pub mod engine;
 pub mod events;

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use minke_image::{CacheEntry, Digest, DiskUsage, ImageSummary};
 
+use crate::build_caches::{self, BuildCache};
 use crate::engine::{Engine, EngineError};
 use crate::home::Home;
 use crate::record::Container;
@@ -55,6 +56,8 @@ pub struct Usage {
     pub image_rows: Vec<ImageRow>,
     pub container_rows: Vec<ContainerRow>,
     pub steps: Vec<CacheEntry>,
+    /// Of `RUN --mount=type=cache`; a part of `build_cache`.
+    pub caches: Vec<BuildCache>,
 }
 
 /// Which compiled modules a prune removes; they are compiled again when they are needed.
@@ -85,6 +88,7 @@ impl Engine {
         let containers = self.containers()?;
         let disk = self.store()?.disk_usage()?;
         let steps = self.store()?.build_cache()?;
+        let caches = build_caches::list(&self.home().build_caches());
         let (images, image_rows) = images(&disk, &containers);
         let container_rows = containers.into_iter().map(|container| ContainerRow {
             size_bytes: record_bytes(self.home(), &container),
@@ -95,11 +99,12 @@ impl Engine {
             images,
             containers: share_of_containers(&container_rows),
             volumes: Share::default(),
-            build_cache: share_of_steps(&steps),
+            build_cache: share_of_builds(&steps, &caches),
             modules: share_of_modules(&self.home().modules()),
             image_rows,
             container_rows,
             steps,
+            caches,
         })
     }
 
@@ -167,17 +172,19 @@ fn share_of_containers(rows: &[ContainerRow]) -> Share {
 }
 
 /// Docker counts what images have too with the images.
-fn share_of_steps(steps: &[CacheEntry]) -> Share {
+fn share_of_builds(steps: &[CacheEntry], caches: &[BuildCache]) -> Share {
     let mut seen = HashSet::new();
     let alone = steps
         .iter()
         .filter(|step| !step.is_shared && step.blob.is_some_and(|blob| seen.insert(blob)));
-    let size_bytes = alone.map(|step| step.size_bytes).sum();
+    let steps_bytes: u64 = alone.map(|step| step.size_bytes).sum();
+    let bytes = |cache: &BuildCache| cache.size_bytes;
+    let unheld = caches.iter().filter(|cache| !cache.is_held);
     Share {
-        total_count: steps.len(),
-        active_count: 0,
-        size_bytes,
-        reclaimable_bytes: size_bytes,
+        total_count: steps.len() + caches.len(),
+        active_count: caches.iter().filter(|cache| cache.is_held).count(),
+        size_bytes: steps_bytes + caches.iter().map(bytes).sum::<u64>(),
+        reclaimable_bytes: steps_bytes + unheld.map(bytes).sum::<u64>(),
     }
 }
 

@@ -5,12 +5,13 @@
 //!
 //! Spec: Dockerfile reference, "RUN --mount".
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use minke_balenafile::{Mount, MountFlag, MountKind, Run, Sharing, Span};
+use minke_engine::build_caches::{self, Hold};
 use minke_engine::spec::MountSpec;
 use minke_image::Digest;
 
@@ -303,16 +304,14 @@ fn open_cache(caches: &Path, id: &str, mount: &Mount) -> io::Result<(PathBuf, Fi
     let name = Digest::of(id.as_bytes()).hex();
     for number in 0..PRIVATE_CACHES_MAX {
         let directory = caches.join(format!("{name}.{number}"));
-        let lock = File::create(directory.with_extension(format!("{number}.lock")))?;
-        match mount.sharing {
-            Sharing::Shared => lock.lock_shared()?,
-            Sharing::Locked => lock.lock()?,
-            Sharing::Private => match lock.try_lock() {
-                Ok(()) => {}
-                Err(fs::TryLockError::WouldBlock) => continue,
-                Err(fs::TryLockError::Error(error)) => return Err(error),
-            },
-        }
+        let hold = match mount.sharing {
+            Sharing::Shared => Hold::Shared,
+            Sharing::Locked => Hold::Alone,
+            Sharing::Private => Hold::AloneNow,
+        };
+        let Some(lock) = build_caches::hold(&directory, hold)? else {
+            continue;
+        };
         if !directory.is_dir() {
             let mode = mount.mode.unwrap_or(CACHE_MODE);
             match DirBuilder::new().mode(mode).create(&directory) {

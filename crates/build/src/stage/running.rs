@@ -3,6 +3,7 @@
 //! Spec: Dockerfile reference, "RUN"; BuildKit `dockerfile2llb`, dispatchRun().
 
 use std::io::{BufRead, BufReader, Read};
+use std::sync::atomic::Ordering;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use minke_balenafile::{Run, RunCommand, RunNetwork, RunSecurity, Span, Step};
@@ -182,6 +183,9 @@ impl<'a> Evaluator<'a> {
         let shown = program.args.join(" ");
         let label = self.label(&step.text);
         let result = run(self.build, label, &new, &times);
+        if !mounts.locks.is_empty() {
+            self.build.has_used_caches.store(true, Ordering::Relaxed);
+        }
         // Whoever waits for a cache may have it now.
         drop(mounts.locks);
         result.map_err(|failure| self.failed(step.span, &shown, failure))

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use minke_engine::Engine;
+use minke_engine::build_caches::BuildCache;
 use minke_engine::image::PrunedSteps;
 use minke_engine::syntax::parse_time;
 
@@ -27,7 +28,7 @@ enum BuilderCommand {
     Prune(Prune),
 }
 
-/// Remove results of build steps that no image has
+/// Remove results of build steps that no image has, and caches of `RUN --mount=type=cache` that no build uses
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  minke builder prune\n  minke builder prune -a -f --filter until=24h"
@@ -72,18 +73,19 @@ impl Prune {
     }
 }
 
-/// Drops build steps; returns their ids as people read them, and what was freed.
+/// Drops build steps, and caches that no build has; returns their ids as people read them, and what was freed.
 pub(super) fn prune(
     engine: &Engine,
     which: PrunedSteps,
     filters: &[String],
 ) -> Result<(String, u64), Report> {
-    let (steps, freed_bytes) =
-        engine.prune_build_cache(which, until(filters)?.map(Timestamp::as_second))?;
-    let lines: String = steps
-        .iter()
-        .map(|step| format!("{}\n", step.key.short()))
-        .collect();
+    let until_s = until(filters)?.map(Timestamp::as_second);
+    let (steps, mut freed_bytes) = engine.prune_build_cache(which, until_s)?;
+    let caches = engine.prune_build_caches(until_s);
+    freed_bytes += caches.iter().map(|cache| cache.size_bytes).sum::<u64>();
+    let steps = steps.iter().map(|step| step.key.short());
+    let names = steps.chain(caches.iter().map(BuildCache::short));
+    let lines: String = names.map(|name| format!("{name}\n")).collect();
     match lines.is_empty() {
         true => Ok((lines, freed_bytes)),
         false => Ok((

@@ -16,7 +16,7 @@ use crate::report::Report;
     after_help = "Examples:\n  minke system df -v\n  minke system df --format '{{.Type}}: {{.Reclaimable}}'"
 )]
 pub(crate) struct Df {
-    /// Show each image, container and build step
+    /// Show each image, container, build step and build's cache
     #[arg(short, long)]
     verbose: bool,
 
@@ -126,6 +126,14 @@ fn verbose(usage: &Usage) -> String {
             size(step.size_bytes),
             format!("{} ago", ago(now_s - step.used_s)),
             step.is_shared.to_string(),
+        ]);
+    }
+    for cache in &usage.caches {
+        steps.push(vec![
+            cache.short(),
+            size(cache.size_bytes),
+            format!("{} ago", ago(now_s - cache.used_s())),
+            false.to_string(),
         ]);
     }
     format!(

@@ -1,0 +1,155 @@
+//! Caches of `RUN --mount=type=cache`: what `system df` says of them, who removes them, and when they go by themselves.
+
+use std::fs::{self, File, TryLockError};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::home::{Home, guest};
+
+/// What a build does within it; only a hang takes longer.
+const STARTS_WITHIN: Duration = Duration::from_secs(60);
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn home() -> Home {
+    let home = Home::new();
+    fs::copy(guest("probe.wasm"), home.files().join("probe.wasm")).expect("copied");
+    home
+}
+
+/// Writes a file whose step writes `text` to a cache of this id.
+fn write(home: &Home, id: &str, text: &str) {
+    step(home, id, &format!("\"write\", \"/cache/kept\", \"{text}\""));
+}
+
+fn step(home: &Home, id: &str, action: &str) {
+    let run = format!("RUN --mount=type=cache,id={id},target=/cache [\"probe\", {action}]\n");
+    let base = "FROM scratch\nCOPY probe.wasm /bin/\n";
+    home.write("Balenafile", format!("{base}{run}"));
+}
+
+/// Builds with a cache of this id.
+#[track_caller]
+fn fill(home: &Home, id: &str, text: &str) {
+    write(home, id, text);
+    home.ok(&["build", "-q", "-t", "made", "."]);
+}
+
+/// The directories of all caches.
+fn caches(home: &Home) -> Vec<PathBuf> {
+    let entries = fs::read_dir(home.path().join("build"))
+        .into_iter()
+        .flatten();
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths.filter(|path| path.is_dir()).collect()
+}
+
+fn lock(cache: &std::path::Path) -> File {
+    let path = format!("{}.lock", cache.display());
+    File::options().write(true).open(path).expect("its lock")
+}
+
+fn size(home: &Home) -> String {
+    let format = "{{.Type}} {{.Size}} {{.Reclaimable}}";
+    let rows = home.ok(&["system", "df", "--format", format]);
+    let mut rows = rows.lines().filter(|row| row.starts_with("Build Cache"));
+    rows.next().expect("a row").to_owned()
+}
+
+/// A build whose program has a cache and does not end.
+struct Running(Child);
+
+impl Running {
+    fn start(home: &Home, id: &str) -> Running {
+        step(home, id, "\"wait\"");
+        let mut command = home.command(&["build", "."]);
+        let child = command.stderr(Stdio::null()).spawn().expect("it starts");
+        let running = Running(child);
+        let started = Instant::now();
+        while !caches(home).iter().any(|cache| is_held(cache)) {
+            assert!(started.elapsed() < STARTS_WITHIN, "no program started");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        running
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn is_held(cache: &std::path::Path) -> bool {
+    matches!(lock(cache).try_lock(), Err(TryLockError::WouldBlock))
+}
+
+#[test]
+fn caches_are_shown_and_pruned() {
+    let home = home();
+    fill(&home, "one", &"x".repeat(3000));
+    let verbose = home.ok(&["system", "df", "-v"]);
+    assert!(verbose.contains("3kB"), "{verbose}");
+    let young = ["builder", "prune", "-f", "--filter", "until=1h"];
+    assert!(!home.ok(&young).contains("3kB"));
+    assert_eq!(caches(&home).len(), 1);
+    let name = caches(&home).remove(0);
+    let name = name.file_name().expect("a name").to_string_lossy()[..12].to_owned();
+    let pruned = home.ok(&["builder", "prune", "-f"]);
+    assert!(
+        pruned.contains(&name) && pruned.ends_with("Total:\t3kB"),
+        "{pruned}"
+    );
+    assert_eq!(
+        fs::read_dir(home.path().join("build"))
+            .expect("it is there")
+            .count(),
+        0
+    );
+    fill(&home, "two", "y");
+    home.ok(&["system", "prune", "-f"]);
+    assert_eq!(caches(&home).len(), 0);
+    fill(&home, "two", "z");
+}
+
+#[test]
+fn a_cache_that_a_running_build_has_is_not_touched() {
+    let home = home();
+    fill(&home, "held", "precious");
+    let kept = caches(&home).remove(0).join("kept");
+    let running = Running::start(&home, "held");
+    assert!(size(&home).contains("8B 0B"), "{}", size(&home));
+    home.ok(&["builder", "prune", "-a", "-f"]);
+    home.ok(&["system", "prune", "-a", "-f"]);
+    assert_eq!(fs::read_to_string(&kept).expect("it is there"), "precious");
+    drop(running);
+    let started = Instant::now();
+    while kept.exists() {
+        assert!(started.elapsed() < STARTS_WITHIN, "it is held for ever");
+        home.ok(&["builder", "prune", "-f"]);
+    }
+}
+
+#[test]
+fn a_build_that_had_a_cache_removes_those_that_nobody_used_for_long() {
+    let home = home();
+    fill(&home, "old", "x");
+    fill(&home, "young", "y");
+    for cache in &caches(&home) {
+        let used = SystemTime::now() - DAY * 31;
+        lock(cache).set_modified(used).expect("its time is set");
+    }
+    // A step that is done already takes no cache, and the build removes none.
+    home.ok(&["build", "-q", "."]);
+    assert_eq!(caches(&home).len(), 2);
+    fill(&home, "young", "z");
+    let [young] = &caches(&home)[..] else {
+        panic!("{:?}", caches(&home));
+    };
+    assert_eq!(
+        fs::read_to_string(young.join("kept")).expect("it is there"),
+        "z"
+    );
+}
