@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use minke_image::tree::{Node, NodeKind, Tree};
 use minke_image::{
-    Compression, Digest, EntryMetadata, FileDigest, FileHasher, Hasher, LAYER_BYTES_MAX, Lease,
-    StoreError, attributes_of,
+    Compression, Digest, EntryMetadata, FileDigest, FileHasher, HEADER_BYTES_MAX, Hasher,
+    HeaderBytes, LAYER_BYTES_MAX, Lease, StoreError, attributes_of,
 };
 use tar::{Archive, EntryType, Header};
 
@@ -69,6 +69,10 @@ pub(crate) enum ArchiveError {
         "the archive's `{path}` is a hard link to `{target}`, which is no file before it in the archive"
     )]
     BadLink { path: String, target: String },
+    #[error(
+        "the archive's entry {0} has more than {HEADER_BYTES_MAX} bytes of names and attributes"
+    )]
+    LongHeaders(u64),
     #[error("the archive's `{0}` is a sparse file, which is not read")]
     Sparse(String),
 }
@@ -82,6 +86,9 @@ impl ArchiveError {
                 "take apart what belongs into the image, and copy that"
             }
             Self::Cut(_) => "fetch or pack it again",
+            Self::LongHeaders(_) => {
+                "list the archive with `tar -tf`, and pack it again without that entry"
+            }
             Self::Sparse(_) => "pack it again without `--sparse`",
             _ => "pack it again, with names below one directory: `tar -C DIRECTORY -cf ARCHIVE .`",
         }
@@ -216,20 +223,26 @@ impl Unpacked {
     pub(crate) fn into_origin(self) -> Result<TreeOrigin, ArchiveError> {
         let mut tree = Tree::default();
         let end_bytes = self.file.metadata().map_err(ArchiveError::Io)?.len();
-        let mut archive = Archive::new(BufReader::new(&self.file));
-        let entries = archive.entries_with_seek().map_err(ArchiveError::Damaged)?;
+        let headers = HeaderBytes::new();
+        let damaged = |error| match headers.exceeded() {
+            Some(number) => ArchiveError::LongHeaders(number),
+            None => ArchiveError::Damaged(error),
+        };
+        let mut archive = Archive::new(headers.bound(BufReader::new(&self.file)));
+        let entries = archive.entries_with_seek().map_err(damaged)?;
         for (index, entry) in entries.enumerate() {
             if index >= CONTEXT_FILES_MAX {
                 return Err(ArchiveError::TooMany);
             }
-            let mut entry = entry.map_err(ArchiveError::Damaged)?;
+            let mut entry = entry.map_err(damaged)?;
             let is_cut = entry.raw_file_position().saturating_add(entry.size()) > end_bytes;
             // The size of a sparse file is not the archive's.
-            if is_cut && !is_sparse(&mut entry).map_err(ArchiveError::Damaged)? {
+            if is_cut && !is_sparse(&mut entry).map_err(damaged)? {
                 let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
                 return Err(ArchiveError::Cut(name));
             }
             add(&mut tree, &mut entry)?;
+            headers.begin_headers();
         }
         let file = Arc::new(FrozenFile {
             file: self.file,

@@ -8,7 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use minke_image::{
-    CachedStep, EntryMetadata, LayerWriter, Lease, SpecialFile, StoreError, attributes_of,
+    CachedStep, EntryMetadata, HeaderBytes, LayerWriter, Lease, SpecialFile, StoreError,
+    attributes_of,
 };
 use tar::{Archive, Entry, EntryType};
 
@@ -49,7 +50,8 @@ pub(crate) fn write(
     times: &Times,
 ) -> Result<CachedStep, BuildError> {
     let newest_mtime_s = i64::try_from(times.own_s).unwrap_or(i64::MAX);
-    let mut archive = Archive::new(tar);
+    let headers = HeaderBytes::new();
+    let mut archive = Archive::new(headers.bound(tar));
     let mut writer = lease.layer_writer()?;
     let mut count = 0;
     for entry in archive.entries().map_err(broken)? {
@@ -58,7 +60,8 @@ pub(crate) fn write(
         if count > ENTRIES_MAX {
             return Err(taken(ArchiveError::TooMany));
         }
-        add(&mut writer, &mut entry, times)?;
+        add(&mut writer, &mut entry, times, &headers)?;
+        headers.begin_headers();
     }
     let layer = match count {
         0 => None,
@@ -74,6 +77,7 @@ fn add<R: Read>(
     writer: &mut LayerWriter<'_, '_>,
     entry: &mut Entry<'_, R>,
     times: &Times,
+    headers: &HeaderBytes,
 ) -> Result<(), BuildError> {
     let path = clean(&entry.path_bytes()).map_err(taken)?;
     if path.as_os_str().is_empty() {
@@ -99,6 +103,7 @@ fn add<R: Read>(
         }
         EntryType::Regular => {
             let size_bytes = entry.size();
+            headers.begin_content();
             writer.file(&path, metadata, size_bytes, entry)
         }
         EntryType::Fifo => writer.special(&path, SpecialFile::Fifo, metadata),

@@ -32,6 +32,7 @@ mod fan;
 mod file_digests;
 mod filter;
 mod garbage;
+mod header_bytes;
 mod image;
 mod layer;
 mod layout;
@@ -53,6 +54,7 @@ pub use digest::{Digest, Hasher, ParseDigestError};
 pub use file_digests::{FileDigest, FileHasher, FileStamp};
 pub use filter::{ImageFilter, LabelPattern, ParseFilterError};
 pub use garbage::{Collected, Force, Removed};
+pub use header_bytes::{BoundedReader, HEADER_BYTES_MAX, HeaderBytes};
 pub use image::{Image, ImageSummary, Layer, NewImage};
 pub use layer::{
     Attributes, EntryMetadata, LAYER_BYTES_MAX, LayerWriter, SpecialFile, attributes_of, records_of,

@@ -16,7 +16,7 @@ use tar::EntryType;
 
 use crate::layer::{Attributes, EntryMetadata, attributes_of};
 use crate::store::at;
-use crate::{LayerFile, StoreError};
+use crate::{HeaderBytes, LayerFile, StoreError};
 
 /// Bounds the entries of all layers together, which a foreign image decides.
 const ENTRIES_MAX: usize = 4_000_000;
@@ -114,12 +114,14 @@ impl Tree {
             digest: layer.diff_id,
             reason: error.to_string(),
         };
-        let mut archive = tar::Archive::new(BufReader::new(file));
+        let headers = HeaderBytes::new();
+        let mut archive = tar::Archive::new(headers.bound(BufReader::new(file)));
         let layer_index = self.layers.len();
         let mut changes = BTreeMap::new();
         for entry in archive.entries_with_seek().map_err(malformed)? {
             let mut entry = entry.map_err(malformed)?;
             let Some(path) = relative(&entry.path().map_err(malformed)?) else {
+                headers.begin_headers();
                 continue;
             };
             if self.nodes.len() + changes.len() >= ENTRIES_MAX {
@@ -133,6 +135,7 @@ impl Tree {
                 .change(&mut entry, layer_index, &changes)
                 .map_err(malformed)?;
             changes.insert(path, change);
+            headers.begin_headers();
         }
         self.layers.push(layer.clone());
         self.apply(changes);

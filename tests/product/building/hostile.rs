@@ -142,6 +142,20 @@ fn refused() -> Vec<(&'static str, Vec<u8>)> {
                 .bytes(),
         ),
         (
+            "the archive's entry 2 has more than 1048576 bytes of names and attributes",
+            file()
+                .record("comment", &vec![b'c'; 3 << 20])
+                .file("x", "")
+                .bytes(),
+        ),
+        (
+            "the archive's entry 1 has more than 1048576 bytes of names and attributes",
+            Forged::new()
+                .member(EntryType::GNULongName, b"long", b"", &vec![b'n'; 3 << 20])
+                .file("x", "")
+                .bytes(),
+        ),
+        (
             "the archive is damaged",
             file().content(&[b'?'; 512]).bytes(),
         ),
