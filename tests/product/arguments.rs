@@ -144,8 +144,8 @@ fn values_of_flags_are_checked_before_anything_is_made() {
             "error: port `70000` in `70000:80` is out of range\nhint: ports are numbers from 1 to 65535",
         ),
         (
-            &["-v", "data:/data"],
-            "error: `data` in volume `data:/data` is a name; named volumes are not supported yet\nhint: for a directory of the host write `./data:/data`",
+            &["-v", "da!ta:/data"],
+            "error: `da!ta` is no name of a volume: only `[a-zA-Z0-9][a-zA-Z0-9_.-]` are allowed, from 2 to 200 characters\nhint: for a directory of the host write a path, such as `./data`",
         ),
         (
             &["--memory", "lots"],

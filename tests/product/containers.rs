@@ -274,8 +274,8 @@ fn what_contradicts_itself_is_refused_and_leaves_nothing() {
         (&["--pull", "always"], "no registries yet"),
         (&["--health-cmd", "true"], "no health checks yet"),
         (
-            &["--mount", "type=volume,source=data,target=/d"],
-            "named volumes",
+            &["--mount", "type=volume,source=da/ta,target=/d"],
+            "no name of a volume",
         ),
         (
             &["--stop-signal", "SIGNOTHING"],

@@ -31,6 +31,7 @@
 //! | `together` | many commands at once |
 //! | `terminal` | `-t`: what programs see of a terminal, and what they change of it |
 //! | `threads` | programs with threads |
+//! | `volumes` | files that outlive containers |
 //! | `published` | programs that nobody here wrote |
 
 mod arguments;
@@ -62,3 +63,4 @@ mod steps;
 mod terminal;
 mod threads;
 mod together;
+mod volumes;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 /// DATA/containers/ID/     config.json, state.json, lock, log…
 /// DATA/events/            what happened
 /// DATA/names/NAME/ID      which container has a name
+/// DATA/volumes/NAME/      volume.json, data…
 /// RUN/ID/control.sock     how commands reach a running container
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,6 +97,11 @@ impl Home {
     /// One directory per name in use.
     pub fn names(&self) -> PathBuf {
         self.data.join("names")
+    }
+
+    /// One directory per volume.
+    pub fn volumes(&self) -> PathBuf {
+        self.data.join("volumes")
     }
 
     /// Makes the directories that are missing; they are the owner's alone.

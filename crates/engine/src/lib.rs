@@ -17,6 +17,7 @@
 //! | [`logs`] | reading what programs printed |
 //! | [`events`] | what happened, kept and followed |
 //! | [`watch`] | waiting for a directory to change |
+//! | [`volumes`] | named places for files that outlive containers |
 //! | [`syntax`] | ports, volumes, sizes and times as people type them |
 //!
 //! # Which process does what
@@ -43,9 +44,13 @@ pub mod step;
 pub mod supervise;
 pub mod syntax;
 pub mod usage;
+pub mod volumes;
 pub mod watch;
 
-pub use engine::{CpusChange, Created, Engine, EngineError, Stopping, Update, Usage};
+pub use engine::{
+    AnonymousVolumes, CpusChange, Created, Engine, EngineError, PrunedVolumes, Stopping, Update,
+    Usage,
+};
 pub use events::{Event, EventKind, EventLog};
 pub use filter::ContainerFilter;
 pub use home::Home;
@@ -57,3 +62,4 @@ pub use plan::{FurtherLimits, NewContainer, Program};
 pub use record::{Container, ContainerConfig, ContainerState, Status};
 pub use restart::RestartPolicy;
 pub use supervise::{Attachment, Outcome};
+pub use volumes::{Volume, VolumeFilter};

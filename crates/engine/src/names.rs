@@ -104,7 +104,7 @@ pub fn rename(
     place(directory, &directory.join(old), new, &is_known)
 }
 
-fn is_occupied(error: &io::Error) -> bool {
+pub(crate) fn is_occupied(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists

@@ -182,7 +182,7 @@ pub fn specification(
                 Program::Module(path) => Some(path.clone()),
             },
         },
-        mounts: request.mounts.clone(),
+        mounts: mounts(request, &config),
         process: process(request, &config)?,
         network: NetworkSpec {
             mode: request.network,
@@ -192,6 +192,30 @@ pub fn specification(
         limits: limits(request),
         module_cache: modules.to_path_buf(),
     })
+}
+
+/// What was asked for, and a volume for each path that the image wants one at; what is mounted within another mount comes after it.
+/// Docker: `daemon/volumes.go`, `registerMountPoints()`; `sortMounts()`.
+fn mounts(request: &NewContainer, config: &ImageConfig) -> Vec<MountSpec> {
+    let mut mounts = request.mounts.clone();
+    for volume in &config.volumes {
+        let path = parts(volume);
+        let is_mounted = mounts.iter().any(|mount| parts(mount.target()) == path);
+        // What an image calls a volume and is no path within it was let through when it was built elsewhere.
+        if is_mounted || path.is_empty() || path.contains(&"..") {
+            continue;
+        }
+        mounts.push(MountSpec::anonymous_volume(&format!("/{}", path.join("/"))));
+    }
+    mounts.sort_by_key(|mount| parts(mount.target()).len());
+    mounts
+}
+
+fn parts(path: &str) -> Vec<&str> {
+    let parts = path.split('/');
+    parts
+        .filter(|part| !part.is_empty() && *part != ".")
+        .collect()
 }
 
 fn limits(request: &NewContainer) -> LimitsSpec {

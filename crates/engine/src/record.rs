@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use minke_sandbox::jail::FilesConfined;
 use minke_sandbox::logs;
-use minke_sandbox::spec::{PublishedPort, SandboxSpec};
+use minke_sandbox::spec::{MountSpec, PublishedPort, SandboxSpec};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
 use serde::de::DeserializeOwned;
@@ -75,6 +75,28 @@ pub struct ContainerConfig {
 }
 
 impl ContainerConfig {
+    /// Returns the names of its volumes.
+    pub fn volumes(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.spec.mounts.iter();
+        mounts.filter_map(|mount| match mount {
+            MountSpec::Volume { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Returns the names of its volumes that nobody named when it was made.
+    pub fn anonymous_volumes(&self) -> impl Iterator<Item = &str> {
+        let mounts = self.spec.mounts.iter();
+        mounts.filter_map(|mount| match mount {
+            MountSpec::Volume {
+                name,
+                is_anonymous: true,
+                ..
+            } => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
     /// A container that says nothing but its name and what its sandbox is to do.
     pub(crate) fn new(name: String, spec: SandboxSpec) -> ContainerConfig {
         ContainerConfig {

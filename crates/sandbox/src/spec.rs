@@ -39,6 +39,18 @@ pub enum MountSpec {
         target: String,
         is_read_only: bool,
     },
+    /// A volume of the home, kept in a directory of the host.
+    Volume {
+        /// Empty, like the source, in what is asked for: the engine finds both.
+        name: String,
+        source: PathBuf,
+        target: String,
+        is_read_only: bool,
+        /// Whether nobody named it: it goes with its container.
+        is_anonymous: bool,
+        /// Whether it gets what the image has at the target, if it is new.
+        is_filled: bool,
+    },
     Tmpfs {
         target: String,
         size_bytes: Option<u64>,
@@ -60,6 +72,36 @@ pub enum MountSpec {
         uid: u32,
         gid: u32,
     },
+}
+
+impl MountSpec {
+    /// Asks for a volume that nobody names.
+    pub fn anonymous_volume(target: &str) -> MountSpec {
+        MountSpec::Volume {
+            name: String::new(),
+            source: PathBuf::new(),
+            target: target.to_owned(),
+            is_read_only: false,
+            is_anonymous: true,
+            is_filled: true,
+        }
+    }
+
+    /// Whether it is a volume.
+    pub fn is_volume(&self) -> bool {
+        matches!(self, MountSpec::Volume { .. })
+    }
+
+    /// Returns where in the container it is.
+    pub fn target(&self) -> &str {
+        match self {
+            MountSpec::Bind { target, .. }
+            | MountSpec::Volume { target, .. }
+            | MountSpec::Tmpfs { target, .. }
+            | MountSpec::Layers { target, .. }
+            | MountSpec::File { target, .. } => target,
+        }
+    }
 }
 
 /// The first process.

@@ -283,9 +283,7 @@ pub const INSTRUCTIONS: &[InstructionRow] = &[
         name: "VOLUME",
         forms: &["VOLUME PATH...", "VOLUME [\"PATH\"...]"],
         flags: &[],
-        support: Support::Partly {
-            what: "kept in the image and shown; a container has no storage for it unless it is run with `-v` or `--mount`",
-        },
+        support: Support::Now,
         doc: "Names directories whose files outlive the container.",
         parse: settings::volume,
     },

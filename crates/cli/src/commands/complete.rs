@@ -211,7 +211,9 @@ fn values(command: &Command, argument: &Arg, current: &str) -> Vec<String> {
             all.extend(images());
             all
         }
-        "FILE" | "DIR" | "PATH" | "CONTEXT" | "VOLUME" => vec![FILES.to_owned()],
+        "VOLUME" if argument.is_positional() => volumes(),
+        "VOLUME" => volumes().into_iter().chain([FILES.to_owned()]).collect(),
+        "FILE" | "DIR" | "PATH" | "CONTEXT" => vec![FILES.to_owned()],
         _ => Vec::new(),
     }
 }
@@ -237,6 +239,12 @@ fn containers(command: &str) -> Vec<String> {
     meant
         .map(|it| explained(&it.config.name, Some(&it.config.image)))
         .collect()
+}
+
+fn volumes() -> Vec<String> {
+    let volumes = existing_home().and_then(|engine| engine.volumes().ok());
+    let names = volumes.into_iter().flatten().map(|volume| volume.name);
+    names.take(NAMES_MAX).collect()
 }
 
 fn images() -> Vec<String> {

@@ -272,6 +272,21 @@ fn mount_json(mount: &MountSpec) -> Value {
             "Mode": if *is_read_only { "ro" } else { "" },
             "RW": !is_read_only,
         }),
+        MountSpec::Volume {
+            name,
+            source,
+            target,
+            is_read_only,
+            ..
+        } => json!({
+            "Type": "volume",
+            "Name": name,
+            "Source": source,
+            "Destination": target,
+            "Driver": "local",
+            "Mode": if *is_read_only { "ro" } else { "" },
+            "RW": !is_read_only,
+        }),
         MountSpec::Tmpfs { target, .. }
         | MountSpec::Layers { target, .. }
         | MountSpec::File { target, .. } => json!({
@@ -288,6 +303,7 @@ fn mount_json(mount: &MountSpec) -> Value {
 pub(super) fn mount_source(mount: &MountSpec) -> String {
     match mount {
         MountSpec::Bind { source, .. } => source.display().to_string(),
+        MountSpec::Volume { name, .. } => name.clone(),
         MountSpec::Tmpfs { target, .. }
         | MountSpec::Layers { target, .. }
         | MountSpec::File { target, .. } => target.clone(),

@@ -70,11 +70,12 @@ pub(crate) struct ContainerOptions {
     #[arg(short, long, value_name = "USER")]
     user: Option<String>,
 
-    /// Mount a directory or file of the host: `HOST:GUEST[:ro]`
+    /// Mount a directory or file of the host, `HOST:GUEST[:ro]`, or a volume: `NAME:GUEST[:ro]`, or `GUEST` alone for a new one
     #[arg(short, long, value_name = "VOLUME")]
     volume: Vec<String>,
 
-    /// Mount in the long form: `type=bind,source=DIR,target=DIR[,readonly]` or `type=tmpfs,target=DIR[,tmpfs-size=64m]`
+    /// Mount in the long form: `type=bind,source=DIR,target=DIR[,readonly]`, `type=volume,source=NAME,target=DIR[,readonly]` or
+    /// `type=tmpfs,target=DIR[,tmpfs-size=64m]`
     #[arg(long, value_name = "MOUNT")]
     mount: Vec<String>,
 

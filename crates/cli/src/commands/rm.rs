@@ -1,7 +1,7 @@
 //! `minke rm`: containers that have ended, or any with `-f`.
 
 use clap::Args;
-use minke_engine::EngineError;
+use minke_engine::{AnonymousVolumes, EngineError};
 
 use crate::commands::engine;
 use crate::output::print_line;
@@ -15,7 +15,7 @@ pub(crate) struct Rm {
     #[arg(short, long)]
     force: bool,
 
-    /// Remove its anonymous volumes too; there are none yet
+    /// Remove its volumes that nobody named too
     #[arg(short, long)]
     volumes: bool,
 
@@ -27,13 +27,17 @@ pub(crate) struct Rm {
 impl Rm {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let engine = engine()?;
+        let volumes = match self.volumes {
+            true => AnonymousVolumes::Removed,
+            false => AnonymousVolumes::Kept,
+        };
         let mut code = 0;
         for name in &self.containers {
             let result = engine
                 .container(name)
                 .and_then(|container| match self.force {
-                    true => engine.remove_by_force(&container),
-                    false => engine.remove(&container),
+                    true => engine.remove_by_force(&container, volumes),
+                    false => engine.remove(&container, volumes),
                 });
             match result {
                 Ok(()) => print_line(name)?,

@@ -9,6 +9,7 @@ use minke_sandbox::container::StartError;
 
 use crate::names::NameError;
 use crate::plan::PlanError;
+use crate::volumes::VolumeError;
 
 /// What an operation can fail with.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,8 @@ pub enum EngineError {
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     Name(#[from] NameError),
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -64,6 +67,7 @@ impl EngineError {
             EngineError::Image(error) => error.hint(),
             EngineError::Archive(error) => error.hint(),
             EngineError::Name(error) => name_hint(error),
+            EngineError::Volume(error) => volume_hint(error),
             EngineError::Plan(error) => Some(error.hint().to_owned()),
             EngineError::Start(error) => error.hint.clone(),
             EngineError::NoSuchContainer { nearest, .. } => Some(match nearest {
@@ -114,6 +118,23 @@ fn name_hint(error: &NameError) -> Option<String> {
         NameError::Invalid(_) => {
             Some("use letters, digits, `_`, `.` and `-`, such as `web-1`".to_owned())
         }
+    }
+}
+
+fn volume_hint(error: &VolumeError) -> Option<String> {
+    match error {
+        VolumeError::Invalid(_) => {
+            Some("for a directory of the host write a path, such as `./data`".to_owned())
+        }
+        VolumeError::Missing { nearest, .. } => Some(match nearest {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None => "`minke volume ls` lists the volumes".to_owned(),
+        }),
+        VolumeError::InUse { container, .. } => Some(format!(
+            "remove the container first, with `minke rm {container}`"
+        )),
+        VolumeError::Io { source, .. } => io_hint(source),
+        VolumeError::Content { source, .. } => source.hint(),
     }
 }
 

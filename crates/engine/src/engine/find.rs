@@ -205,6 +205,7 @@ impl Engine {
         }
         if config.is_auto_removed && is_running || record.is_draft() {
             self.remove_locked(&container).map_err(failed())?;
+            self.remove_anonymous_volumes(config);
             return Ok(None);
         }
         let state = settled(state.clone());
@@ -289,6 +290,7 @@ impl Engine {
                 known.insert(id, String::new());
             }
         }
+        self.volume_store().sweep().map_err(failed())?;
         self.sweep_names(&mut known).map_err(failed())?;
         for (path, id) in names::all(&self.home.run).map_err(failed())? {
             if !known.contains_key(&id) {

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 
 use minke_image::{Image, Store};
 use minke_sandbox::logs;
+use minke_sandbox::spec::MountSpec;
 
 use crate::events::{Event, EventLog};
 use crate::home::{Home, make_private};
@@ -14,6 +15,7 @@ use crate::names::{self, NameError, ignore_missing};
 use crate::plan::{self, NewContainer, Program};
 use crate::record::{ContainerConfig, ContainerState, Lock, Record};
 use crate::supervise::{self, Attachment, Outcome, Progress};
+use crate::volumes::Volumes;
 
 mod change;
 mod error;
@@ -23,12 +25,14 @@ mod prune;
 mod start;
 mod stop;
 mod usage;
+mod volumes;
 
 pub use usage::Usage;
 
 pub use change::{CpusChange, Update};
 pub use error::EngineError;
 pub use stop::Stopping;
+pub use volumes::{AnonymousVolumes, PrunedVolumes, VolumeUsers};
 
 /// How often a made-up name is made up again before the attempt is given up.
 const NAME_ATTEMPTS_MAX: u32 = 16;
@@ -75,29 +79,36 @@ impl Engine {
         if let Some(name) = &request.name {
             names::check(name)?;
         }
-        // From here to the record that names it, nobody removes the image.
+        // From here to the record that names them, nobody removes the image or the volumes.
+        let has_volumes = request.mounts.iter().any(MountSpec::is_volume);
         let (_keeping, image) = match &request.program {
             Program::Image(wanted) => {
                 let keeping = find::hold_off_sweeps(&self.home)?;
                 (Some(keeping), Some(self.store()?.image(wanted)?))
             }
+            Program::Module(_) if has_volumes => (Some(find::hold_off_sweeps(&self.home)?), None),
             Program::Module(_) => (None, None),
         };
         let id = random_id()?;
         let mut spec = plan::specification(&id, request, image.as_ref(), &self.home.modules())?;
+        self.name_volumes(&mut spec.mounts)?;
         let mut draft = self.draft(&id)?;
         let name = self.claim_name(request.name.as_deref(), &id)?;
         draft.name = Some(name.clone());
-        if let Some(image) = &image {
-            let layers = self.store()?.root_layers(image)?;
-            spec.root.layers = layers.into_iter().map(|layer| layer.path).collect();
-        }
+        let layers = match &image {
+            Some(image) => self.store()?.root_layers(image)?,
+            None => Vec::new(),
+        };
+        spec.root.layers = layers.iter().map(|layer| layer.path.clone()).collect();
         let config = describe(request, image.as_ref(), name, spec);
         let writing = EngineError::io(
             "write the record of a container in",
             &draft.record.directory,
         );
         draft.record.write_config(&config).map_err(writing)?;
+        // After the record: whoever removes that, after a kill in between, removes them.
+        draft.volumes = config.anonymous_volumes().map(str::to_owned).collect();
+        self.volume_store().provide(&config.spec.mounts, &layers)?;
         self.events()
             .record(&Event::of_container("create", &config));
         Ok(Created {
@@ -120,6 +131,7 @@ impl Engine {
             record,
             run_directory,
             name: None,
+            volumes: Vec::new(),
             lock: None,
         };
         make_private(&draft.record.directory)
@@ -245,6 +257,8 @@ struct Draft<'a> {
     record: Record,
     run_directory: PathBuf,
     name: Option<String>,
+    /// Those that nobody named.
+    volumes: Vec<String>,
     /// `None` once others look after the files.
     lock: Option<Lock>,
 }
@@ -261,6 +275,10 @@ impl Draft<'_> {
 impl Draft<'_> {
     fn remove(&self) -> io::Result<()> {
         self.record.forget()?;
+        let volumes = Volumes {
+            directory: self.home.volumes(),
+        };
+        volumes.remove_anonymous(self.volumes.iter().map(String::as_str));
         if let Some(name) = &self.name {
             names::release(&self.home.names(), name, &self.id)?;
         }

@@ -2,7 +2,7 @@
 
 use minke_image::{CacheEntry, ImageFilter, PrunedSteps};
 
-use super::{Engine, EngineError};
+use super::{AnonymousVolumes, Engine, EngineError};
 use crate::events::{Event, EventKind};
 use crate::usage::record_bytes;
 
@@ -27,7 +27,8 @@ impl Engine {
                 continue;
             }
             let size_bytes = record_bytes(self.home(), &container);
-            match self.remove(&container) {
+            // Docker: volumes stay, with names or without.
+            match self.remove(&container, AnonymousVolumes::Kept) {
                 Ok(()) => {
                     removed.push(container.id().to_owned());
                     freed_bytes += size_bytes;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use minke_sandbox::control::{Client, Request, Response};
 use rustix::process::{Pid, Signal};
 
-use super::{Engine, EngineError};
+use super::{AnonymousVolumes, Engine, EngineError};
 use crate::events::Event;
 use crate::logs::LogReader;
 use crate::record::{Container, KILLED_CODE, Status};
@@ -135,7 +135,11 @@ impl Engine {
     }
 
     /// Removes a container that does not run.
-    pub fn remove(&self, container: &Container) -> Result<(), EngineError> {
+    pub fn remove(
+        &self,
+        container: &Container,
+        volumes: AnonymousVolumes,
+    ) -> Result<(), EngineError> {
         let record = self.record(container.id());
         let failed = || EngineError::io("remove the container's", &record.directory);
         let edit = match record.edit() {
@@ -154,18 +158,25 @@ impl Engine {
                 },
             });
         }
-        match record.lock() {
-            Ok(_lock) => self.remove_locked(&now).map_err(failed()),
+        let _lock = match record.lock() {
             // A damaged record may lack it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.remove_locked(&now).map_err(failed())
-            }
-            Err(error) => Err(failed()(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            lock => Some(lock.map_err(failed())?),
+        };
+        self.remove_locked(&now).map_err(failed())?;
+        // Docker: those of a container that removes itself go with it, however it goes.
+        if volumes == AnonymousVolumes::Removed || now.config.is_auto_removed {
+            self.remove_anonymous_volumes(&now.config);
         }
+        Ok(())
     }
 
     /// Ends a container if it runs, and removes it.
-    pub fn remove_by_force(&self, container: &Container) -> Result<(), EngineError> {
+    pub fn remove_by_force(
+        &self,
+        container: &Container,
+        volumes: AnonymousVolumes,
+    ) -> Result<(), EngineError> {
         loop {
             let Some(now) = self.mark_stopped(container)? else {
                 break;
@@ -179,7 +190,7 @@ impl Engine {
             }
             self.wait_for_process(&now)?;
         }
-        self.remove(container)
+        self.remove(container, volumes)
     }
 
     /// Reads what the container has printed.

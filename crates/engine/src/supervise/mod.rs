@@ -30,6 +30,7 @@ use crate::home::Home;
 use crate::names::{self, ignore_missing};
 use crate::record::{ContainerConfig, ContainerState, Lock, Record, Status, boot_id};
 use crate::restart::RestartPolicy;
+use crate::volumes::Volumes;
 
 mod process;
 mod supervisor;
@@ -72,6 +73,7 @@ struct Keeper {
     record: Record,
     run_directory: PathBuf,
     names: PathBuf,
+    volumes: Volumes,
     config: ContainerConfig,
     state: ContainerState,
     /// How it was before this start; `None` for one that `run` made for it.
@@ -101,6 +103,9 @@ impl Keeper {
             record,
             run_directory: home.run.join(id),
             names: home.names(),
+            volumes: Volumes {
+                directory: home.volumes(),
+            },
             config: config.clone(),
             report,
             events: EventLog::of(home).writer().ok(),
@@ -117,14 +122,26 @@ impl Keeper {
         let limits = &self.config.spec.limits;
         self.group = Group::make(&self.config.spec.id, limits, &self.run_directory);
         let beside_group = self.group.as_ref().map(|group| group.path.as_path());
+        // One that removes itself removes what nobody else has.
+        let volumes: Vec<PathBuf> = match self.config.is_auto_removed {
+            true => self
+                .config
+                .anonymous_volumes()
+                .map(|name| self.volumes.directory.join(name))
+                .collect(),
+            false => Vec::new(),
+        };
         let surroundings = Surroundings {
             state_directory: self.record.directory.clone(),
             run_directory: self.run_directory.clone(),
-            writable: vec![
+            writable: [
                 self.record.directory.clone(),
                 self.run_directory.clone(),
                 self.names.join(&self.config.name),
-            ],
+            ]
+            .into_iter()
+            .chain(volumes.iter().cloned())
+            .collect(),
             removable: [
                 &self.record.directory,
                 &self.run_directory,
@@ -133,6 +150,7 @@ impl Keeper {
             .map(PathBuf::as_path)
             .into_iter()
             .chain(beside_group)
+            .chain(volumes.first().map(PathBuf::as_path))
             .filter_map(|path| path.parent().map(Path::to_path_buf))
             .collect(),
             attachment,
@@ -156,6 +174,8 @@ impl Keeper {
             let id = &self.config.spec.id;
             tracing::warn!(%error, id, "the container's files are not all removed");
         }
+        self.volumes
+            .remove_anonymous(self.config.anonymous_volumes());
         self.tell(&Event::of_container("destroy", &self.config));
     }
 

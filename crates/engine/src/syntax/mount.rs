@@ -4,10 +4,10 @@ use std::path::Path;
 
 use minke_sandbox::spec::MountSpec;
 
-use super::volume::check_target;
+use super::volume::{check_target, named_volume};
 use super::{SyntaxError, parse_bytes};
 
-const FORM: &str = "write `type=bind,source=./site,target=/srv,readonly` or `type=tmpfs,target=/cache,tmpfs-size=64m`";
+const FORM: &str = "write `type=bind,source=./site,target=/srv,readonly`, `type=volume,source=data,target=/data` or `type=tmpfs,target=/cache,tmpfs-size=64m`";
 
 /// What was found in a mount so far.
 #[derive(Default)]
@@ -17,6 +17,7 @@ struct Fields<'a> {
     target: &'a str,
     is_read_only: bool,
     size_bytes: Option<u64>,
+    is_not_filled: Option<bool>,
 }
 
 /// Parses a mount; a relative source is below `directory`, the working directory of who typed it. Docker: `opts/mount.go`.
@@ -33,13 +34,10 @@ pub fn parse_mount(text: &str, directory: &Path) -> Result<MountSpec, SyntaxErro
         "bind" => bind(&fields, text, directory),
         "tmpfs" => tmpfs(&fields, text),
         // Docker: a mount without a type is a volume.
-        "volume" | "" => Err(SyntaxError::new(
-            format!("`{text}` is a volume; named volumes are not supported yet"),
-            "mount a directory of the host with `type=bind`",
-        )),
+        "volume" | "" => volume(&fields, text),
         kind => Err(SyntaxError::new(
             format!("unknown mount type `{kind}` in `{text}`"),
-            "use `type=bind` or `type=tmpfs`",
+            "use `type=bind`, `type=volume` or `type=tmpfs`",
         )),
     }
 }
@@ -56,6 +54,9 @@ fn take<'a>(
         ("target" | "dst" | "destination", Some(value)) => fields.target = value,
         ("readonly" | "ro", None | Some("true" | "1")) => fields.is_read_only = true,
         ("readonly" | "ro", Some("false" | "0")) => fields.is_read_only = false,
+        ("volume-nocopy", None | Some("true" | "1")) => fields.is_not_filled = Some(true),
+        ("volume-nocopy", Some("false" | "0")) => fields.is_not_filled = Some(false),
+        ("volume-driver", Some("local")) => {}
         ("tmpfs-size", Some(value)) => fields.size_bytes = Some(parse_bytes(value)?),
         // What these ask for is always so: guests see a bind's own files, and nothing of mounts below it changes.
         ("bind-propagation", Some("rprivate" | "private")) | ("bind-nonrecursive", _) => {}
@@ -80,7 +81,7 @@ fn take<'a>(
 }
 
 /// Keys that stand alone.
-const KEYS: [&str; 2] = ["readonly", "ro"];
+const KEYS: [&str; 3] = ["readonly", "ro", "volume-nocopy"];
 
 fn bind(fields: &Fields<'_>, text: &str, directory: &Path) -> Result<MountSpec, SyntaxError> {
     if fields.source.is_empty() {
@@ -89,12 +90,8 @@ fn bind(fields: &Fields<'_>, text: &str, directory: &Path) -> Result<MountSpec, 
             FORM,
         ));
     }
-    if fields.size_bytes.is_some() {
-        return Err(SyntaxError::new(
-            format!("`tmpfs-size` in mount `{text}`, which is no tmpfs"),
-            "leave it out",
-        ));
-    }
+    refuse_size(fields, text)?;
+    refuse_nocopy(fields, text)?;
     check_target(text, fields.target)?;
     let source = directory.join(fields.source);
     Ok(MountSpec::Bind {
@@ -104,6 +101,33 @@ fn bind(fields: &Fields<'_>, text: &str, directory: &Path) -> Result<MountSpec, 
     })
 }
 
+fn volume(fields: &Fields<'_>, text: &str) -> Result<MountSpec, SyntaxError> {
+    refuse_size(fields, text)?;
+    check_target(text, fields.target)?;
+    let is_filled = !fields.is_not_filled.unwrap_or(false);
+    named_volume(fields.source, fields.target, fields.is_read_only, is_filled)
+}
+
+fn refuse_size(fields: &Fields<'_>, text: &str) -> Result<(), SyntaxError> {
+    match fields.size_bytes {
+        None => Ok(()),
+        Some(_) => Err(SyntaxError::new(
+            format!("`tmpfs-size` in mount `{text}`, which is no tmpfs"),
+            "leave it out",
+        )),
+    }
+}
+
+fn refuse_nocopy(fields: &Fields<'_>, text: &str) -> Result<(), SyntaxError> {
+    match fields.is_not_filled {
+        None => Ok(()),
+        Some(_) => Err(SyntaxError::new(
+            format!("`volume-nocopy` in mount `{text}`, which is no volume"),
+            "leave it out",
+        )),
+    }
+}
+
 fn tmpfs(fields: &Fields<'_>, text: &str) -> Result<MountSpec, SyntaxError> {
     if !fields.source.is_empty() || fields.is_read_only {
         return Err(SyntaxError::new(
@@ -111,6 +135,7 @@ fn tmpfs(fields: &Fields<'_>, text: &str) -> Result<MountSpec, SyntaxError> {
             FORM,
         ));
     }
+    refuse_nocopy(fields, text)?;
     check_target(text, fields.target)?;
     Ok(MountSpec::Tmpfs {
         target: fields.target.to_owned(),
@@ -162,8 +187,9 @@ mod tests {
             ("", "invalid field ``"),
             ("type=bind,target=/srv", "no source"),
             ("type=bind,source=/a", "invalid mount path ``"),
-            ("type=volume,source=data,target=/d", "named volumes"),
-            ("source=data,target=/d", "named volumes"),
+            ("type=volume,source=./data,target=/d", "no name of a volume"),
+            ("source=data", "invalid mount path ``"),
+            ("type=bind,source=/a,target=/b,volume-nocopy", "no volume"),
             ("type=cluster,target=/d", "unknown mount type `cluster`"),
             ("type=bind,source=/a,target=/b,colour=red", "`colour=red`"),
             ("type=bind,source=/a,target=/b,shiny", "`shiny`"),

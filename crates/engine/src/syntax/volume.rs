@@ -1,45 +1,78 @@
-//! Volumes, `HOST:GUEST[:ro|:rw]`, and in-memory directories, `DIR[:size=64m]`.
+//! Volumes and binds, `NAME:GUEST[:ro|:rw]` and `HOST:GUEST[:ro|:rw]`, and in-memory directories, `DIR[:size=64m]`.
 
 use std::path::{Path, PathBuf};
 
 use minke_sandbox::spec::MountSpec;
 
 use super::{SyntaxError, parse_bytes};
+use crate::volumes::check_name;
 
-/// Parses a bind mount. A relative `HOST` is below `directory`, the working directory of who typed it.
+/// Parses a bind mount, `HOST:GUEST`, or a volume, `NAME:GUEST` or `GUEST` alone. A relative `HOST` is below `directory`, the
+/// working directory of who typed it. Docker: `volume/mounts/linux_parser.go`, `ParseMountRaw()`.
 pub fn parse_volume(text: &str, directory: &Path) -> Result<MountSpec, SyntaxError> {
-    let form = "write `HOST:GUEST[:ro]`, such as `./site:/srv:ro`";
+    let form = "write `HOST:GUEST[:ro]`, such as `./site:/srv:ro`, or `NAME:GUEST[:ro]`";
     let parts: Vec<&str> = text.split(':').collect();
     let (host, guest, options) = match parts[..] {
-        [host, guest] => (host, guest, ""),
-        [host, guest, options] => (host, guest, options),
+        [guest] => (None, guest, ""),
+        [host, guest] => (Some(host), guest, ""),
+        [host, guest, options] => (Some(host), guest, options),
         _ => return Err(SyntaxError::new(format!("invalid volume `{text}`"), form)),
     };
-    let is_read_only = match options {
-        "" | "rw" => false,
-        "ro" => true,
-        _ => {
-            return Err(SyntaxError::new(
-                format!("unknown option `{options}` in volume `{text}`"),
-                "use `ro` or `rw`",
-            ));
-        }
-    };
-    if host.is_empty() {
+    if text.is_empty() || host == Some("") {
         return Err(SyntaxError::new(format!("invalid volume `{text}`"), form));
     }
-    if !host.contains('/') && !host.starts_with('.') {
-        return Err(SyntaxError::new(
-            format!("`{host}` in volume `{text}` is a name; named volumes are not supported yet"),
-            format!("for a directory of the host write `./{host}:{guest}`"),
-        ));
+    let host = host.unwrap_or_default();
+    let is_path = host.contains('/') || host.starts_with('.');
+    let (mut is_read_only, mut is_filled) = (false, true);
+    for option in options.split(',').filter(|option| !option.is_empty()) {
+        match option {
+            "rw" => is_read_only = false,
+            "ro" => is_read_only = true,
+            "nocopy" if !is_path => is_filled = false,
+            _ => {
+                return Err(SyntaxError::new(
+                    format!("unknown option `{option}` in volume `{text}`"),
+                    "use `ro` or `rw`, or `nocopy` for a volume with a name",
+                ));
+            }
+        }
     }
     check_target(text, guest)?;
+    if !is_path {
+        return named_volume(host, guest, is_read_only, is_filled);
+    }
     let source = std::path::absolute(directory.join(host)).unwrap_or_else(|_| PathBuf::from(host));
     Ok(MountSpec::Bind {
         source,
         target: guest.to_owned(),
         is_read_only,
+    })
+}
+
+/// Asks for a volume; one that has no name gets one.
+pub(super) fn named_volume(
+    name: &str,
+    target: &str,
+    is_read_only: bool,
+    is_filled: bool,
+) -> Result<MountSpec, SyntaxError> {
+    let is_anonymous = name.is_empty();
+    match check_name(name) {
+        Err(error) if !is_anonymous => {
+            return Err(SyntaxError::new(
+                error.to_string(),
+                "for a directory of the host write a path, such as `./data`",
+            ));
+        }
+        _ => {}
+    }
+    Ok(MountSpec::Volume {
+        name: name.to_owned(),
+        source: PathBuf::new(),
+        target: target.to_owned(),
+        is_read_only,
+        is_anonymous,
+        is_filled,
     })
 }
 
@@ -107,15 +140,44 @@ mod tests {
     }
 
     #[test]
+    fn volumes_have_names_or_get_them() {
+        for (text, expected) in [
+            ("data:/d", ("data", "/d", false, false, true)),
+            ("data:/d:ro", ("data", "/d", true, false, true)),
+            ("d.1_-x:/d:nocopy,ro", ("d.1_-x", "/d", true, false, false)),
+            ("/d", ("", "/d", false, true, true)),
+        ] {
+            let Ok(MountSpec::Volume {
+                name,
+                target,
+                is_read_only,
+                is_anonymous,
+                is_filled,
+                ..
+            }) = parse_volume(text, Path::new("/here"))
+            else {
+                panic!("{text} is a volume");
+            };
+            let found = (&*name, &*target, is_read_only, is_anonymous, is_filled);
+            assert_eq!(found, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn volumes_that_are_none_are_refused() {
         for text in [
             "",
-            "/a",
+            "a",
             ":/b",
             "/a:b",
             "/a:/b:xx",
             "/a:/b:ro:c",
-            "name:/b",
+            "n:/b",
+            "na!me:/b",
+            "name:/b:z",
+            "./name:/b:nocopy",
+            "name:b",
+            "/",
             "/a:/",
             "/a:/b/../c",
         ] {

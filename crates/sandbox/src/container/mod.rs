@@ -204,8 +204,15 @@ fn policy(spec: &SandboxSpec, surroundings: Surroundings) -> JailPolicy {
                 source,
                 is_read_only: true,
                 ..
+            }
+            | MountSpec::Volume {
+                source,
+                is_read_only: true,
+                ..
             } => policy.readable.push(source.clone()),
-            MountSpec::Bind { source, .. } => policy.writable.push(source.clone()),
+            MountSpec::Bind { source, .. } | MountSpec::Volume { source, .. } => {
+                policy.writable.push(source.clone());
+            }
             MountSpec::Tmpfs { .. } | MountSpec::Layers { .. } | MountSpec::File { .. } => {}
         }
     }

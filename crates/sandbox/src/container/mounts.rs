@@ -142,6 +142,15 @@ impl Maker<'_> {
         tree.mount(b"/dev/shm", shared_memory, options("shm"))
     }
 
+    fn tmpfs(&self, bytes_max: Option<u64>) -> Result<Arc<dyn FileSystem>> {
+        let tmpfs = MemoryFileSystem::tmpfs(MemoryOptions {
+            bytes_max,
+            root_mode: TMPFS_MODE,
+            ..self.options()
+        })?;
+        Ok(tmpfs)
+    }
+
     fn mount(
         &self,
         tree: &Arc<MountTree>,
@@ -152,6 +161,12 @@ impl Maker<'_> {
                 source,
                 target,
                 is_read_only,
+            }
+            | MountSpec::Volume {
+                source,
+                target,
+                is_read_only,
+                ..
             } => {
                 let bind =
                     HostDirectory::open(source).map_err(|errno| bind_error(source, errno))?;
@@ -162,11 +177,7 @@ impl Maker<'_> {
                 (target, bind, options)
             }
             MountSpec::Tmpfs { target, size_bytes } => {
-                let tmpfs = MemoryFileSystem::tmpfs(MemoryOptions {
-                    bytes_max: *size_bytes,
-                    root_mode: TMPFS_MODE,
-                    ..self.options()
-                });
+                let tmpfs = self.tmpfs(*size_bytes);
                 let tmpfs = tmpfs.map_err(|errno| target_error(target, errno))?;
                 let options = MountOptions {
                     is_read_only: false,

@@ -1,0 +1,397 @@
+//! Volumes: named places for files that outlive containers.
+//!
+//! ```text
+//! volumes/NAME/volume.json   when it was made, its labels; without it there is no volume
+//! volumes/NAME/data/         what containers see
+//! volumes/NAME/fresh         there until the first container has it: then the image's files go in
+//! volumes/NAME/anonymous     nobody named it: it goes with its container
+//! ```
+//!
+//! A volume is made elsewhere and renamed into place, so of several makers one wins. Its first content is copied beside
+//! `data/` and renamed over it while it is empty, under a lock of the volume's directory: whoever is killed meanwhile
+//! leaves a volume that is still fresh. A directory of the host is behind it for now; only this module knows.
+//!
+//! | module | is |
+//! |---|---|
+//! | `content` | what an image has at a path, copied to the host |
+//! | `filter` | which volumes are asked for |
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use minke_image::{LayerFile, StoreError};
+use minke_sandbox::logs;
+use minke_sandbox::spec::MountSpec;
+use serde::{Deserialize, Serialize};
+
+use crate::home::make_private;
+use crate::names::{self, ignore_missing};
+
+mod content;
+mod filter;
+
+pub use filter::VolumeFilter;
+
+/// The label that Docker gives a volume that nobody named.
+pub const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
+
+const DESCRIPTION: &str = "volume.json";
+const DATA: &str = "data";
+const FRESH: &str = "fresh";
+const ANONYMOUS: &str = "anonymous";
+
+/// What is copied before it is the content.
+const FILLING: &str = "filling";
+
+/// Begins the name of what is no volume yet; no volume is called so.
+const STAGED: &str = ".new-";
+
+/// Permissions of an empty volume. Docker: `volume/local/local.go`.
+const DATA_MODE: u32 = 0o755;
+
+/// Bounds what is read of a description: a time and labels.
+const DESCRIPTION_BYTES_MAX: u64 = 1 << 20;
+
+/// Where a volume's name comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naming {
+    Named,
+    /// It is random.
+    Anonymous,
+}
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Volume {
+    pub name: String,
+    /// RFC 3339; empty when its description was damaged.
+    pub created_at: String,
+    pub labels: BTreeMap<String, String>,
+    pub naming: Naming,
+    /// Where its files are on the host.
+    pub data: PathBuf,
+}
+
+/// Why something cannot be done with a volume.
+#[derive(Debug, thiserror::Error)]
+pub enum VolumeError {
+    /// Docker: `volume/names/`.
+    #[error(
+        "`{0}` is no name of a volume: only `[a-zA-Z0-9][a-zA-Z0-9_.-]` are allowed, from 2 to 200 characters"
+    )]
+    Invalid(String),
+    #[error("no such volume: `{name}`")]
+    Missing {
+        name: String,
+        nearest: Option<String>,
+    },
+    #[error("cannot remove volume `{name}`: it is in use by container `{container}`")]
+    InUse { name: String, container: String },
+    #[error("cannot {action} volume `{name}`")]
+    Io {
+        action: &'static str,
+        name: String,
+        source: io::Error,
+    },
+    #[error("cannot read what the image has for volume `{name}`")]
+    Content { name: String, source: StoreError },
+}
+
+impl VolumeError {
+    fn io(action: &'static str, name: &str) -> impl Fn(io::Error) -> VolumeError + use<> {
+        let name = name.to_owned();
+        move |source| VolumeError::Io {
+            action,
+            name: name.clone(),
+            source,
+        }
+    }
+}
+
+/// Checks a name as typed.
+pub fn check_name(name: &str) -> Result<(), VolumeError> {
+    names::check(name).map_err(|_| VolumeError::Invalid(name.to_owned()))
+}
+
+/// What is kept of a volume beside its files.
+#[derive(Default, Serialize, Deserialize)]
+struct Description {
+    created_at: String,
+    labels: BTreeMap<String, String>,
+}
+
+/// The volumes of a home.
+pub(crate) struct Volumes {
+    pub(crate) directory: PathBuf,
+}
+
+impl Volumes {
+    /// Returns all volumes, by name.
+    pub(crate) fn all(&self) -> io::Result<Vec<Volume>> {
+        let listed = match names::all(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed?,
+        };
+        let mut found = Vec::new();
+        for (_, name) in listed {
+            found.extend(self.find(&name)?);
+        }
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// Returns the volume of a name, if there is one.
+    pub(crate) fn find(&self, name: &str) -> io::Result<Option<Volume>> {
+        use std::io::Read;
+        if names::check(name).is_err() {
+            return Ok(None);
+        }
+        let directory = self.directory.join(name);
+        let mut bytes = Vec::new();
+        match File::open(directory.join(DESCRIPTION)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file?.take(DESCRIPTION_BYTES_MAX).read_to_end(&mut bytes)?,
+        };
+        // One that a power cut damaged must not hide the files.
+        let Description {
+            created_at,
+            mut labels,
+        } = serde_json::from_slice(&bytes).unwrap_or_default();
+        let naming = match directory.join(ANONYMOUS).exists() {
+            true => Naming::Anonymous,
+            false => Naming::Named,
+        };
+        if naming == Naming::Anonymous {
+            labels.insert(ANONYMOUS_LABEL.to_owned(), String::new());
+        }
+        Ok(Some(Volume {
+            name: name.to_owned(),
+            created_at,
+            labels,
+            naming,
+            data: directory.join(DATA),
+        }))
+    }
+
+    /// Where the files of a volume of this name are.
+    pub(crate) fn data(&self, name: &str) -> PathBuf {
+        self.directory.join(name).join(DATA)
+    }
+
+    /// Makes a volume unless there is one of the name; returns whether it did. The name is checked.
+    pub(crate) fn make(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        naming: Naming,
+    ) -> Result<bool, VolumeError> {
+        let failed = VolumeError::io("make", name);
+        if self.find(name).map_err(&failed)?.is_some() {
+            return Ok(false);
+        }
+        self.place(name, labels, naming).map_err(failed)
+    }
+
+    fn place(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+        naming: Naming,
+    ) -> io::Result<bool> {
+        make_private(&self.directory)?;
+        let staged = tempfile::Builder::new()
+            .prefix(STAGED)
+            .tempdir_in(&self.directory)?;
+        let path = staged.path();
+        let data = path.join(DATA);
+        fs::create_dir(&data)?;
+        fs::set_permissions(&data, fs::Permissions::from_mode(DATA_MODE))?;
+        File::create(path.join(FRESH))?;
+        if naming == Naming::Anonymous {
+            File::create(path.join(ANONYMOUS))?;
+        }
+        let description = Description {
+            created_at: logs::now(),
+            labels: labels.clone(),
+        };
+        fs::write(path.join(DESCRIPTION), serde_json::to_vec(&description)?)?;
+        let target = self.directory.join(name);
+        loop {
+            match fs::rename(path, &target) {
+                Ok(()) => return Ok(true),
+                Err(error) if !names::is_occupied(&error) => return Err(error),
+                Err(_) if self.find(name)?.is_some() => return Ok(false),
+                // One whose removal was cut short.
+                Err(_) => remove_tree(&target)?,
+            }
+        }
+    }
+
+    /// Makes the volumes of a container's mounts that are not there, and gives those that no container had yet what the
+    /// image has at their places.
+    pub(crate) fn provide(
+        &self,
+        mounts: &[MountSpec],
+        layers: &[LayerFile],
+    ) -> Result<(), VolumeError> {
+        for mount in mounts {
+            let MountSpec::Volume {
+                name,
+                target,
+                is_anonymous,
+                is_filled,
+                ..
+            } = mount
+            else {
+                continue;
+            };
+            let naming = match is_anonymous {
+                true => Naming::Anonymous,
+                false => Naming::Named,
+            };
+            self.make(name, &BTreeMap::new(), naming)?;
+            let layers = if *is_filled { layers } else { &[] };
+            self.take(name, naming, layers, target)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a volume into use: fills a fresh one, and leaves one to its user that somebody calls by its name now.
+    fn take(
+        &self,
+        name: &str,
+        naming: Naming,
+        layers: &[LayerFile],
+        target: &str,
+    ) -> Result<(), VolumeError> {
+        let directory = self.directory.join(name);
+        let failed = VolumeError::io("fill", name);
+        let locked = File::open(&directory).map_err(&failed)?;
+        locked.lock().map_err(&failed)?;
+        if naming == Naming::Named {
+            ignore_missing(fs::remove_file(directory.join(ANONYMOUS))).map_err(&failed)?;
+        }
+        let fresh = directory.join(FRESH);
+        if !fresh.exists() {
+            return Ok(());
+        }
+        let is_empty = fs::read_dir(directory.join(DATA))
+            .map_err(&failed)?
+            .next()
+            .is_none();
+        if is_empty && !layers.is_empty() {
+            let filled = fill(name, &directory, layers, target);
+            if filled.is_err() {
+                let _ = remove_tree(&directory.join(FILLING));
+            }
+            filled?;
+        }
+        fs::remove_file(fresh).map_err(failed)
+    }
+
+    /// Removes a volume with its files.
+    pub(crate) fn remove(&self, name: &str) -> io::Result<()> {
+        let directory = self.directory.join(name);
+        // First what makes it a volume: after a kill in between, the rest is swept.
+        ignore_missing(fs::remove_file(directory.join(DESCRIPTION)))?;
+        remove_tree(&directory)
+    }
+
+    /// Removes those of these volumes that nobody called by their names; returns their names.
+    pub(crate) fn remove_anonymous<'a>(
+        &self,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<&'a str> {
+        let mut removed = Vec::new();
+        for name in names {
+            if !self.directory.join(name).join(ANONYMOUS).exists() {
+                continue;
+            }
+            match self.remove(name) {
+                Ok(()) => removed.push(name),
+                // A prune takes it.
+                Err(error) => tracing::warn!(%error, name, "a volume is not removed"),
+            }
+        }
+        removed
+    }
+
+    /// Removes what makers and removers that were killed left. Nobody makes one now.
+    pub(crate) fn sweep(&self) -> io::Result<()> {
+        let listed = match names::all(&self.directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            listed => listed?,
+        };
+        for (path, name) in listed {
+            if name.starts_with(STAGED) || !path.join(DESCRIPTION).exists() {
+                remove_tree(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Replaces the empty content of a volume by what the layers have at `target`.
+fn fill(
+    name: &str,
+    directory: &Path,
+    layers: &[LayerFile],
+    target: &str,
+) -> Result<(), VolumeError> {
+    let failed = VolumeError::io("fill", name);
+    let filling = directory.join(FILLING);
+    remove_tree(&filling).map_err(&failed)?;
+    fs::create_dir(&filling)
+        .and_then(|()| fs::set_permissions(&filling, fs::Permissions::from_mode(DATA_MODE)))
+        .map_err(&failed)?;
+    content::copy(layers, Path::new(target), &filling).map_err(|error| match error {
+        content::CopyError::Image(source) => VolumeError::Content {
+            name: name.to_owned(),
+            source,
+        },
+        content::CopyError::Io(source) => failed(source),
+    })?;
+    fs::rename(&filling, directory.join(DATA)).map_err(failed)
+}
+
+/// Removes a directory and all in it, also where programs took their own permissions away; one that is not there is as good.
+fn remove_tree(path: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            open_directories(path);
+            ignore_missing(fs::remove_dir_all(path))
+        }
+        result => ignore_missing(result),
+    }
+}
+
+/// Lets the owner list and change all directories of a tree, as far as that is possible.
+fn open_directories(path: &Path) {
+    let mut pending = vec![path.to_path_buf()];
+    while let Some(directory) = pending.pop() {
+        let _ = fs::set_permissions(&directory, fs::Permissions::from_mode(0o700));
+        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
+        let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|it| it.is_dir());
+        pending.extend(entries.filter(is_directory).map(|entry| entry.path()));
+    }
+}
+
+/// Returns how many bytes the files of a volume have.
+pub(crate) fn size_bytes(volume: &Volume) -> u64 {
+    let mut pending = vec![volume.data.clone()];
+    let mut size_bytes = 0;
+    // A tree on disk has an end, and paths that are too long are not listed.
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_dir() => pending.push(entry.path()),
+                Ok(metadata) => size_bytes += metadata.len(),
+                Err(_) => {}
+            }
+        }
+    }
+    size_bytes
+}

@@ -1,0 +1,248 @@
+//! Volumes: what is in them outlives containers, is shared between them, and begins as the image has it.
+
+use serde_json::Value;
+
+use crate::home::{Ended, Home, guest};
+
+/// An image whose `/data` is a volume with a file, a directory and a link.
+fn image(home: &Home) {
+    home.write(
+        "app/probe.wasm",
+        std::fs::read(guest("probe.wasm")).expect("read"),
+    );
+    home.write("app/data/in.txt", "from the image");
+    home.write("app/data/deep/er.txt", "deep");
+    std::os::unix::fs::symlink("in.txt", home.files().join("app/data/link")).expect("a link");
+    home.write(
+        "app/Balenafile",
+        "FROM scratch\nCOPY probe.wasm /probe.wasm\nCOPY data /data\nVOLUME /data\nENTRYPOINT [\"/probe.wasm\"]\n",
+    );
+    home.ok(&["build", "-q", "-t", "app", "app"]);
+}
+
+/// What is kept of volumes, whole or not.
+fn kept(home: &Home) -> Vec<String> {
+    let entries = std::fs::read_dir(home.path().join("volumes"))
+        .into_iter()
+        .flatten();
+    let mut names: Vec<String> = entries
+        .map(|entry| {
+            entry
+                .expect("listed")
+                .file_name()
+                .into_string()
+                .expect("text")
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+fn mount(home: &Home, container: &str) -> Value {
+    home.inspect(container)["Mounts"][0].clone()
+}
+
+#[test]
+fn what_is_in_a_volume_outlives_the_container_and_is_shared() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    let volume = ["run", "--rm", "-v", "data:/d"];
+    home.ok(&[&volume[..], &[&probe, "write", "/d/f", "kept"]].concat());
+    assert_eq!(
+        home.ok(&[&volume[..], &[&probe, "cat", "/d/f"]].concat()),
+        "kept"
+    );
+    home.start("one", &["--mount", "source=data,target=/a"], &["wait"]);
+    let other = [
+        "run",
+        "--rm",
+        "--mount",
+        "type=volume,src=data,dst=/b",
+        &probe,
+    ];
+    home.ok(&[&other[..], &["write", "/b/g", "shared"]].concat());
+    let data = mount(&home, "one");
+    let source = data["Source"].as_str().expect("text");
+    assert_eq!(
+        std::fs::read_to_string(format!("{source}/g"))
+            .expect("there")
+            .trim(),
+        "shared"
+    );
+    assert_eq!(
+        (
+            &data["Type"],
+            &data["Name"],
+            &data["Destination"],
+            &data["RW"]
+        ),
+        (&"volume".into(), &"data".into(), &"/a".into(), &true.into())
+    );
+    home.ok(&["rm", "-fv", "one"]);
+    assert_eq!(kept(&home), ["data"]);
+    home.assert_nothing_left();
+}
+
+#[test]
+fn a_read_only_volume_is_read_and_not_written() {
+    let home = Home::new();
+    image(&home);
+    for option in [
+        ["-v", "data:/data:ro"],
+        ["--mount", "source=data,target=/data,readonly"],
+    ] {
+        let run = [&["run", "--rm"][..], &option, &["app"]].concat();
+        assert_eq!(
+            home.ok(&[&run[..], &["cat", "/data/in.txt"]].concat()),
+            "from the image"
+        );
+        assert_eq!(
+            home.run(&[&run[..], &["write", "/data/in.txt", "x"]].concat())
+                .code,
+            1
+        );
+    }
+}
+
+#[test]
+fn a_new_volume_gets_what_the_image_has_once() {
+    let home = Home::new();
+    image(&home);
+    let run = ["run", "--rm", "-v", "data:/data", "app"];
+    for (path, text) in [
+        ("in.txt", "from the image"),
+        ("deep/er.txt", "deep"),
+        ("link", "from the image"),
+    ] {
+        assert_eq!(
+            home.ok(&[&run[..], &["cat", &format!("/data/{path}")]].concat()),
+            text
+        );
+    }
+    home.ok(&[&run[..], &["write", "/data/in.txt", "changed"]].concat());
+    assert_eq!(
+        home.ok(&[&run[..], &["cat", "/data/in.txt"]].concat()),
+        "changed"
+    );
+    for option in [
+        ["-v", "bare:/data:nocopy"],
+        ["--mount", "source=none,target=/data,volume-nocopy"],
+    ] {
+        let run = [&["run", "--rm"][..], &option, &["app", "ls", "/data"]].concat();
+        assert_eq!(home.ok(&run), "");
+    }
+    assert_eq!(kept(&home), ["bare", "data", "none"]);
+}
+
+#[test]
+fn a_volume_that_nobody_named_goes_with_its_container_where_that_was_asked_for() {
+    let home = Home::new();
+    image(&home);
+    assert_eq!(
+        home.ok(&["run", "--rm", "app", "cat", "/data/in.txt"]),
+        "from the image"
+    );
+    assert_eq!(kept(&home), [""; 0]);
+    home.ok(&[
+        "run", "--name", "one", "-v", "/other", "app", "write", "/data/f", "x",
+    ]);
+    let names = kept(&home);
+    assert_eq!(names.len(), 2);
+    assert!(names.iter().all(|name| name.len() == 64), "{names:?}");
+    home.ok(&["rm", "one"]);
+    assert_eq!(kept(&home), names);
+    // One that somebody calls by its name is not anybody's to remove.
+    home.ok(&["create", "--name", "two", "-v", "/fresh", "app", "wait"]);
+    let fresh = home.inspect("two")["Mounts"].clone();
+    let fresh = fresh
+        .as_array()
+        .expect("a list")
+        .iter()
+        .find(|it| it["Destination"] == "/fresh");
+    let fresh = fresh.expect("mounted")["Name"]
+        .as_str()
+        .expect("text")
+        .to_owned();
+    let named = format!("{fresh}:/f");
+    home.ok(&[
+        "run",
+        "--rm",
+        "-v",
+        &named,
+        &guest("probe.wasm"),
+        "write",
+        "/f/x",
+        "y",
+    ]);
+    home.ok(&["rm", "-v", "two"]);
+    let mut expected = names;
+    expected.push(fresh);
+    expected.sort();
+    assert_eq!(kept(&home), expected);
+}
+
+#[test]
+fn a_start_that_fails_leaves_no_volume_that_nobody_named() {
+    let home = Home::new();
+    image(&home);
+    let ended = home.run(&["run", "--entrypoint", "/nothing", "app"]);
+    assert_eq!(ended.code, 127, "{ended:?}");
+    let ended = home.run(&["run", "-d", "--entrypoint", "/nothing", "app"]);
+    assert_eq!(ended.code, 127, "{ended:?}");
+    assert_eq!(kept(&home), [""; 0]);
+    home.assert_nothing_left();
+}
+
+#[test]
+fn several_runs_that_use_a_volume_first_all_see_what_the_image_has() {
+    let home = Home::new();
+    image(&home);
+    let run = [
+        "run",
+        "--rm",
+        "-v",
+        "data:/data",
+        "app",
+        "cat",
+        "/data/in.txt",
+    ];
+    std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..6).map(|_| scope.spawn(|| home.run(&run))).collect();
+        for run in runs {
+            let Ended { code, stdout, .. } = run.join().expect("it ends");
+            assert_eq!((code, stdout.trim_end()), (0, "from the image"));
+        }
+    });
+    assert_eq!(kept(&home), ["data"]);
+}
+
+#[test]
+fn a_run_that_is_killed_hides_nothing_of_the_image() {
+    let home = Home::new();
+    image(&home);
+    let run = [
+        "run",
+        "--rm",
+        "-v",
+        "data:/data",
+        "app",
+        "cat",
+        "/data/in.txt",
+    ];
+    home.ok(&run);
+    home.ok(&["run", "--rm", "-v", "other:/data", "app", "exit", "0"]);
+    for moment in 0..24_u64 {
+        std::fs::remove_dir_all(home.path().join("volumes/data")).expect("removed");
+        let mut child = home
+            .command(&run)
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .expect("minke starts");
+        std::thread::sleep(std::time::Duration::from_micros(500 * moment));
+        child.kill().expect("killed");
+        child.wait().expect("it ends");
+        assert_eq!(home.ok(&run), "from the image", "{moment}");
+    }
+    home.ok(&["ps", "-a"]);
+    home.assert_nothing_left();
+}
