@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: random bytes for every parser of foreign ones, from seeds that are made here.
 //!
-//! Needs `cargo-fuzz` and a nightly compiler. What a run finds stays in the target's `artifacts/`, and what it
+//! Needs `cargo-fuzz`, and a nightly compiler or ours told to take the flags of one. What a run finds stays in the target's `artifacts/`, and what it
 //! learnt in `corpus/`; neither is kept in the repository.
 
 use std::fs;
@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use serde_json::json;
 
 use crate::layout::{guests_dir, root};
-use crate::process::{find, run, run_quietly, shown};
+use crate::process::{find, read, run, run_quietly, shown};
 
 /// One target of `cargo fuzz`.
 struct Target {
@@ -52,6 +53,26 @@ const TARGETS: &[Target] = &[
         directory: "crates/glue",
         seeds: glue_texts,
     },
+    Target {
+        name: "documents",
+        directory: "crates/image",
+        seeds: documents,
+    },
+    Target {
+        name: "layer",
+        directory: "crates/image",
+        seeds: |corpus| formats_of_tar(corpus, |tar| tar),
+    },
+    Target {
+        name: "archive",
+        directory: "crates/image",
+        seeds: |corpus| formats_of_tar(corpus, |tar| tar),
+    },
+    Target {
+        name: "control",
+        directory: "crates/sandbox",
+        seeds: requests,
+    },
 ];
 
 /// Seconds that each target runs unless another number is given.
@@ -63,9 +84,7 @@ pub fn command(args: &[String]) -> Result<()> {
         args.iter().partition(|arg| arg.parse::<u32>().is_err());
     let seconds = seconds.first().map_or(SECONDS_DEFAULT, |text| text);
     if find("cargo-fuzz").is_none() {
-        bail!(
-            "`cargo-fuzz` is missing\nhint: `cargo install cargo-fuzz`, and `rustup toolchain install nightly`"
-        );
+        bail!("`cargo-fuzz` is missing\nhint: `cargo install cargo-fuzz --locked`");
     }
     for name in &names {
         if !TARGETS.iter().any(|target| target.name == name.as_str()) {
@@ -91,19 +110,28 @@ impl Target {
         fs::create_dir_all(&corpus)?;
         (self.seeds)(&corpus)
             .with_context(|| format!("cannot make the seeds of `{}`", self.name))?;
-        let mut command = Command::new("cargo");
-        command.args(["+nightly", "fuzz", "run", self.name, "--"]);
+        let mut command = fuzzing_cargo();
+        command.args(["fuzz", "run", self.name, "--"]);
         command.args([
             format!("-max_total_time={seconds}"),
             "-timeout=10".to_string(),
         ]);
         println!("== {} in {}", shown(&command), self.directory);
-        // The compiler that runs us is not the one that fuzzes.
-        run(command
-            .current_dir(directory)
-            .env_remove("RUSTUP_TOOLCHAIN")
-            .env_remove("CARGO"))
+        run(command.current_dir(directory))
     }
+}
+
+/// Returns `cargo` with a compiler that takes sanitizers: a nightly one, or else ours, which has them behind a variable.
+fn fuzzing_cargo() -> Command {
+    let mut command = Command::new("cargo");
+    // The compiler that runs us is not the one that fuzzes.
+    command.env_remove("RUSTUP_TOOLCHAIN").env_remove("CARGO");
+    let toolchains = read(Command::new("rustup").args(["toolchain", "list"]));
+    match toolchains.is_ok_and(|text| text.contains("nightly")) {
+        true => command.arg("+nightly"),
+        false => command.env("RUSTC_BOOTSTRAP", "1"),
+    };
+    command
 }
 
 /// The examples' own.
@@ -115,8 +143,16 @@ fn balenafiles(corpus: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A tree of each kind of file in the formats that `tar` writes; half of the bytes are the first layer.
+/// Half of the bytes are the first layer.
 fn tars(corpus: &Path) -> Result<()> {
+    formats_of_tar(corpus, |tar| {
+        let half = u16::try_from(tar.len() / 1024 * 512).unwrap_or(u16::MAX);
+        [&half.to_le_bytes(), &tar[..]].concat()
+    })
+}
+
+/// A tree of each kind of file in the formats that `tar` writes, changed into what a target takes.
+fn formats_of_tar(corpus: &Path, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<()> {
     let tree = corpus.with_extension("seed");
     let _ = fs::remove_dir_all(&tree);
     fs::create_dir_all(tree.join("d").join("e".repeat(120)))?;
@@ -134,14 +170,46 @@ fn tars(corpus: &Path) -> Result<()> {
             .arg(&tar);
         // Names that a format cannot hold are left out, with a failure.
         let _ = run_quietly(command.args(["-C"]).arg(&tree).args(["d", "hard", "link"]));
-        let bytes = fs::read(&tar)?;
-        let half = u16::try_from(bytes.len() / 1024 * 512).unwrap_or(u16::MAX);
-        fs::write(
-            corpus.join(format),
-            [&half.to_le_bytes(), &bytes[..]].concat(),
-        )?;
+        fs::write(corpus.join(format), change(fs::read(&tar)?))?;
     }
     Ok(fs::remove_dir_all(tree)?)
+}
+
+/// A manifest and a configuration, parted by a zero byte.
+fn documents(corpus: &Path) -> Result<()> {
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let manifest = json!({
+        "schemaVersion": 2,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": digest, "size": 2},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+zstd", "digest": digest, "size": 9}],
+    });
+    let config = json!({
+        "architecture": "wasm", "os": "wasi", "created": "2026-01-01T00:00:00Z",
+        "config": {"Env": ["A=b"], "Cmd": ["x"], "ExposedPorts": {"80/tcp": {}}, "Healthcheck": {"Test": ["NONE"]}},
+        "rootfs": {"type": "layers", "diff_ids": [digest]},
+        "history": [{"created_by": "COPY x /", "empty_layer": false}],
+    });
+    Ok(fs::write(
+        corpus.join("seed"),
+        format!("{manifest}\0{config}"),
+    )?)
+}
+
+/// Messages as commands send them: a length and JSON.
+fn requests(corpus: &Path) -> Result<()> {
+    let requests = [
+        json!({"request": "wait"}),
+        json!({"request": "kill", "signal": 15}),
+        json!({"request": "stop", "signal": 15, "timeout_ms": 10}),
+        json!({"request": "limit", "memory_bytes_max": 1, "pids_max": 2}),
+    ];
+    for (index, request) in requests.iter().enumerate() {
+        let json = request.to_string();
+        let length = u32::try_from(json.len())?.to_le_bytes();
+        let message = [&length[..], json.as_bytes()].concat();
+        fs::write(corpus.join(index.to_string()), message)?;
+    }
+    Ok(())
 }
 
 /// What Emscripten wrote beside the guest programs, cut to where its names are.

@@ -120,6 +120,16 @@ const TOOLS: &[Tool] = &[
         package: "runc",
         needed_for: Purpose::Bench,
     },
+    Tool {
+        program: "buildah",
+        package: "buildah",
+        needed_for: Purpose::Bench,
+    },
+    Tool {
+        program: "zstd",
+        package: "zstd",
+        needed_for: Purpose::Bench,
+    },
 ];
 
 /// `setup [--bench]`.
