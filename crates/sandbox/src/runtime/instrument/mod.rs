@@ -2,9 +2,9 @@
 //!
 //! # The check
 //! The rewritten module has one memory more, of one page, that no code of the guest can name. At
-//! every loop header, and at the entry of every function that calls a function of the module or an
-//! unknown one, stands a *check*: a load from that memory whose result is dropped. While nobody
-//! asks, the load costs what a cache hit costs. To stop the guest, the host makes the page
+//! every loop header, and before the first call of a function of the module or of an unknown one on each path through a
+//! function, stands a *check*: a load from that memory whose result is dropped. Where that makes more than a few, one at the
+//! function's entry stands for them. While nobody asks, the load costs what a cache hit costs. To stop the guest, the host makes the page
 //! unreadable (`mprotect`); the next load faults, wasmtime turns the fault into a trap, and
 //! [`crate::runtime::interrupt`] knows that it was its own.
 //!
@@ -43,7 +43,7 @@ pub use shared::{Number, SHARED_CALLS, SharedCall};
 
 /// The version of the rewriting: part of the key under which compiled modules are cached, so
 /// it must change whenever the output does.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The name under which the hidden memory is exported. A guest that exports it itself is refused.
 pub const MEMORY_EXPORT: &str = "minke:interrupt";

@@ -1,5 +1,6 @@
 //! Validates a module and finds the places where it needs a check.
 
+use smallvec::SmallVec;
 use wasmparser::types::Types;
 use wasmparser::{
     FuncValidatorAllocations, FunctionBody, MemoryType, Operator, Parser, Payload, TypeRef,
@@ -154,26 +155,29 @@ impl Scanner {
     /// Finds the places of one function.
     fn function(&mut self, body: &FunctionBody<'_>) -> Result<(), InstrumentError> {
         let mut reader = body.get_operators_reader()?;
-        let entry = Site::check(reader.original_position());
-        let first = self.sites.len();
-        let mut has_calls = false;
+        let mut calls = CheckedCalls::new(reader.original_position(), self.sites.len());
         let mut constant = None;
         while !reader.eof() {
             let start = reader.original_position();
             let operator = reader.read()?;
             let end = reader.original_position();
             match operator {
-                Operator::Loop { .. } => self.sites.push(Site::check(end)),
-                _ if self.may_recurse(&operator) => has_calls = true,
+                Operator::Loop { .. } => {
+                    calls.begin_loop();
+                    self.sites.push(Site::check(end));
+                }
+                Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+                    calls.begin_block();
+                }
+                Operator::Else => calls.other_arm(),
+                Operator::End => calls.end_block(),
+                _ if self.may_recurse(&operator) => calls.call(start, &mut self.sites),
                 _ => match SharedOperator::of(&operator, &self.memories) {
                     Some(shared) => self.shared_operator(shared, start, end),
                     None => self.bulk_operator(&operator, constant, start, end),
                 },
             }
             constant = constant_of(&operator);
-        }
-        if has_calls {
-            self.sites.insert(first, entry);
         }
         Ok(())
     }
@@ -236,6 +240,80 @@ impl Scanner {
                 length: operator_length(start, end),
             },
         });
+    }
+}
+
+/// Sees to it that a check stands before each call of one function, on every path that leads there.
+///
+/// What returns before it calls, as the last of many recursive calls do, so passes none.
+struct CheckedCalls {
+    /// Where the function begins, and the number of its first site.
+    entry: usize,
+    first: usize,
+    /// Whether a check was passed since the function began, whatever the path to the operator at hand.
+    is_checked: bool,
+    /// The same for where each open block began. At its end that is all that is known: a branch may have left the block earlier.
+    blocks: Vec<bool>,
+    /// Which sites are checks that stand only for calls.
+    added: SmallVec<[usize; CHECKED_CALLS_MAX]>,
+    /// There were too many of them: one stands at the entry.
+    has_entry_check: bool,
+}
+
+/// With more calls to check on separate paths, the code grows more than the time shrinks.
+const CHECKED_CALLS_MAX: usize = 3;
+
+impl CheckedCalls {
+    fn new(entry: usize, first: usize) -> Self {
+        Self {
+            entry,
+            first,
+            is_checked: false,
+            blocks: Vec::new(),
+            added: SmallVec::new(),
+            has_entry_check: false,
+        }
+    }
+
+    fn begin_block(&mut self) {
+        self.blocks.push(self.is_checked);
+    }
+
+    /// A loop begins with a check, which whatever leaves it has passed.
+    fn begin_loop(&mut self) {
+        self.is_checked = true;
+        self.begin_block();
+    }
+
+    fn other_arm(&mut self) {
+        self.is_checked = self.blocks.last().copied().unwrap_or(false);
+    }
+
+    /// Ends a block, or the function itself.
+    fn end_block(&mut self) {
+        self.is_checked = self.blocks.pop().unwrap_or(false);
+    }
+
+    fn call(&mut self, at: usize, sites: &mut Vec<Site>) {
+        if self.is_checked || self.has_entry_check {
+            return;
+        }
+        self.is_checked = true;
+        if self.added.len() < CHECKED_CALLS_MAX {
+            self.added.push(sites.len());
+            sites.push(Site::check(at));
+        } else {
+            self.check_entry(sites);
+        }
+    }
+
+    /// Puts one check at the entry in place of those before calls.
+    fn check_entry(&mut self, sites: &mut Vec<Site>) {
+        self.has_entry_check = true;
+        for index in self.added.drain(..).rev() {
+            sites.remove(index);
+        }
+        sites.insert(self.first, Site::check(self.entry));
     }
 }
 

@@ -63,13 +63,52 @@ fn each_loop_has_a_check() {
 }
 
 #[test]
-fn functions_that_call_have_a_check_at_entry_and_leaves_have_none() {
+fn functions_that_call_have_a_check_and_leaves_have_none() {
     let output = rewritten(
         "(module (import \"m\" \"f\" (func $host)) (table 1 funcref) (type $t (func))
            (func $leaf) (func (call $leaf)) (func (call $host))
            (func (call_indirect (type $t) (i32.const 0))) (func $tail (return_call $tail)))",
     );
     assert_eq!(checks(&output, 0), [0, 1, 0, 1, 1]);
+}
+
+/// Instruments a function with this body, which may call `$f`; returns how many checks it has.
+fn checks_in(body: &str) -> usize {
+    let output = rewritten(&format!("(module (func $f (param i32) {body}))"));
+    checks(&output, 0)[0]
+}
+
+#[test]
+fn a_check_stands_before_the_first_call_of_each_path() {
+    let call = "(call $f (local.get 0))";
+    let when = |then: &str| format!("(if (local.get 0) (then {then}))");
+    assert_eq!(checks_in(&format!("{call} {call} {}", when(call))), 1);
+    // What one arm has passed, neither the other nor what follows has.
+    assert_eq!(checks_in(&format!("{} {call}", when(call))), 2);
+    let arms = format!("(if (local.get 0) (then {call}) (else {call}))");
+    assert_eq!(checks_in(&arms), 2);
+    // A branch may have left the block before the call.
+    let left = format!("(block (br_if 0 (local.get 0)) {call}) {call}");
+    assert_eq!(checks_in(&left), 2);
+    // A loop has a check of its own, also for what follows it.
+    assert_eq!(checks_in(&format!("(loop {call}) {call}")), 1);
+    assert_eq!(
+        checks_in(&format!("(block (br_if 0 (local.get 0)) (loop)) {call}")),
+        2
+    );
+}
+
+#[test]
+fn one_check_at_the_entry_stands_for_many_calls() {
+    let call = "(if (local.get 0) (then (call $f (local.get 0))))";
+    assert_eq!(checks_in(&call.repeat(3)), 3);
+    assert_eq!(checks_in(&call.repeat(4)), 1);
+    assert_eq!(checks_in(&format!("(loop) {}", call.repeat(400))), 1);
+    let skipped = format!(
+        "(block (br_if 0 (local.get 0)) (loop)) {}",
+        call.repeat(400)
+    );
+    assert_eq!(checks_in(&skipped), 2);
 }
 
 #[test]
