@@ -96,6 +96,21 @@ const TOOLS: &[Tool] = &[
         needed_for: Purpose::Test,
     },
     Tool {
+        program: "bzip2",
+        package: "bzip2",
+        needed_for: Purpose::Test,
+    },
+    Tool {
+        program: "xz",
+        package: "xz-utils",
+        needed_for: Purpose::Test,
+    },
+    Tool {
+        program: "zstd",
+        package: "zstd",
+        needed_for: Purpose::Test,
+    },
+    Tool {
         program: "skopeo",
         package: "skopeo",
         needed_for: Purpose::Test,

@@ -37,7 +37,9 @@ impl Machine {
         for program in ["cargo-fmt", "cargo-clippy"] {
             fs::write(machine.toolchain().join("bin").join(program), "").expect("a new file");
         }
-        for tool in ["cc", "c++", "emcc", "npm", "tar", "gzip", "skopeo", "umoci"] {
+        for tool in [
+            "cc", "c++", "emcc", "npm", "tar", "gzip", "bzip2", "xz", "zstd", "skopeo", "umoci",
+        ] {
             machine.install(tool, "exit 0");
         }
         for program in ["env", "mkdir", "cat", "touch"] {

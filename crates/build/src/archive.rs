@@ -14,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use minke_image::tree::{Node, NodeKind, Tree};
 use minke_image::{
-    Compression, Digest, EntryMetadata, FileDigest, FileHasher, HEADER_BYTES_MAX, Hasher,
-    HeaderBytes, LAYER_BYTES_MAX, Lease, StoreError, attributes_of,
+    Digest, EntryMetadata, FileDigest, FileHasher, HEADER_BYTES_MAX, Hasher, HeaderBytes,
+    LAYER_BYTES_MAX, Lease, Packing, StoreError, attributes_of,
 };
 use tar::{Archive, EntryType, Header};
 
@@ -31,6 +31,9 @@ const SWELLING_MAX: u64 = 1000;
 
 /// An archive below this is small enough whatever it was packed from.
 const SWOLLEN_BYTES_MIN: u64 = 256 << 20;
+
+/// Bounds what is unpacked to see whether it is a tar: bzip2 gives nothing before the end of its first 900 kB.
+const PACKED_START_BYTES_MAX: u64 = 4 << 20;
 
 /// Bounds the path of an entry. Linux: `PATH_MAX`.
 const PATH_BYTES_MAX: usize = 4096;
@@ -49,8 +52,8 @@ pub(crate) enum ArchiveError {
     Cut(String),
     #[error("cannot unpack the archive: {0}")]
     Io(io::Error),
-    #[error("the archive is packed with {0}, which is not read")]
-    Packing(&'static str),
+    #[error("the archive needs too much memory: {0}")]
+    Packing(io::Error),
     #[error(
         "the archive unpacks to more than {SWELLING_MAX} times its size, or than {LAYER_BYTES_MAX} bytes"
     )]
@@ -81,7 +84,7 @@ impl ArchiveError {
     pub(crate) fn hint(&self) -> &'static str {
         match self {
             Self::Store(_) | Self::Io(_) => "check the disk",
-            Self::Packing(_) => "pack it with gzip or zstd, or unpack it first",
+            Self::Packing(_) => "pack it again, as with `xz -6`, or unpack it first",
             Self::TooLarge | Self::TooMany => {
                 "take apart what belongs into the image, and copy that"
             }
@@ -97,7 +100,7 @@ impl ArchiveError {
 
 /// Returns whether bytes begin an archive: a tar, or something packed.
 pub(crate) fn is_archive(start: &[u8]) -> bool {
-    Compression::of_start(start) != Ok(Compression::None) || is_tar(start)
+    Packing::of_start(start) != Packing::None || is_tar(start)
 }
 
 /// Returns whether bytes begin a tar: its first header has the right sum.
@@ -116,18 +119,19 @@ pub(crate) fn is_tar(start: &[u8]) -> bool {
     header.cksum().is_ok_and(|stored| stored == sum)
 }
 
-/// Returns whether a packed or plain file is a tar, as far as its beginning tells.
-pub(crate) fn holds_tar(start: &[u8]) -> bool {
-    let Ok(packing) = Compression::of_start(start) else {
-        // Docker unpacks these; that it is not done here must not go unsaid.
-        return true;
-    };
+/// Returns whether a file that begins so is a tar, plain or packed, as far as its beginning tells.
+pub(crate) fn holds_tar(start: &[u8], rest: impl Read + Send) -> bool {
+    let packing = Packing::of_start(start);
+    if packing == Packing::None {
+        return is_tar(start);
+    }
     let mut block = [0; BLOCK_BYTES];
-    let unpacked = packing.unpack(start);
-    unpacked
-        .and_then(|mut reader| reader.read_exact(&mut block))
-        .is_ok()
-        && is_tar(&block)
+    let unpacked = packing.unpack(start.chain(rest).take(PACKED_START_BYTES_MAX));
+    match unpacked.and_then(|mut reader| reader.read_exact(&mut block)) {
+        Ok(()) => is_tar(&block),
+        // Docker unpacks these; that it is not done here must not go unsaid.
+        Err(error) => error.kind() == io::ErrorKind::Unsupported,
+    }
 }
 
 /// An archive, unpacked.
@@ -146,7 +150,7 @@ pub(crate) fn unpack(
     lease: &Lease<'_>,
 ) -> Result<Unpacked, ArchiveError> {
     let start = io::BufRead::fill_buf(&mut reader).map_err(ArchiveError::Io)?;
-    let packing = Compression::of_start(start).map_err(ArchiveError::Packing)?;
+    let packing = Packing::of_start(start);
     let packed_bytes = AtomicU64::new(0);
     let mut packed = Counting::new(reader, &packed_bytes);
     let mut file = lease.scratch_file()?;
@@ -179,6 +183,9 @@ fn copy_bounded(
             Ok(0) => return Ok(()),
             Ok(count) => count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                return Err(ArchiveError::Packing(error));
+            }
             Err(error) => return Err(ArchiveError::Damaged(error)),
         };
         count_bytes += count as u64;

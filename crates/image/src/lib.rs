@@ -45,6 +45,7 @@ mod root;
 mod store;
 pub mod tree;
 mod usage;
+mod xz;
 
 pub use blob::{BLOB_BYTES_MAX, Blob};
 pub use build_cache::{CacheEntry, PrunedSteps};
@@ -61,7 +62,7 @@ pub use layer::{
 };
 pub use lease::Lease;
 pub use nearest::nearest;
-pub use packing::Compression;
+pub use packing::{Compression, Packing};
 pub use reference::{ParseReferenceError, Reference};
 pub use root::LayerFile;
 pub use store::{Store, StoreError};

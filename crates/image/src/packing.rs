@@ -1,38 +1,23 @@
-//! How layers and archives are packed: plain, gzip or zstd, told by their first bytes.
+//! How layers and archives are packed, told by their first bytes.
 
 use std::io::{self, BufRead, BufReader, Read};
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
 use serde::{Deserialize, Serialize};
 use zstd::stream::read::Decoder;
 
-/// The first bytes of a packing, and what it is called.
-struct Magic {
-    bytes: &'static [u8],
-    packing: Result<Compression, &'static str>,
-}
+use crate::xz::XzReader;
 
-/// Spec: RFC 1952 2.3.1; RFC 8878 3.1.1; the file formats of xz and bzip2.
-const MAGICS: [Magic; 4] = [
-    Magic {
-        bytes: &[0x1f, 0x8b],
-        packing: Ok(Compression::Gzip),
-    },
-    Magic {
-        bytes: &[0x28, 0xb5, 0x2f, 0xfd],
-        packing: Ok(Compression::Zstd),
-    },
-    Magic {
-        bytes: &[0xfd, b'7', b'z', b'X', b'Z', 0],
-        packing: Err("xz"),
-    },
-    Magic {
-        bytes: b"BZh",
-        packing: Err("bzip2"),
-    },
+/// The first bytes of each packing. Spec: RFC 1952 2.3.1; RFC 8878 3.1.1; the file formats of xz and bzip2.
+const MAGICS: [(&[u8], Packing); 4] = [
+    (&[0x1f, 0x8b], Packing::Gzip),
+    (&[0x28, 0xb5, 0x2f, 0xfd], Packing::Zstd),
+    (&[0xfd, b'7', b'z', b'X', b'Z', 0], Packing::Xz),
+    (b"BZh", Packing::Bzip2),
 ];
 
-/// How a tar is packed.
+/// How a layer in the store is packed: what a manifest has a media type for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Compression {
     None,
@@ -40,14 +25,56 @@ pub enum Compression {
     Zstd,
 }
 
+/// How something that is read may be packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Packing {
+    None,
+    Gzip,
+    Bzip2,
+    Xz,
+    Zstd,
+}
+
 impl Compression {
-    /// Tells a packing by its first bytes; the name of one that is not read is the error.
-    pub fn of_start(start: &[u8]) -> Result<Self, &'static str> {
-        let found = MAGICS.iter().find(|magic| start.starts_with(magic.bytes));
-        found.map_or(Ok(Self::None), |magic| magic.packing)
+    /// Returns a reader of what is packed, as [`Packing::unpack`] does.
+    pub fn unpack<'reader>(
+        self,
+        reader: impl Read + Send + 'reader,
+    ) -> io::Result<Box<dyn Read + Send + 'reader>> {
+        Packing::from(self).unpack(reader)
+    }
+}
+
+impl From<Compression> for Packing {
+    fn from(compression: Compression) -> Self {
+        match compression {
+            Compression::None => Self::None,
+            Compression::Gzip => Self::Gzip,
+            Compression::Zstd => Self::Zstd,
+        }
+    }
+}
+
+impl Packing {
+    /// Tells a packing by its first bytes.
+    pub fn of_start(start: &[u8]) -> Self {
+        let mut magics = MAGICS.iter();
+        let found = magics.find(|(magic, _)| start.starts_with(magic));
+        found.map_or(Self::None, |(_, packing)| *packing)
     }
 
-    /// Returns a reader of what is packed. Errors of the packing have no operating-system code, those of reading have.
+    /// Returns the same for a layer in the store; none where layers are not packed so.
+    pub fn compression(self) -> Option<Compression> {
+        match self {
+            Self::None => Some(Compression::None),
+            Self::Gzip => Some(Compression::Gzip),
+            Self::Zstd => Some(Compression::Zstd),
+            Self::Bzip2 | Self::Xz => None,
+        }
+    }
+
+    /// Returns a reader of what is packed. Errors of the packing have no operating-system code, those of reading have; one
+    /// of the kind `Unsupported` asks for too much memory.
     pub fn unpack<'reader>(
         self,
         reader: impl Read + Send + 'reader,
@@ -55,6 +82,8 @@ impl Compression {
         Ok(match self {
             Self::None => Box::new(reader),
             Self::Gzip => Box::new(MultiGzDecoder::new(BufReader::new(reader))),
+            Self::Bzip2 => Box::new(MultiBzDecoder::new(BufReader::new(reader))),
+            Self::Xz => Box::new(XzReader::new(BufReader::new(reader))),
             Self::Zstd => Box::new(Decoder::new(reader)?),
         })
     }
@@ -76,14 +105,12 @@ mod tests {
     #[test]
     fn a_packing_is_told_by_its_first_bytes() {
         let zstd = zstd::encode_all(&b"content"[..], 1).expect("it is packed");
-        assert_eq!(Compression::of_start(&zstd), Ok(Compression::Zstd));
-        assert_eq!(
-            Compression::of_start(&[0x1f, 0x8b, 8]),
-            Ok(Compression::Gzip)
-        );
-        assert_eq!(Compression::of_start(b"oci-layout"), Ok(Compression::None));
-        assert_eq!(Compression::of_start(b""), Ok(Compression::None));
-        assert_eq!(Compression::of_start(b"BZh91AY"), Err("bzip2"));
+        assert_eq!(Packing::of_start(&zstd), Packing::Zstd);
+        assert_eq!(Packing::of_start(&[0x1f, 0x8b, 8]), Packing::Gzip);
+        assert_eq!(Packing::of_start(b"oci-layout"), Packing::None);
+        assert_eq!(Packing::of_start(b""), Packing::None);
+        assert_eq!(Packing::of_start(b"BZh91AY"), Packing::Bzip2);
+        assert_eq!(Packing::of_start(b"\xfd7zXZ\0\0\x04"), Packing::Xz);
     }
 
     #[test]

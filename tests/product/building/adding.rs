@@ -46,6 +46,24 @@ fn archives() -> Home {
     };
     pack("gzip", &["-c"], "a.tar.gz");
     pack("zstd", &["-qc"], "a.tar.zst");
+    pack("bzip2", &["-c"], "a.tar.bz2");
+    pack("xz", &["-c"], "a.tar.xz");
+    // Packed streams one after the other are one, and xz may have zeros between them.
+    for program in ["bzip2", "xz"] {
+        let zeros = if program == "xz" {
+            "head -c 8 /dev/zero;"
+        } else {
+            ""
+        };
+        let script = format!(
+            "{{ head -c 700 a.tar | {program} -c; {zeros} tail -c +701 a.tar | {program} -c; }} > streams.{program}"
+        );
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &script])
+            .current_dir(home.files().join("context"));
+        assert!(shell.status().expect("a shell").success());
+    }
     // The content tells, not the name.
     std::fs::copy(
         home.files().join("context/a.tar.gz"),
@@ -84,7 +102,16 @@ const UNPACKED: [&str; 5] = [
 #[test]
 fn an_archive_is_taken_apart_whatever_it_is_called() {
     let home = archives();
-    for archive in ["a.tar", "a.tar.gz", "a.tar.zst", "any"] {
+    for archive in [
+        "a.tar",
+        "a.tar.gz",
+        "a.tar.zst",
+        "a.tar.bz2",
+        "a.tar.xz",
+        "streams.bzip2",
+        "streams.xz",
+        "any",
+    ] {
         for destination in ["/d", "/d/"] {
             check_tree(&home, &format!("ADD {archive} {destination}"), &UNPACKED);
         }

@@ -278,7 +278,7 @@ fn an_archive_that_swells_is_stopped_before_it_fills_the_disk() {
     let home = context(&[]);
     let zeros = std::fs::File::create(home.files().join("zeros")).expect("writable");
     zeros.set_len(BOMB_BYTES).expect("files have holes");
-    for pack in ["zstd -qc", "gzip -1c"] {
+    for pack in ["zstd -qc", "xz -1c", "gzip -1c"] {
         let script = format!("tar -cf - zeros | {pack} > context/bomb");
         let status = Command::new("sh")
             .args(["-c", &script])
@@ -297,6 +297,79 @@ fn an_archive_that_swells_is_stopped_before_it_fills_the_disk() {
             false => check_refused(&home, "ADD bomb /", texts),
         }
     }
+}
+
+/// Packs bytes by a program that reads standard input.
+fn packed(program: &str, bytes: &[u8]) -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a directory");
+    std::fs::write(directory.path().join("plain"), bytes).expect("writable");
+    let mut command = Command::new(program);
+    command.args(["-c", "plain"]).current_dir(directory.path());
+    let output = command.output().expect("it is installed");
+    assert!(output.status.success(), "{output:?}");
+    output.stdout
+}
+
+#[test]
+fn a_packed_archive_that_was_cut_is_refused() {
+    let bytes = Forged::new().file("first", "1").bytes();
+    for program in ["gzip", "zstd", "bzip2", "xz"] {
+        let whole = packed(program, &bytes);
+        let home = context(&[]);
+        for end in [whole.len() / 2, whole.len() - 1] {
+            let ended = home.run_with_input(&["build", "-t", "made", "-"], &whole[..end]);
+            ended.assert_fails(
+                1,
+                &["cannot read the context: the archive is damaged", "hint: "],
+            );
+        }
+        home.assert_nothing_left();
+    }
+}
+
+/// ISO 3309, as the xz file format takes it.
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}
+
+#[test]
+fn a_dictionary_of_more_than_64_mib_is_refused() {
+    let bytes = Forged::new().file("first", "1").bytes();
+    let home = context(&[]);
+    home.write("context/plain", &bytes);
+    let mut xz = Command::new("xz");
+    xz.args(["-T1", "-c", "plain"]);
+    let output = xz.current_dir(home.files().join("context")).output();
+    let mut packed = output.expect("it is installed").stdout;
+    // Spec: The .xz File Format 1.2, "Block Header": size, flags, the filter's number, its property's size, the dictionary.
+    let header = 12..12 + (usize::from(packed[12]) + 1) * 4;
+    assert_eq!(packed[13..16], [0, 0x21, 1], "a block of LZMA2 alone");
+    for (dictionary, bytes) in [(29, "100663296"), (40, "4294967295")] {
+        packed[16] = dictionary;
+        let sum = crc32(&packed[header.start..header.end - 4]);
+        packed[header.end - 4..header.end].copy_from_slice(&sum.to_le_bytes());
+        home.write("context/large.xz", &packed);
+        let text = format!("a dictionary of {bytes} bytes, and 67108864 are the most");
+        check_refused(
+            &home,
+            "ADD large.xz /",
+            &["cannot take `large.xz` apart", &text, "xz -6"],
+        );
+        let loaded = home.run_with_input(&["load"], &packed);
+        loaded.assert_fails(1, &[&text, "xz -6"]);
+    }
+    packed[16] = 28;
+    let sum = crc32(&packed[header.start..header.end - 4]);
+    packed[header.end - 4..header.end].copy_from_slice(&sum.to_le_bytes());
+    home.write("context/large.xz", &packed);
+    assert_eq!(super::build(&home, "ADD large.xz /").code, 0);
 }
 
 #[test]

@@ -169,11 +169,13 @@ fn holds_tar(files: &Files, entry: &Entry) -> Result<bool, ContextError> {
         return Ok(false);
     }
     let mut start = Vec::new();
-    open(files, entry)?
+    let mut reader = open(files, entry)?;
+    reader
+        .by_ref()
         .take(START_BYTES)
         .read_to_end(&mut start)
         .map_err(ContextError::Io)?;
-    Ok(archive::is_tar(&start) || (archive::is_archive(&start) && archive::holds_tar(&start)))
+    Ok(archive::holds_tar(&start, reader))
 }
 
 /// Unpacks a file that must hold what it held when it was selected.

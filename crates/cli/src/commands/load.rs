@@ -17,7 +17,7 @@ use crate::transfer::Transfers;
 
 /// Load images from an archive
 ///
-/// Archives of OCI's and Docker's forms are read, plain or packed with gzip or zstd. All images are loaded, or none.
+/// Archives of OCI's and Docker's forms are read, plain or packed with gzip, bzip2, xz or zstd. All images are loaded, or none.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  minke load -i app.tar\n  skopeo copy docker://registry/app:1 oci-archive:app.tar:app:1 && minke load < app.tar"

@@ -12,7 +12,7 @@ use super::{ArchiveError, Item, Progress};
 use crate::blob::{place, sync_parent};
 use crate::digest::Hashing;
 use crate::image::manifest_bytes;
-use crate::packing::{Compression, peek};
+use crate::packing::{Compression, Packing, peek};
 use crate::store::at;
 use crate::{Blob, Digest, Image, Layer, Lease, Platform, Reference, Store, StoreError};
 
@@ -204,7 +204,10 @@ impl<'run> Load<'run, '_> {
     fn work(&self, job: Job<'_>) -> Result<Option<Layer>, ArchiveError> {
         match job {
             Job::Import(member, blob) => self.import(&member, &blob).map(|()| None),
-            Job::Verify(member, layer) => self.verify(&member, &layer).map(|()| None),
+            Job::Verify(member, layer) => {
+                self.verify(&member, layer.compression.into(), layer.diff_id)?;
+                Ok(None)
+            }
             Job::Convert(member, diff_id) => self.convert(&member, diff_id).map(Some),
         }
     }
@@ -257,15 +260,20 @@ impl<'run> Load<'run, '_> {
     }
 
     /// Reads what is packed in a layer's blob, and compares it with what the configuration says.
-    fn verify(&self, member: &FileMember<'_>, layer: &Layer) -> Result<(), ArchiveError> {
+    fn verify(
+        &self,
+        member: &FileMember<'_>,
+        packing: Packing,
+        diff_id: Digest,
+    ) -> Result<(), ArchiveError> {
         let bad = bad_layer(member.name);
         let reader = member
             .reader()
             .map_err(|source| ArchiveError::Read { source })?;
-        let tar = layer.compression.unpack(reader).map_err(&bad)?;
+        let tar = packing.unpack(reader).map_err(&bad)?;
         let (found, size_bytes) = Digest::of_reader(self.limited(tar)).map_err(bad)?;
         self.check_size(size_bytes)?;
-        check_diff_id(member.name, found, layer.diff_id)
+        check_diff_id(member.name, found, diff_id)
     }
 
     /// Makes a layer of a tar, or of a blob that a newer Docker has put in its place.
@@ -273,32 +281,36 @@ impl<'run> Load<'run, '_> {
         let read = |source| ArchiveError::Read { source };
         let mut reader = BufReader::new(member.reader().map_err(read)?);
         let start = peek(&mut reader).map_err(read)?;
-        let packing =
-            Compression::of_start(&start).map_err(|packing| ArchiveError::Packing { packing })?;
-        if packing != Compression::None {
-            let (digest, size_bytes) = Digest::of_reader(reader).map_err(read)?;
-            let layer = Layer {
-                digest,
-                diff_id,
-                size_bytes,
-                compression: packing,
-            };
-            self.lease.hold(&[digest, diff_id])?;
-            self.verify(member, &layer)?;
-            self.import(member, &layer.blob())?;
-            return Ok(layer);
+        let packing = Packing::of_start(&start);
+        match packing.compression() {
+            Some(Compression::None) => self.check_size(member.size_bytes)?,
+            Some(compression) => {
+                let (digest, size_bytes) = Digest::of_reader(reader).map_err(read)?;
+                let layer = Layer {
+                    digest,
+                    diff_id,
+                    size_bytes,
+                    compression,
+                };
+                self.lease.hold(&[digest, diff_id])?;
+                self.verify(member, packing, diff_id)?;
+                self.import(member, &layer.blob())?;
+                return Ok(layer);
+            }
+            // It is packed anew below, once it is known to be what it says.
+            None => self.verify(member, packing, diff_id)?,
         }
-        self.check_size(member.size_bytes)?;
         let item = Item {
             digest: diff_id,
             size_bytes: member.size_bytes,
         };
         self.progress.started(&item);
-        let mut tar = Hashing::new(Telling {
+        let telling = Telling {
             reader,
             item: &item,
             progress: self.progress,
-        });
+        };
+        let mut tar = Hashing::new(packing.unpack(telling).map_err(bad_layer(member.name))?);
         let (file, blob) = pack(&mut tar, Compression::Zstd, self.lease)?;
         check_diff_id(member.name, tar.hasher.finish(), diff_id)?;
         self.lease.hold(&[blob.digest, diff_id])?;

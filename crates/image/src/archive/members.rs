@@ -13,7 +13,7 @@ use tempfile::NamedTempFile;
 use super::walk::{Entry, Kind, Section, Source, Stream, Walker};
 use super::{ArchiveError, Item, Progress};
 use crate::digest::Hashing;
-use crate::packing::{Compression, peek};
+use crate::packing::{Packing, peek};
 use crate::store::at;
 use crate::{BLOB_BYTES_MAX, Digest, LAYER_BYTES_MAX, Lease};
 
@@ -93,9 +93,8 @@ impl Members {
             metadata.is_file() && (&archive).stream_position().is_ok_and(|at| at == 0);
         let mut start = BufReader::new(&archive);
         let packing = peek(&mut start).map_err(read)?;
-        let packing =
-            Compression::of_start(&packing).map_err(|packing| ArchiveError::Packing { packing })?;
-        let members = if is_seekable && packing == Compression::None {
+        let packing = Packing::of_start(&packing);
+        let members = if is_seekable && packing == Packing::None {
             look_through(&archive, metadata.len(), limits)?
         } else {
             let tar = packing.unpack(start).map_err(read)?;

@@ -51,8 +51,6 @@ pub enum ArchiveError {
     NotTar { reason: String },
     #[error("the archive ends within `{member}`")]
     Truncated { member: String },
-    #[error("the archive is packed with {packing}, which minke does not read")]
-    Packing { packing: &'static str },
     #[error("the archive's member `{member}` leads out of it")]
     Outside { member: String },
     #[error("the archive has `{member}` twice")]
@@ -114,6 +112,9 @@ impl ArchiveError {
     pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Store(error) => return error.hint(),
+            Self::Read { source } if source.kind() == ErrorKind::Unsupported => {
+                "unpack it first, or pack it again, as with `xz -6`"
+            }
             Self::Read { .. } => return None,
             Self::Write { path, source } => match source.kind() {
                 ErrorKind::NotFound | ErrorKind::NotADirectory => {
@@ -121,11 +122,6 @@ impl ArchiveError {
                 }
                 kind => return crate::store::io_hint(path, kind),
             },
-            Self::Packing { packing } => {
-                return Some(format!(
-                    "unpack it first, or pack it with gzip or zstd instead of {packing}"
-                ));
-            }
             Self::Platform { found, .. } => {
                 return Some(format!(
                     "build it for `{}`; if its programs are WebAssembly all the same, give `--platform {}`",

@@ -87,15 +87,13 @@ fn an_archive_of_nothing_is_refused() {
     refused(&[b'x'; 2048], "no tar");
     refused(b"{}", "no tar");
     let bench = Bench::new();
-    let error = bench.store.load(
-        opened(b"BZh91AY&SY and so on"),
-        &LoadOptions::default(),
-        &Silent,
-    );
-    assert_eq!(
-        error.expect_err("it is not read").to_string(),
-        "the archive is packed with bzip2, which minke does not read"
-    );
+    for cut in [&b"BZh91AY&SY and so on"[..], b"\xfd7zXZ\0 and so on"] {
+        let error = bench
+            .store
+            .load(opened(cut), &LoadOptions::default(), &Silent);
+        let error = error.expect_err("it is damaged").to_string();
+        assert_eq!(error, "cannot read the archive");
+    }
     let error = load(&bench.store, bench.directory.path()).expect_err("it is a directory");
     assert!(error.to_string().contains("cannot read"), "{error}");
 }

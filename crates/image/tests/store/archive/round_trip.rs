@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::process::Command;
 use std::thread;
 
 use minke_image::archive::{ArchiveForm, ArchivePacking, LoadOptions, SaveOptions, Silent};
@@ -60,6 +61,15 @@ fn equal_images_give_equal_archives() {
     assert_eq!(archives[0], archives[1]);
 }
 
+/// Packs bytes by a program.
+fn packed(program: &str, bytes: &[u8]) -> Vec<u8> {
+    let directory = tempfile::tempdir().expect("a directory");
+    let plain = directory.path().join("plain");
+    fs::write(&plain, bytes).expect("it is written");
+    let output = Command::new(program).arg("-c").arg(plain).output();
+    output.expect("it is installed").stdout
+}
+
 #[test]
 fn packed_archives_and_pipes_are_loaded() {
     let bench = Bench::new();
@@ -69,7 +79,9 @@ fn packed_archives_and_pipes_are_loaded() {
     gzip.write_all(&plain).expect("a vector takes everything");
     let gzip = gzip.finish().expect("a vector takes everything");
     let zstd = zstd::encode_all(&plain[..], 1).expect("a vector takes everything");
-    for bytes in [&plain, &gzip, &zstd] {
+    let bzip2 = packed("bzip2", &plain);
+    let xz = packed("xz", &plain);
+    for bytes in [&plain, &gzip, &zstd, &bzip2, &xz] {
         let other = Bench::new();
         let loaded = other
             .store
@@ -193,6 +205,33 @@ fn dockers_older_archives_with_links_are_loaded() {
         .store
         .root_layers(&image)
         .expect("its layers are whole");
+}
+
+#[test]
+fn layers_that_no_manifest_has_a_word_for_are_packed_anew() {
+    let tar = layer_tar(b"content");
+    let documents = json!([{"Config": "c.json", "RepoTags": ["app:1"], "Layers": ["l.tar"]}]);
+    let loaded = |program: &str, diff_id: Digest| {
+        let config = config(("wasi", "wasm"), &[diff_id]);
+        let archive = Forged::new()
+            .file("l.tar", &packed(program, &tar))
+            .json("c.json", &config)
+            .json("manifest.json", &documents);
+        let bench = Bench::new();
+        let loaded = bench
+            .store
+            .load(archive.opened(), &LoadOptions::default(), &Silent);
+        loaded.map(|mut loaded| loaded.remove(0).image)
+    };
+    for program in ["bzip2", "xz"] {
+        let image = loaded(program, Digest::of(&tar)).expect("it can be loaded");
+        assert_eq!(image.layers[0].compression, Compression::Zstd);
+        let error = loaded(program, Digest::of(b"other")).expect_err("it is another");
+        assert!(
+            error.to_string().contains("its configuration says"),
+            "{error}"
+        );
+    }
 }
 
 #[test]
