@@ -160,8 +160,14 @@ pub fn build(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuiltImage, BuildError> {
+    let is_passing = !is_kept(options) && options.outputs.iter().any(is_archived);
+    // If this process is killed between the end of the build's lease and the collection, whoever sweeps this one collects.
+    let _sweeper = match is_passing {
+        true => Some(engine.store()?.lease()?),
+        false => None,
+    };
     let built = build_held(engine, options, progress);
-    if !is_kept(options) && options.outputs.iter().any(is_archived) {
+    if is_passing {
         // The image was in the store only to be written elsewhere, and the lease held it until now.
         let collected = engine.store()?.collect();
         return built.and_then(|built| Ok(collected.map(|_| built)?));
