@@ -182,6 +182,133 @@ fn a_volume_that_nobody_named_goes_with_its_container_where_that_was_asked_for()
 }
 
 #[test]
+fn volumes_are_made_listed_inspected_and_removed() {
+    let home = Home::new();
+    assert_eq!(home.ok(&["volume", "ls"]), "DRIVER    VOLUME NAME");
+    assert_eq!(
+        home.ok(&["volume", "create", "--label", "tier=test", "data"]),
+        "data"
+    );
+    assert_eq!(home.ok(&["volume", "create", "data"]), "data");
+    let random = home.ok(&["volume", "create"]);
+    assert_eq!(random.len(), 64);
+    home.start("web", &["-v", "data:/d"], &["wait"]);
+    for (filter, expected) in [
+        ("name=ata", "data"),
+        ("label=tier", "data"),
+        ("label=tier=other", ""),
+        ("dangling=true", &*random),
+        ("dangling=false", "data"),
+        ("label=com.docker.volume.anonymous", &*random),
+    ] {
+        assert_eq!(
+            home.ok(&["volume", "ls", "-q", "-f", filter]),
+            expected,
+            "{filter}"
+        );
+    }
+    let shown = home.ok(&[
+        "volume",
+        "inspect",
+        "-f",
+        "{{.Labels.tier}} {{.Mountpoint}}",
+        "data",
+    ]);
+    let data = home.path().join("volumes/data/data");
+    assert_eq!(shown, format!("test {}", data.display()));
+    let listed = home.ok(&[
+        "ps",
+        "--format",
+        "{{.LocalVolumes}} {{.Mounts}}",
+        "-f",
+        "volume=data",
+    ]);
+    assert_eq!(listed, "1 data");
+    assert_eq!(
+        home.ok(&["__complete", "minke", "volume", "rm", "dat"]),
+        "data"
+    );
+    let in_use = "error: cannot remove volume `data`: it is in use by container `web`\nhint: remove the container first, with `minke rm web`";
+    home.fails(&["volume", "rm", "data"], 1, in_use);
+    home.fails(&["volume", "rm", "-f", "data"], 1, in_use);
+    home.ok(&["stop", "-t", "0", "web"]);
+    home.fails(&["volume", "rm", "data"], 1, in_use);
+    home.ok(&["rm", "web"]);
+    assert_eq!(
+        home.ok(&["volume", "rm", "data", &random]),
+        format!("data\n{random}")
+    );
+    home.fails(
+        &["volume", "rm", "data"],
+        1,
+        "error: no such volume: `data`\nhint: `minke volume ls` lists the volumes",
+    );
+    assert_eq!(home.ok(&["volume", "rm", "-f", "data"]), "data");
+    assert_eq!(kept(&home), [""; 0]);
+    let told = home.events("type=volume");
+    assert_eq!(told.lines().count(), 4, "{told}");
+}
+
+#[test]
+fn names_that_are_none_make_no_volume() {
+    let home = Home::new();
+    for name in ["x", ".data", "-data", "da/ta", "..", "da ta"] {
+        let ended = home.run(&["volume", "create", "--", name]);
+        ended.assert_fails(1, &["no name of a volume"]);
+        let ended = home.run(&["volume", "rm", "--", name]);
+        ended.assert_fails(1, &["no such volume"]);
+    }
+    assert_eq!(kept(&home), [""; 0]);
+}
+
+#[test]
+fn a_prune_takes_what_nobody_named_or_has_and_the_others_where_all_are_meant() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    home.ok(&[
+        "create", "--name", "web", "-v", "used:/u", "-v", "/own", &probe, "wait",
+    ]);
+    home.ok(&["volume", "create", "--label", "tier=test", "old"]);
+    home.ok(&["volume", "create", "other"]);
+    let random = home.ok(&["volume", "create"]);
+    home.run(&["volume", "prune"])
+        .assert_fails(1, &["all anonymous volumes", "has been cancelled"]);
+    home.run(&["volume", "prune", "-f", "--filter", "until=1h"])
+        .assert_fails(125, &["invalid filter `until`"]);
+    // What programs made so that nobody may change it goes too.
+    let locked = home.path().join(format!("volumes/{random}/data/locked"));
+    std::fs::create_dir(&locked).expect("made");
+    std::fs::write(locked.join("file"), "1234").expect("written");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o000);
+    std::fs::set_permissions(&locked, mode).expect("set");
+    std::fs::create_dir(home.path().join("volumes/.new-left")).expect("made");
+    let pruned = home.ok(&["volume", "prune", "-f"]);
+    assert!(
+        pruned.starts_with(&format!("Deleted Volumes:\n{random}\n\n")),
+        "{pruned}"
+    );
+    assert_eq!(kept(&home).len(), 4);
+    // The container goes first, and what nobody named of it then.
+    let pruned = home.ok(&["system", "prune", "-f", "--volumes"]);
+    assert!(pruned.contains("Deleted Volumes:\n"), "{pruned}");
+    assert_eq!(kept(&home), ["old", "other", "used"]);
+    let pruned = home.ok(&["volume", "prune", "-af", "--filter", "label=tier=test"]);
+    assert_eq!(pruned, "Deleted Volumes:\nold\n\nTotal reclaimed space: 0B");
+    home.ok(&[
+        "run", "--name", "user", "-v", "used:/u", &probe, "write", "/u/f", "1234",
+    ]);
+    let table = home.ok(&["system", "df"]);
+    let line = table
+        .lines()
+        .find(|line| line.starts_with("Local Volumes"))
+        .expect("a line");
+    let words: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(words[2..4], ["2", "1"], "{table}");
+    home.ok(&["volume", "prune", "-a", "-f"]);
+    assert_eq!(kept(&home), ["used"]);
+}
+
+#[test]
 fn a_start_that_fails_leaves_no_volume_that_nobody_named() {
     let home = Home::new();
     image(&home);

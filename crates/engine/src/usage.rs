@@ -11,6 +11,7 @@ use crate::build_caches::{self, BuildCache};
 use crate::engine::{Engine, EngineError};
 use crate::home::Home;
 use crate::record::Container;
+use crate::volumes::size_bytes;
 
 /// A compiled module that nobody used for so long is taken for one whose program is gone.
 const MODULE_UNUSED: Duration = Duration::from_secs(30 * 24 * 60 * 60);
@@ -44,6 +45,14 @@ pub struct ContainerRow {
     pub size_bytes: u64,
 }
 
+/// A volume's part.
+#[derive(Debug, Clone)]
+pub struct VolumeRow {
+    pub name: String,
+    pub containers_count: usize,
+    pub size_bytes: u64,
+}
+
 /// How much room everything takes. Docker: `GET /system/df`.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
@@ -55,6 +64,7 @@ pub struct Usage {
     pub modules: Share,
     pub image_rows: Vec<ImageRow>,
     pub container_rows: Vec<ContainerRow>,
+    pub volume_rows: Vec<VolumeRow>,
     pub steps: Vec<CacheEntry>,
     /// Of `RUN --mount=type=cache`; a part of `build_cache`.
     pub caches: Vec<BuildCache>,
@@ -85,6 +95,7 @@ impl Usage {
 impl Engine {
     /// Returns how much room everything takes.
     pub fn disk_usage(&self) -> Result<Usage, EngineError> {
+        let volume_rows = self.volume_rows()?;
         let containers = self.containers()?;
         let disk = self.store()?.disk_usage()?;
         let steps = self.store()?.build_cache()?;
@@ -98,14 +109,25 @@ impl Engine {
         Ok(Usage {
             images,
             containers: share_of_containers(&container_rows),
-            volumes: Share::default(),
+            volumes: share_of_volumes(&volume_rows),
             build_cache: share_of_builds(&steps, &caches),
             modules: share_of_modules(&self.home().modules()),
             image_rows,
             container_rows,
+            volume_rows,
             steps,
             caches,
         })
+    }
+
+    fn volume_rows(&self) -> Result<Vec<VolumeRow>, EngineError> {
+        let users = self.volume_users()?;
+        let rows = self.volumes()?.into_iter().map(|volume| VolumeRow {
+            containers_count: users.of(&volume.name).len(),
+            size_bytes: size_bytes(&volume),
+            name: volume.name,
+        });
+        Ok(rows.collect())
     }
 
     /// Removes compiled modules; returns the bytes that were freed. One that is mapped stays until that ends.
@@ -121,6 +143,17 @@ impl Engine {
             }
         }
         freed_bytes
+    }
+}
+
+fn share_of_volumes(rows: &[VolumeRow]) -> Share {
+    let is_active = |row: &&VolumeRow| row.containers_count > 0;
+    let bytes = |row: &VolumeRow| row.size_bytes;
+    Share {
+        total_count: rows.len(),
+        active_count: rows.iter().filter(is_active).count(),
+        size_bytes: rows.iter().map(bytes).sum(),
+        reclaimable_bytes: rows.iter().filter(|row| !is_active(row)).map(bytes).sum(),
     }
 }
 

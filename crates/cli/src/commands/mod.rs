@@ -47,6 +47,7 @@ mod terminal;
 mod tests;
 mod update;
 mod version;
+mod volume;
 mod wait;
 
 /// Runs containers whose programs are WebAssembly.
@@ -91,6 +92,7 @@ pub(crate) enum Command {
     Load(load::Load),
     Image(image::Image),
     Container(container::Container),
+    Volume(volume::Volume),
     Info(info::Info),
     Doctor(doctor::Doctor),
     Builder(builder::Builder),
@@ -130,6 +132,7 @@ impl Command {
             Command::Load(command) => command.run(),
             Command::Image(command) => command.run(),
             Command::Container(command) => command.run(),
+            Command::Volume(command) => command.run(),
             Command::Info(command) => command.run(),
             Command::Doctor(command) => command.run(),
             Command::Builder(command) => command.run(),

@@ -16,7 +16,7 @@ use crate::report::Report;
     after_help = "Examples:\n  minke system df -v\n  minke system df --format '{{.Type}}: {{.Reclaimable}}'"
 )]
 pub(crate) struct Df {
-    /// Show each image, container, build step and build's cache
+    /// Show each image, container, volume, build step and build's cache
     #[arg(short, long)]
     verbose: bool,
 
@@ -137,12 +137,26 @@ fn verbose(usage: &Usage) -> String {
         ]);
     }
     format!(
-        "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nBuild cache usage: {}\n\n{}\nCompiled modules: {} in {}\n",
+        "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}\nBuild cache usage: {}\n\n{}\nCompiled modules: {} in {}\n",
         table(&images),
         table(&containers),
+        table(&volumes(usage)),
         size(usage.build_cache.size_bytes),
         table(&steps),
         usage.modules.total_count,
         size(usage.modules.size_bytes),
     )
+}
+
+/// Docker: `cli/command/formatter/disk_usage.go`, `defaultDiskUsageVolumeTableFormat`.
+fn volumes(usage: &Usage) -> Vec<Vec<String>> {
+    let headings = ["VOLUME NAME", "LINKS", "SIZE"].map(str::to_owned).to_vec();
+    let rows = usage.volume_rows.iter().map(|volume| {
+        vec![
+            volume.name.clone(),
+            volume.containers_count.to_string(),
+            size(volume.size_bytes),
+        ]
+    });
+    std::iter::once(headings).chain(rows).collect()
 }

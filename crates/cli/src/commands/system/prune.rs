@@ -4,9 +4,10 @@ use clap::Args;
 use minke_engine::engine::images::Unused;
 use minke_engine::image::PrunedSteps;
 use minke_engine::usage::PrunedModules;
+use minke_engine::{PrunedVolumes, VolumeFilter};
 
 use crate::commands::confirm::confirm;
-use crate::commands::{builder, container, engine, image, prune_filter};
+use crate::commands::{builder, container, engine, image, prune_filter, volume};
 use crate::output::{print, size};
 use crate::report::Report;
 
@@ -20,7 +21,7 @@ pub(crate) struct Prune {
     #[arg(short, long)]
     all: bool,
 
-    /// Remove volumes that no container uses too
+    /// Remove volumes that nobody named and no container has too
     #[arg(long)]
     volumes: bool,
 
@@ -36,6 +37,7 @@ pub(crate) struct Prune {
 impl Prune {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let filter = prune_filter(&self.filters)?;
+        let volumes = self.volumes_filter()?;
         confirm(&self.warning(), self.force, "system prune")?;
         let engine = engine()?;
         let (text, mut freed_bytes) = container::prune::prune(&engine, &filter)?;
@@ -45,6 +47,10 @@ impl Prune {
             Unused::Dangling
         };
         let images = image::prune::prune(&engine, unused, &self.filters)?;
+        let volumes = match &volumes {
+            Some(filter) => volume::prune::prune(&engine, PrunedVolumes::Anonymous, filter)?,
+            None => (String::new(), 0),
+        };
         let times: Vec<String> = self
             .filters
             .iter()
@@ -62,9 +68,10 @@ impl Prune {
             PrunedModules::Old
         };
         let steps = builder::prune(&engine, which, &times)?;
-        freed_bytes += images.freed_bytes + steps.1 + engine.prune_modules(modules);
+        freed_bytes += volumes.1 + images.freed_bytes + steps.1 + engine.prune_modules(modules);
         print(&format!(
-            "{text}{}{}Total reclaimed space: {}\n",
+            "{text}{}{}{}Total reclaimed space: {}\n",
+            volumes.0,
             images.text,
             steps.0,
             size(freed_bytes)
@@ -72,11 +79,26 @@ impl Prune {
         Ok(0)
     }
 
+    /// Which volumes are pruned; `None` where none are. Docker refuses times for them too.
+    fn volumes_filter(&self) -> Result<Option<VolumeFilter>, Report> {
+        if !self.volumes {
+            return Ok(None);
+        }
+        if self.filters.iter().any(|it| it.starts_with("until=")) {
+            return Err(Report::usage(
+                "the filter `until` is not supported with `--volumes`",
+                "leave out one of them",
+            ));
+        }
+        let filter = VolumeFilter::parse(&self.filters, VolumeFilter::PRUNE_KEYS)?;
+        Ok(Some(filter))
+    }
+
     /// Docker: `cli/command/system/prune.go`.
     fn warning(&self) -> String {
         let mut lines = vec!["WARNING! This will remove:", "  - all stopped containers"];
         if self.volumes {
-            lines.push("  - all volumes not used by at least one container");
+            lines.push("  - all anonymous volumes not used by at least one container");
         }
         lines.push(match self.all {
             true => "  - all images without at least one container associated to them",
