@@ -36,9 +36,10 @@ fn of_many_that_claim_a_name_one_gets_it() {
 }
 
 /// What a command may say that comes too late or too early.
-const EXPECTED: [&str; 4] = [
+const EXPECTED: [&str; 5] = [
     "no such container",
     "is already in use",
+    "it is being started",
     "it is not running",
     "it is running",
 ];
