@@ -153,3 +153,66 @@ fn a_build_that_had_a_cache_removes_those_that_nobody_used_for_long() {
         "z"
     );
 }
+
+#[test]
+fn a_cache_that_one_program_mounts_twice_is_one_and_waits_for_nobody() {
+    for sharing in ["shared", "private", "locked"] {
+        let home = home();
+        let cache =
+            |target: &str| format!("--mount=type=cache,id=x,sharing={sharing},target={target}");
+        home.write(
+            "Balenafile",
+            format!(
+                "FROM scratch\nCOPY probe.wasm /bin/\n\
+                 RUN {one} {other} [\"probe\", \"write\", \"/one/kept\", \"{sharing}\"]\n\
+                 RUN {one} {other} [\"probe\", \"cat\", \"/other/kept\"]\n",
+                one = cache("/one"),
+                other = cache("/other"),
+            ),
+        );
+        let ended = home.run(&["build", "--progress", "plain", "."]);
+        assert_eq!(ended.code, 0, "{ended:?}");
+        assert!(ended.stderr.contains(&format!(" {sharing}\n")), "{ended:?}");
+        assert_eq!(caches(&home).len(), 1, "{sharing}");
+    }
+}
+
+/// Stages of a build whose programs want the same caches at once.
+const STAGES: usize = 8;
+
+#[test]
+fn programs_that_want_the_same_caches_in_opposite_order_all_get_them() {
+    let home = home();
+    let mount = |id: &str| format!("--mount=type=cache,id={id},sharing=locked,target=/{id}");
+    let mut balenafile = "FROM scratch AS base\nCOPY probe.wasm /bin/\n".to_owned();
+    let mut last = "FROM base\n".to_owned();
+    for number in 0..STAGES {
+        let (one, other) = if number % 2 == 0 {
+            ("x", "y")
+        } else {
+            ("y", "x")
+        };
+        let (one, other) = (mount(one), mount(other));
+        let write = format!("[\"probe\", \"write\", \"/made{number}\", \"z\"]");
+        balenafile += &format!("FROM base AS s{number}\nRUN {one} {other} {write}\n");
+        last += &format!("COPY --from=s{number} /made{number} /\n");
+    }
+    home.write("Balenafile", balenafile + &last);
+    home.ok(&["build", "-q", "."]);
+    assert_eq!(caches(&home).len(), 2);
+}
+
+#[test]
+fn a_step_that_is_done_already_waits_for_no_cache() {
+    let home = home();
+    let run =
+        "RUN --mount=type=cache,id=x,sharing=locked,target=/cache [\"probe\", \"print\", \"x\"]\n";
+    home.write(
+        "Balenafile",
+        format!("FROM scratch\nCOPY probe.wasm /bin/\n{run}"),
+    );
+    home.ok(&["build", "-q", "."]);
+    let held = lock(&caches(&home)[0]);
+    held.lock().expect("nobody has it");
+    home.ok(&["build", "-q", "."]);
+}

@@ -1,6 +1,7 @@
 //! A stage: its instructions evaluated one after the other on its base.
 
 mod adding;
+mod caches;
 mod copying;
 mod mounts;
 mod review;

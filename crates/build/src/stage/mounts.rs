@@ -5,16 +5,15 @@
 //!
 //! Spec: Dockerfile reference, "RUN --mount".
 
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-use minke_balenafile::{Mount, MountFlag, MountKind, Run, Sharing, Span};
-use minke_engine::build_caches::{self, Hold};
+use minke_balenafile::{Mount, MountFlag, MountKind, Run, Span};
 use minke_engine::spec::MountSpec;
 use minke_image::Digest;
 
+use super::caches::CacheMount;
 use super::copying::Place;
 use super::{Copying, Evaluator, LayerBase};
 use crate::build::{Build, BuildError, now};
@@ -30,22 +29,16 @@ const SECRET_BYTES_MAX: u64 = 500 << 10;
 /// Permissions of a secret. BuildKit: 0400.
 const SECRET_MODE: u32 = 0o400;
 
-/// Permissions of a cache's directory. BuildKit: 0755.
-const CACHE_MODE: u32 = 0o755;
-
-/// Bounds the caches of one name that several private users have at once.
-const PRIVATE_CACHES_MAX: u32 = 64;
-
 /// What the mounts of a `RUN` are once looked up.
 #[derive(Default)]
 pub(super) struct Mounts {
     pub(super) specs: Vec<MountSpec>,
+    /// What is taken only when the program is about to run.
+    pub(super) caches: Vec<CacheMount>,
     /// Secrets that are variables.
     pub(super) env: Vec<String>,
     /// What of them the step's result depends on.
     pub(super) key: Vec<String>,
-    /// Of caches, for as long as the program runs.
-    pub(super) locks: Vec<File>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -189,19 +182,10 @@ impl<'a> Evaluator<'a> {
             let hint = "copy what it is to hold in the step before, or leave `from` out";
             return Err(self.error(span, message, Some(hint)));
         }
-        let target = self.mount_target(&mount.target);
-        let caches = self.build.engine.home().build_caches();
-        let (source, lock) =
-            open_cache(&caches, &mount.id, mount).map_err(|source| BuildError::Io {
-                action: "make the cache in",
-                path: caches.clone(),
-                source,
-            })?;
-        mounts.locks.push(lock);
-        mounts.specs.push(MountSpec::Bind {
-            source,
-            target,
-            is_read_only: mount.is_read_only,
+        mounts.caches.push(CacheMount {
+            position: mounts.specs.len(),
+            target: self.mount_target(&mount.target),
+            mount: mount.clone(),
         });
         Ok(())
     }
@@ -295,42 +279,4 @@ fn relative(path: &str) -> PathBuf {
         .strip_prefix("/")
         .map(Path::to_owned)
         .unwrap_or_default()
-}
-
-/// Returns the directory of a cache, locked as its users agreed.
-fn open_cache(caches: &Path, id: &str, mount: &Mount) -> io::Result<(PathBuf, File)> {
-    let private = |path: &Path| DirBuilder::new().recursive(true).mode(0o700).create(path);
-    private(caches)?;
-    let name = Digest::of(id.as_bytes()).hex();
-    for number in 0..PRIVATE_CACHES_MAX {
-        let directory = caches.join(format!("{name}.{number}"));
-        let hold = match mount.sharing {
-            Sharing::Shared => Hold::Shared,
-            Sharing::Locked => Hold::Alone,
-            Sharing::Private => Hold::AloneNow,
-        };
-        let Some(lock) = build_caches::hold(&directory, hold)? else {
-            continue;
-        };
-        if !directory.is_dir() {
-            let mode = mount.mode.unwrap_or(CACHE_MODE);
-            match DirBuilder::new().mode(mode).create(&directory) {
-                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-                _ => own(&directory, mount)?,
-            }
-        }
-        return Ok((directory, lock));
-    }
-    Err(io::ErrorKind::ResourceBusy.into())
-}
-
-/// Gives a new cache its owner, where this process may.
-fn own(directory: &Path, mount: &Mount) -> io::Result<()> {
-    if mount.uid.is_none() && mount.gid.is_none() {
-        return Ok(());
-    }
-    match std::os::unix::fs::chown(directory, mount.uid, mount.gid) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        result => result,
-    }
 }

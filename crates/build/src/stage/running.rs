@@ -160,6 +160,8 @@ impl<'a> Evaluator<'a> {
         env.extend(undeclared.map(|(name, value)| format!("{name}={value}")));
         env.append(&mut mounts.env);
         mounts.specs.extend(program.script.clone());
+        let held = self.hold_caches(&mounts.caches)?;
+        held.mount(&mut mounts.specs);
         let config = &self.image.config;
         let search = configure::env_of(config, "PATH");
         let new = NewStep {
@@ -183,11 +185,11 @@ impl<'a> Evaluator<'a> {
         let shown = program.args.join(" ");
         let label = self.label(&step.text);
         let result = run(self.build, label, &new, &times);
-        if !mounts.locks.is_empty() {
+        if !mounts.caches.is_empty() {
             self.build.has_used_caches.store(true, Ordering::Relaxed);
         }
         // Whoever waits for a cache may have it now.
-        drop(mounts.locks);
+        drop(held);
         result.map_err(|failure| self.failed(step.span, &shown, failure))
     }
 
