@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use minke_image::archive::{self, ArchiveError, ArchiveForm, Export, SaveOptions};
 use minke_image::tree::{FileId, Node, NodeKind, Tree};
-use minke_image::{EntryMetadata, Image, Lease, NewImage, StoreError, records_of};
+use minke_image::{EntryMetadata, Image, Lease, NewImage, StoreError, WholeFile, records_of};
 use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
@@ -81,23 +81,17 @@ fn origin_of(lease: &Lease<'_>, image: &NewImage, path: &Path) -> Result<TreeOri
 /// Writes a file that is there whole or not at all. A pipe or a terminal takes what comes.
 fn write_file(
     path: &Path,
-    write: impl FnOnce(&mut File) -> Result<(), ExportError>,
+    write: impl FnOnce(&File) -> Result<(), ExportError>,
 ) -> Result<(), ExportError> {
     let failed = ExportError::at(path);
     let is_stream =
         |kind: fs::FileType| kind.is_fifo() || kind.is_char_device() || kind.is_socket();
     if fs::metadata(path).is_ok_and(|metadata| is_stream(metadata.file_type())) {
-        return write(&mut File::options().write(true).open(path).map_err(failed)?);
+        return write(&File::options().write(true).open(path).map_err(failed)?);
     }
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
-    write(file.as_file_mut())?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let whole = WholeFile::create(path).map_err(failed)?;
+    write(whole.file())?;
+    whole.publish().map_err(failed)
 }
 
 fn write_archive(
@@ -119,7 +113,7 @@ fn write_archive(
 }
 
 /// Writes all files as one tar.
-fn write_tar(origin: &TreeOrigin, file: &mut File) -> io::Result<()> {
+fn write_tar(origin: &TreeOrigin, file: &File) -> io::Result<()> {
     let mut builder = Builder::new(BufWriter::new(file));
     let mut first: HashMap<FileId, &Path> = HashMap::new();
     for (path, node) in origin.tree.below(Path::new("")) {

@@ -131,7 +131,8 @@ fn new_lock(directory: &Path) -> Result<(File, PathBuf), StoreError> {
     ))
 }
 
-fn is_at(file: &File, path: &Path) -> bool {
+/// Returns whether an open file is the one that a path names, not one that was removed since.
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), fs::metadata(path)) {
         (Ok(opened), Ok(named)) => opened.ino() == named.ino() && opened.dev() == named.dev(),
         _ => false,

@@ -45,6 +45,7 @@ mod root;
 mod store;
 pub mod tree;
 mod usage;
+mod whole_file;
 mod xz;
 
 pub use blob::{BLOB_BYTES_MAX, Blob};
@@ -67,3 +68,4 @@ pub use reference::{ParseReferenceError, Reference};
 pub use root::LayerFile;
 pub use store::{Store, StoreError};
 pub use usage::DiskUsage;
+pub use whole_file::WholeFile;

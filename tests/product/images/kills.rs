@@ -1,10 +1,13 @@
 //! Loads, removals and prunes that are killed at any moment, at the same time as others, and on a full disk.
 
+use std::ffi::OsString;
+use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use super::build;
+use crate::faults::moments::Random;
 use crate::home::{Home, guest};
 
 /// Moments that are tried where nobody asks for more, by `MINKE_KILL_MOMENTS`.
@@ -14,30 +17,49 @@ fn moments() -> u64 {
     crate::faults::moments::moments(MOMENTS)
 }
 
-/// Starts a command and kills it after a while; returns whether it was still running.
-fn killed(home: &Home, words: &[&str], after: Duration) -> bool {
+/// Kills commands at random moments of the time that they take.
+struct Killer {
+    seed: u64,
+    random: Random,
+}
+
+impl Killer {
+    fn new() -> Self {
+        let seed = RandomState::new().hash_one(0);
+        let random = Random(seed);
+        Self { seed, random }
+    }
+
+    /// Starts a command and kills it; returns what was done, to be told when it did harm.
+    fn kill(&mut self, home: &Home, words: &[&str], whole_time: Duration) -> String {
+        let latest = u64::try_from(whole_time.as_micros()).expect("a command is short");
+        let delay = Duration::from_micros(self.random.below(latest));
+        kill_after(home, words, delay);
+        format!("{words:?} after {delay:?}, seed {}", self.seed)
+    }
+}
+
+fn kill_after(home: &Home, words: &[&str], delay: Duration) {
     let mut command = home.command(words);
     let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("minke starts");
-    thread::sleep(after);
-    let was_running = child.try_wait().expect("it can be asked").is_none();
-    let _ = child.kill();
+    thread::sleep(delay);
+    child.kill().expect("it is ours");
     child.wait().expect("it ends");
-    was_running
 }
 
 /// Checks that everything that is listed is whole, and nothing else is there.
 #[track_caller]
-fn whole(home: &Home) {
+fn whole(home: &Home, what: &str) {
     let listed = home.ok(&["images", "-q"]);
     let checked = home.run(&["system", "check"]);
     assert_eq!(
         (checked.code, checked.stdout.as_str()),
         (0, ""),
-        "{checked:?}\n{listed}"
+        "after {what}: {checked:?}\n{listed}"
     );
     home.assert_nothing_left();
 }
@@ -63,14 +85,11 @@ fn a_load_that_is_killed_at_any_moment_leaves_a_whole_image_or_none() {
     ];
     let other = Home::new();
     let whole_time = duration(&other, &load);
-    for moment in 0..moments() {
+    let mut killer = Killer::new();
+    for _ in 0..moments() {
         other.ok(&["image", "prune", "-a", "-f"]);
-        killed(
-            &other,
-            &load,
-            whole_time.mul_f64(moment as f64 / moments() as f64),
-        );
-        whole(&other);
+        let what = killer.kill(&other, &load, whole_time);
+        whole(&other, &what);
     }
     other.ok(&load);
     assert_eq!(other.ok(&["run", "--rm", "app:1"]), "hello");
@@ -81,25 +100,49 @@ fn a_removal_or_prune_that_is_killed_leaves_a_whole_image_or_none() {
     let home = Home::new();
     build(&home, "app:1", "");
     home.ok(&["save", "-o", "x.tar", "app:1"]);
+    let mut killer = Killer::new();
     for words in [
         &["rmi", "app:1"][..],
         &["image", "prune", "-a", "-f"],
         &["system", "prune", "-a", "-f"],
     ] {
         let whole_time = duration(&home, words);
-        for moment in 0..moments() / 3 {
+        for _ in 0..moments() / 3 {
             home.ok(&["load", "-q", "-i", "x.tar"]);
-            killed(
-                &home,
-                words,
-                whole_time.mul_f64(moment as f64 * 3.0 / moments() as f64),
-            );
+            let what = killer.kill(&home, words, whole_time);
             // A killed prune may leave contents without names; the next one takes them.
             home.ok(&["image", "prune", "-f"]);
-            whole(&home);
+            whole(&home, &what);
         }
         home.ok(&["load", "-q", "-i", "x.tar"]);
     }
+}
+
+#[test]
+fn a_save_that_is_killed_leaves_no_archive_or_a_whole_one() {
+    let home = Home::new();
+    build(&home, "app:1", "");
+    let save = ["save", "-o", "x.tar", "app:1"];
+    let whole_time = duration(&home, &save);
+    let archive = home.files().join("x.tar");
+    let mut killer = Killer::new();
+    for moment in 0..moments() {
+        // Every other one replaces an archive.
+        if moment % 2 == 0 {
+            let _ = std::fs::remove_file(&archive);
+        }
+        let what = killer.kill(&home, &save, whole_time);
+        whole(&home, &what);
+        if archive.exists() {
+            home.ok(&["load", "-q", "-i", "x.tar"]);
+        }
+    }
+    home.ok(&save);
+    let entries = std::fs::read_dir(home.files()).expect("readable").flatten();
+    let names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+    let is_beside = |name: &&OsString| name.to_string_lossy().starts_with('.');
+    let beside: Vec<_> = names.iter().filter(is_beside).collect();
+    assert!(beside.is_empty(), "{beside:?}");
 }
 
 #[test]
@@ -131,7 +174,7 @@ fn commands_at_the_same_time_do_not_harm_each_other() {
     });
     home.ok(&["load", "-q", "-i", "x.tar"]);
     home.ok(&["image", "prune", "-f"]);
-    whole(&home);
+    whole(&home, "commands at once");
     assert_eq!(home.ok(&["run", "--rm", "app:1"]), "hello");
 }
 
@@ -237,5 +280,5 @@ fn a_container_that_is_made_while_images_are_pruned_has_its_image() {
         }
     }
     home.ok(&["image", "prune", "-a", "-f"]);
-    whole(&home);
+    whole(&home, "races");
 }

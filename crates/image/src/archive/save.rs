@@ -9,13 +9,12 @@ use std::path::Path;
 use std::thread;
 
 use tar::{EntryType, Header};
-use tempfile::NamedTempFile;
 
 use super::plan::{Plan, Source};
 use super::transfer::in_parallel;
 use super::{ArchiveError, Export, Item, Progress, SaveOptions};
 use crate::store::at;
-use crate::{Blob, Digest, Store, StoreError};
+use crate::{Blob, Digest, Store, StoreError, WholeFile};
 
 /// A tar's block; two empty ones end it. Spec: POSIX pax, "ustar Interchange Format".
 const BLOCK: [u8; 512] = [0; 512];
@@ -57,14 +56,9 @@ impl Store {
             let archive = File::options().write(true).open(path).map_err(write)?;
             return self.save_as(exports, options, &archive, path, progress);
         }
-        let parent = path
-            .parent()
-            .filter(|parent| !parent.as_os_str().is_empty());
-        let archive = NamedTempFile::new_in(parent.unwrap_or(Path::new("."))).map_err(write)?;
-        self.save_as(exports, options, archive.as_file(), path, progress)?;
-        archive.as_file().sync_all().map_err(write)?;
-        archive.persist(path).map_err(|error| write(error.error))?;
-        Ok(())
+        let archive = WholeFile::create(path).map_err(write)?;
+        self.save_as(exports, options, archive.file(), path, progress)?;
+        archive.publish().map_err(write)
     }
 
     fn save_as(
