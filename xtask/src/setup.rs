@@ -121,6 +121,12 @@ const TOOLS: &[Tool] = &[
         needed_for: Purpose::Test,
     },
     Tool {
+        // `mke2fs` and the rest of the package are where only root's path leads.
+        program: "chattr",
+        package: "e2fsprogs",
+        needed_for: Purpose::Test,
+    },
+    Tool {
         program: "wrk",
         package: "wrk",
         needed_for: Purpose::Bench,

@@ -165,6 +165,8 @@ fn wasm32() -> Result<()> {
         "-p",
         "minke-archive",
         "-p",
+        "minke-ext4",
+        "-p",
         "minke-glue",
         "-p",
         "minke-kernel",

@@ -24,6 +24,7 @@ const LAYERS: &[Layer] = &[
     layer("minke-abi", &[]),
     layer("minke-archive", &[]),
     layer("minke-balenafile", &[]),
+    layer("minke-ext4", &[]),
     layer("minke-glue", &["minke-abi"]),
     layer("minke-kernel", &["minke-abi", "minke-archive"]),
     layer("minke-image", &[]),
@@ -54,6 +55,7 @@ const PURE: &[&str] = &[
     "minke-abi",
     "minke-archive",
     "minke-balenafile",
+    "minke-ext4",
     "minke-glue",
     "minke-kernel",
 ];
