@@ -183,7 +183,7 @@ fn kill_while_running(runtime: &Runtime, programs: &[Arc<Program>]) {
     assert_eq!(machine.memory_used(), 0);
 }
 
-/// Passes many checks and ends.
+/// Computes for a while and ends.
 const COUNTING: &str = "(module (func (export \"_start\") (local i32)
     (loop (local.set 0 (i32.add (local.get 0) (i32.const 1)))
       (br_if 0 (i32.lt_u (local.get 0) (i32.const 1000000))))))";
@@ -250,6 +250,11 @@ fn running_code_is_killed_wherever_it_is() {
         // Tail calls.
         "(module (func $even (return_call $odd)) (func $odd (return_call $even))
            (func (export \"_start\") (call $even)))",
+        // Tail calls that need more room for arguments each.
+        "(module (func $few (return_call $many (i64.const 1) (i64.const 2) (i64.const 3) (i64.const 4) (i64.const 5)
+             (i64.const 6) (i64.const 7) (i64.const 8) (i64.const 9) (i64.const 10)))
+           (func $many (param i64 i64 i64 i64 i64 i64 i64 i64 i64 i64) (return_call $few))
+           (func (export \"_start\") (call $few)))",
         // Calls through a table.
         "(module (type $t (func (param i32))) (table 1 funcref) (elem (i32.const 0) $f)
            (func $f (type $t) (return_call_indirect (type $t) (local.get 0) (i32.const 0)))
@@ -264,6 +269,20 @@ fn running_code_is_killed_wherever_it_is() {
            (loop (memory.fill (i32.const 1) (i32.const 7) (local.get 0))
              (memory.copy (i32.const 1) (i32.const 2) (local.get 0))
              (memory.copy (i32.const 2) (i32.const 1) (local.get 0)) (br 0))))",
+        // Bulk operations of a known length, which take most of the time all the same.
+        "(module (memory 640) (func (export \"_start\")
+           (loop (memory.fill (i32.const 1) (i32.const 7) (i32.const 1048576)) (br 0))))",
+        "(module (memory 1) (func (export \"_start\")
+           (loop (memory.fill (i32.const 1) (i32.const 7) (i32.const 256)) (br 0))))",
+        "(module (table 60000 funcref) (elem declare func $f) (func $f) (func (export \"_start\")
+           (loop (table.fill 0 (i32.const 0) (ref.func $f) (i32.const 60000))
+             (table.copy (i32.const 1) (i32.const 0) (i32.const 50000)) (br 0))))",
+        // Calls of the host that do not wait.
+        "(module (import \"wasi_snapshot_preview1\" \"sched_yield\" (func $yield (result i32)))
+           (memory (export \"memory\") 1) (func (export \"_start\") (loop (drop (call $yield)) (br 0))))",
+        // Growing by nothing, and by too much.
+        "(module (memory 1) (func (export \"_start\")
+           (loop (drop (memory.grow (i32.const 0))) (drop (memory.grow (i32.const 60000))) (br 0))))",
         // Loops that load the same byte of the same page as others would.
         "(module (memory 1) (func (export \"_start\")
            (loop (drop (i32.load8_u (i32.const 0))) (loop) (loop) (br 0))))",
@@ -275,7 +294,7 @@ fn running_code_is_killed_wherever_it_is() {
 }
 
 #[test]
-fn a_process_that_is_to_end_before_it_starts_runs_to_its_first_check_only() {
+fn a_process_that_is_to_end_before_it_starts_ends_soon() {
     let executor = executor();
     let machine = Machine::new(executor.reactor(), MEMORY_BYTES, PIDS_MAX);
     let program = load(

@@ -91,9 +91,10 @@ impl From<PublishError> for StartError {
 impl From<LoadError> for StartError {
     fn from(error: LoadError) -> StartError {
         let kind = match &error {
-            LoadError::Read { .. } | LoadError::Engine(_) | LoadError::Compile { .. } => {
-                StartErrorKind::Failed
-            }
+            LoadError::Read { .. }
+            | LoadError::Engine(_)
+            | LoadError::Compile { .. }
+            | LoadError::TooManyPrograms { .. } => StartErrorKind::Failed,
             _ => StartErrorKind::NotExecutable,
         };
         let hint = error.hint().map(str::to_owned);

@@ -16,7 +16,8 @@
 //! | `task` | a future's states, and the handle to its result |
 //! | `worker` | the queue, and the life of a worker |
 //! | `monitor` | finds stuck workers |
-//! | `naps` | makes a worker wait wherever its guest is |
+//! | `naps` | makes a worker wait wherever its guest is, or ends that |
+//! | `code` | where guests' code lies, and how it is left |
 //! | `quota` | keeps the CPU time that is used below a limit |
 //! | `rota` | lets few of many compute-bound guests run at a time |
 //! | `turns` | asks the host's scheduler for short turns |
@@ -25,6 +26,7 @@
 //! # Lock order
 //! `Queue` before nothing: no other lock is taken, and no waker runs, while it is held.
 
+mod code;
 mod monitor;
 mod naps;
 mod quota;
@@ -41,7 +43,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-pub(crate) use naps::{GuestCode, Nap};
+pub(crate) use code::{Exit, GuestCode};
+pub(crate) use naps::Nap;
 pub use quota::CpuQuota;
 pub use reactor::{PolledFd, Reactor, Registration, Source};
 pub use task::{JoinHandle, TaskError};
@@ -159,6 +162,12 @@ impl Spawner {
     /// Returns what wakes tasks for descriptors and timers.
     pub fn reactor(&self) -> &Arc<Reactor> {
         &self.shared.reactor
+    }
+
+    /// Ends the guest that is being polled by the worker whose nap this is, as soon as it is found in its own code, until
+    /// [`Nap::pardon`].
+    pub(crate) fn doom(&self, nap: &Arc<Nap>) {
+        self.shared.doom(nap);
     }
 
     /// Returns how many tasks have not ended.

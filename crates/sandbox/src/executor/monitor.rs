@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::Thread;
 use std::time::Duration;
 
-use super::naps;
+use super::naps::{self, Nap};
 use super::quota::Balance;
 use super::rota::{self, Rota};
 use super::task::lock;
@@ -14,6 +14,9 @@ use super::worker::{Queue, Shared, Worker};
 
 /// How often the monitor looks while guests run.
 const TICK: Duration = Duration::from_millis(10);
+
+/// How often the monitor looks while guests that are to end were not found in their own code yet.
+const ENDING_TICK: Duration = Duration::from_millis(1);
 
 /// A worker that is in one poll for this long is stuck. A little less than a tick, so that
 /// a poll is seen as stuck at the second look at the latest.
@@ -78,14 +81,17 @@ fn watch(shared: &Arc<Shared>) {
     let mut idle_ticks = 0;
     let mut burst = 0;
     let mut rota = Rota::default();
+    let mut is_ending = false;
     while !shared.is_shut_down() {
         let tick = if rota.is_kept() { rota::TURN } else { TICK };
+        let tick = if is_ending { ENDING_TICK } else { tick };
         std::thread::park_timeout(shared.quota.tick(tick, shared.parallelism()));
         let balance = shared.quota.look();
         let mut queue = shared.queue();
+        is_ending = queue.hurry_doomed();
         // Detached workers need nobody's look but the quota's and the rota's.
         let is_counted = balance != Balance::Unlimited && !queue.detached.is_empty();
-        let is_counted = is_counted || rota.is_kept();
+        let is_counted = is_counted || rota.is_kept() || is_ending;
         if queue.is_at_work() || is_counted {
             idle_ticks = 0;
             if balance == Balance::Overdrawn {
@@ -173,7 +179,37 @@ fn detach_stuck(shared: &Shared, queue: &mut Queue) -> usize {
     count
 }
 
+impl Shared {
+    /// Ends the guest that is being polled by the worker whose nap this is, as soon as a signal finds it in its own code.
+    pub(super) fn doom(self: &Arc<Self>, nap: &Arc<Nap>) {
+        if let Err(error) = naps::set_handler() {
+            tracing::error!(%error, "guests that compute cannot be ended");
+        }
+        nap.doom();
+        let mut queue = self.queue();
+        let mut workers = queue.active.iter().chain(&queue.detached);
+        if let Some(worker) = workers.find(|worker| Arc::ptr_eq(&worker.nap, nap)) {
+            // It is to have the CPU soon, though not for long.
+            worker.turns.shorten();
+            if let Some(thread) = worker.turns.thread() {
+                naps::signal(thread);
+            }
+        }
+        queue.is_monitor_dormant = false;
+        drop(queue);
+        self.monitor.rouse(self);
+    }
+}
+
 impl Queue {
+    /// Signals once more to the guests that are to end and were not found in their own code; returns whether there are any.
+    fn hurry_doomed(&self) -> bool {
+        let workers = self.active.iter().chain(&self.detached);
+        let doomed = workers.filter(|worker| worker.nap.is_doomed());
+        let threads = doomed.filter_map(|worker| worker.turns.thread());
+        threads.map(naps::signal).count() > 0
+    }
+
     /// Makes the workers nap that are in a guest.
     fn send_to_nap(&self) {
         let workers = self.active.iter().chain(&self.detached);

@@ -2,7 +2,8 @@
 //!
 //! So running code pays nothing for being held up. There are two reasons: the container's CPU time is used up
 //! ([`quota`](super::quota)), then a worker naps at whatever it is about; or others have their turn ([`rota`](super::rota)), then it naps
-//! only in a guest's own code, where it holds no lock of ours.
+//! only in a guest's own code, where it holds no lock of ours. The same signal ends a guest that computes: found in its code, it
+//! goes on at an instruction that traps ([`code`](super::code)).
 #![expect(
     unsafe_code,
     reason = "signal handlers are set through `sigaction(2)`, signals sent to one thread, and a handler looks where its \
@@ -12,16 +13,15 @@
 use std::cell::Cell;
 use std::ffi::{c_int, c_void};
 use std::io;
-use std::ops::Range;
 use std::ptr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::thread::futex;
 
-use super::quota;
+use super::{code, quota};
 
-/// Sends workers to their naps. Nothing else of ours uses it; its name says what has happened.
+/// Sends workers to their naps, and guests to their ends. Nothing else of ours uses it; its name says what has happened.
 const SIGNAL: c_int = libc::SIGXCPU;
 
 /// Has nothing to wait for.
@@ -30,8 +30,8 @@ const AWAKE: u32 = 0;
 const TIRED: u32 = 1;
 /// Waits.
 const ASLEEP: u32 = 2;
-/// Does not wait until its poll is over.
-const EXEMPT: u32 = 3;
+/// Does not wait until its guest has ended, which it is to as soon as a signal finds it in its code.
+const DOOMED: u32 = 3;
 
 /// Whether one worker naps while others have their turn.
 #[derive(Debug, Default)]
@@ -79,8 +79,8 @@ impl Nap {
         self.state.load(Ordering::SeqCst) == ASLEEP
     }
 
-    pub(super) fn is_exempt(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == EXEMPT
+    pub(super) fn is_doomed(&self) -> bool {
+        self.state.load(Ordering::SeqCst) == DOOMED
     }
 
     /// Sends the worker that runs as `thread` to its nap, if it is in a guest's code now; one that has not begun naps before
@@ -107,11 +107,18 @@ impl Nap {
         }
     }
 
-    /// Ends the nap, and sees to it that there is none until the poll is over: the guest is to see a signal.
-    pub(crate) fn exempt(&self) {
-        if self.state.swap(EXEMPT, Ordering::SeqCst) == ASLEEP {
+    /// Ends the nap, and the guest as soon as a signal finds it in its code.
+    pub(super) fn doom(&self) {
+        if self.state.swap(DOOMED, Ordering::SeqCst) == ASLEEP {
             self.wake();
         }
+    }
+
+    /// Forgets that the guest is to end: another may follow on the same worker.
+    pub(crate) fn pardon(&self) {
+        let _ = self
+            .state
+            .compare_exchange(DOOMED, AWAKE, Ordering::SeqCst, Ordering::SeqCst);
     }
 
     fn wake(&self) {
@@ -138,8 +145,23 @@ pub(super) fn signal(thread: i32) {
     unsafe { libc::syscall(libc::SYS_tgkill, process, thread, SIGNAL) };
 }
 
-/// Makes naps possible.
+/// Makes naps possible, and ends of guests.
+///
+/// # Errors
+/// When the first attempt of this process has failed; the kernel refuses no known signal.
 pub(super) fn set_handler() -> io::Result<()> {
+    static SET: OnceLock<Option<i32>> = OnceLock::new();
+    match SET.get_or_init(|| {
+        try_set_handler()
+            .err()
+            .map(|error| error.raw_os_error().unwrap_or(0))
+    }) {
+        None => Ok(()),
+        Some(code) => Err(io::Error::from_raw_os_error(*code)),
+    }
+}
+
+fn try_set_handler() -> io::Result<()> {
     // SAFETY: an all-zero `sigaction` is a valid value: no flags, an empty mask.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = on_signal as *const () as libc::sighandler_t;
@@ -156,86 +178,38 @@ pub(super) fn set_handler() -> io::Result<()> {
 extern "C" fn on_signal(_: c_int, _: *mut libc::siginfo_t, context: *mut c_void) {
     quota::nap();
     let own = OWN.get();
-    if own.is_null() || !is_guest_code(interrupted_at(context)) {
+    // SAFETY: with `SA_SIGINFO`, a handler's third argument points to a `ucontext_t` that lives until it returns.
+    let context = unsafe { &mut *context.cast::<libc::ucontext_t>() };
+    let at = program_counter(context);
+    if own.is_null() || !code::is_guest_code(*at) {
         return;
     }
     // SAFETY: the thread holds its nap's `Arc` while the pointer is set, and this handler runs on the thread itself.
-    unsafe { &*own }.sleep();
+    let own = unsafe { &*own };
+    own.sleep();
+    if own.is_doomed()
+        && let Some(exit) = code::exit_from(*at)
+    {
+        *at = exit;
+    }
 }
 
-/// Returns where the thread was when the signal came; 0 where nobody can tell.
-fn interrupted_at(context: *mut c_void) -> usize {
-    let context: *const libc::ucontext_t = context.cast_const().cast();
-    // SAFETY: with `SA_SIGINFO`, a handler's third argument points to a `ucontext_t` that lives until it returns.
-    let machine = unsafe { &(*context).uc_mcontext };
+/// Where the thread was when the signal came, and where it goes on.
+fn program_counter(context: &mut libc::ucontext_t) -> &mut usize {
+    let machine = &mut context.uc_mcontext;
     #[cfg(target_arch = "x86_64")]
-    return machine.gregs[libc::REG_RIP as usize] as usize;
+    let counter = &raw mut machine.gregs[libc::REG_RIP as usize];
     #[cfg(target_arch = "aarch64")]
-    return machine.pc as usize;
+    let counter = &raw mut machine.pc;
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-    return 0;
-}
-
-/// Most programs whose code is known at the same time; the guests of further ones are left to the host's scheduler.
-const CODES_MAX: usize = 64;
-
-/// Where guests' code lies: first addresses (0 where none is) and ends. A handler has nothing but statics.
-static CODES: [(AtomicUsize, AtomicUsize); CODES_MAX] =
-    [const { (AtomicUsize::new(0), AtomicUsize::new(0)) }; CODES_MAX];
-
-/// Keeps it known that guests' code lies somewhere.
-pub(crate) struct GuestCode {
-    /// Its place in [`CODES`]; `None` when all were taken.
-    place: Option<usize>,
-}
-
-impl GuestCode {
-    /// Makes known that guests' code lies in `addresses`. It must not be unmapped before this is dropped.
-    pub(crate) fn new(addresses: &Range<usize>) -> Self {
-        let take = |place: &usize| {
-            let (start, end) = &CODES[*place];
-            let taken = end.compare_exchange(0, addresses.end, Ordering::SeqCst, Ordering::SeqCst);
-            taken
-                .inspect(|_| start.store(addresses.start, Ordering::SeqCst))
-                .is_ok()
-        };
-        Self {
-            place: (0..CODES_MAX).find(take),
-        }
-    }
-}
-
-impl Drop for GuestCode {
-    fn drop(&mut self) {
-        if let Some(place) = self.place {
-            let (start, end) = &CODES[place];
-            start.store(0, Ordering::SeqCst);
-            end.store(0, Ordering::SeqCst);
-        }
-    }
-}
-
-fn is_guest_code(address: usize) -> bool {
-    CODES.iter().any(|(start, end)| {
-        let start = start.load(Ordering::SeqCst);
-        start != 0 && address >= start && address < end.load(Ordering::SeqCst)
-    })
+    compile_error!("where a thread was is not known for this CPU: guests could not be ended");
+    // SAFETY: a register is as wide as an address, any value is valid for both types, and `context` stays borrowed.
+    unsafe { &mut *counter.cast::<usize>() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn code_is_known_while_somebody_keeps_it_known() {
-        // No address of this machine.
-        let addresses = 0x7fff_0000_0000_0000..0x7fff_0000_0001_0000;
-        let code = GuestCode::new(&addresses);
-        assert!(is_guest_code(addresses.start) && is_guest_code(addresses.end - 1));
-        assert!(!is_guest_code(addresses.end) && !is_guest_code(addresses.start - 1));
-        drop(code);
-        assert!(!is_guest_code(addresses.start));
-    }
 
     #[test]
     fn a_thread_outside_of_guests_code_does_not_nap() {
@@ -252,13 +226,16 @@ mod tests {
     }
 
     #[test]
-    fn who_is_exempt_is_not_sent_to_nap() {
+    fn who_is_to_end_is_not_sent_to_nap() {
         let nap = Nap::default();
-        nap.exempt();
+        nap.doom();
         nap.send(None);
         nap.end();
-        assert!(nap.is_exempt());
-        nap.begin();
-        assert!(!nap.is_exempt());
+        assert!(nap.is_doomed());
+        nap.pardon();
+        assert!(!nap.is_doomed());
+        nap.send(None);
+        nap.pardon();
+        assert_eq!(nap.state.load(Ordering::SeqCst), TIRED);
     }
 }

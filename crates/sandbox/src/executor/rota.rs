@@ -65,7 +65,7 @@ impl Rota {
     /// Whether a worker wants a turn: it waits for one, has not begun, or has used CPU time since the last look.
     fn is_competing(&self, worker: &Worker) -> bool {
         let is_in_poll = worker.busy_since.load(Ordering::Relaxed) != 0;
-        if !is_in_poll || worker.nap.is_exempt() {
+        if !is_in_poll || worker.nap.is_doomed() {
             return false;
         }
         worker.nap.is_asleep()

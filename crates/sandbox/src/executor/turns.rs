@@ -65,7 +65,7 @@ impl ThreadTurns {
         self.had_ns.load(Ordering::Relaxed)
     }
 
-    /// Makes the turns short again, if they are not.
+    /// Makes the turns short again, if they are not. The thread is alive: its worker is one of the executor's.
     pub(super) fn shorten(&self) {
         if self.lengthened.swap(false, Ordering::Relaxed) {
             set_turn(self.thread.load(Ordering::Relaxed), SHORT_TURN_NS);

@@ -89,6 +89,12 @@ pub enum LoadError {
         #[source]
         source: io::Error,
     },
+    /// The code of too many programs is mapped.
+    #[error("cannot load `{program}`: too many programs run in this container")]
+    TooManyPrograms {
+        /// Path, for messages.
+        program: String,
+    },
     /// There is no engine.
     #[error("cannot start the WebAssembly engine: {0}")]
     Engine(String),
@@ -144,6 +150,9 @@ impl LoadError {
             ),
             Self::Component { .. } => {
                 Some("compile it as a core module, for example for `wasm32-wasip1`")
+            }
+            Self::TooManyPrograms { .. } => {
+                Some("spread the programs over several containers, or wait until some have ended")
             }
             Self::TooLarge { .. } => Some("strip debug information: `wasm-opt --strip-debug`"),
             Self::MissingImport { .. } => Some(

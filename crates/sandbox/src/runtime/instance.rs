@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use minke_abi::linux::PollEvents;
 use minke_kernel::{ExitStatus, Fd, Task};
-use wasmtime::{Extern, Instance, Memory, ModuleExport, PoolConcurrencyLimitError, Store};
+use wasmtime::{Extern, Instance, Memory, PoolConcurrencyLimitError, Store};
 
 use super::guest::Guest;
 use super::interrupt::Armed;
@@ -23,10 +23,10 @@ impl Program {
     /// The process's standard error is told of a trap. Dropping the future ends the guest at once, without a record.
     pub async fn run(self: &Arc<Self>, task: Arc<Task>, spawner: &Spawner) -> ExitStatus {
         let ending = match ThreadGroup::new(self, spawner, &task.process) {
-            Ok(None) => self.run_first(&task, None).await,
+            Ok(None) => self.run_first(&task, spawner, None).await,
             Ok(Some(group)) => {
                 let _others = EndsOthers(&task.process);
-                let ending = self.run_first(&task, Some(&group)).await;
+                let ending = self.run_first(&task, spawner, Some(&group)).await;
                 group.finish(&task.process, ending).await
             }
             Err(error) => threads::no_memory(&error, &task.process, &self.context.path),
@@ -39,7 +39,12 @@ impl Program {
     }
 
     /// Runs the first thread; its store is gone on return.
-    async fn run_first(&self, task: &Arc<Task>, group: Option<&Arc<ThreadGroup>>) -> Ending {
+    async fn run_first(
+        &self,
+        task: &Arc<Task>,
+        spawner: &Spawner,
+        group: Option<&Arc<ThreadGroup>>,
+    ) -> Ending {
         let make_guest = || {
             let mut guest = Guest::new(Arc::clone(task));
             if let Some(group) = group {
@@ -47,16 +52,15 @@ impl Program {
             }
             guest
         };
-        let (mut store, instance, exports) = match self.instantiate(make_guest).await {
+        let (mut store, instance, linked) = match self.instantiate(make_guest).await {
             Ok(instance) => instance,
             Err(ending) => return ending,
         };
-        let hidden = exports.hidden_memory.as_ref();
-        let hidden = hidden.and_then(|export| memory_of(&mut store, &instance, export));
+        let hidden = hidden_memory(&mut store, &instance, linked);
         // Declared after the store, hence dropped before it.
-        let armed = Armed::new(&store, hidden, task);
+        let armed = Armed::new(&store, &linked.code, hidden, task, spawner);
         let result = armed
-            .run(self.enter_first(&mut store, &instance, exports))
+            .run(self.enter_first(&mut store, &instance, &linked.exports))
             .await;
         trap::ending(result, &store, armed.is_raised(), self)
     }
@@ -67,14 +71,14 @@ impl Program {
         mut store: Store<Guest>,
         instance: Instance,
         main: ThreadMain,
+        spawner: &Spawner,
     ) -> Option<Ending> {
-        let exports = &self.linked.exports;
-        let hidden = exports.hidden_memory.as_ref();
-        let hidden = hidden.and_then(|export| memory_of(&mut store, &instance, export));
+        let linked = &self.linked;
+        let hidden = hidden_memory(&mut store, &instance, linked);
         let task = Arc::clone(&store.data().task);
-        let armed = Armed::new(&store, hidden, &task);
+        let armed = Armed::new(&store, &linked.code, hidden, &task, spawner);
         let result = armed
-            .run(self.enter_thread(&mut store, &instance, exports, main))
+            .run(self.enter_thread(&mut store, &instance, &linked.exports, main))
             .await;
         if result.is_ok() {
             return None;
@@ -86,12 +90,12 @@ impl Program {
     async fn instantiate(
         &self,
         make_guest: impl Fn() -> Guest,
-    ) -> Result<(Store<Guest>, Instance, &KnownExports), Ending> {
+    ) -> Result<(Store<Guest>, Instance, &Linked), Ending> {
         let mut linked = &self.linked;
         loop {
             let mut store = new_store(linked, make_guest());
             let error = match linked.instantiate(&mut store).await {
-                Ok(instance) => return Ok((store, instance, &linked.exports)),
+                Ok(instance) => return Ok((store, instance, linked)),
                 Err(error) => error,
             };
             let is_exhausted = error.is::<PoolConcurrencyLimitError>();
@@ -201,11 +205,8 @@ fn find_shared_memory(
     }
 }
 
-fn memory_of(
-    store: &mut Store<Guest>,
-    instance: &Instance,
-    export: &ModuleExport,
-) -> Option<Memory> {
+fn hidden_memory(store: &mut Store<Guest>, instance: &Instance, linked: &Linked) -> Option<Memory> {
+    let export = linked.exports.hidden_memory.as_ref()?;
     instance.get_module_export(store, export)?.into_memory()
 }
 

@@ -1,4 +1,8 @@
-//! Stops compiled code by making the page unreadable that its checks load from (`runtime::instrument`).
+//! Stops a guest's code wherever it is.
+//!
+//! Compiled code has no checks for that: a signal to its thread finds it, and its thread goes on at an instruction that traps
+//! (`executor::code`). What runs in the host on behalf of an instruction and may take long, such as `memory.fill`, would hide the guest
+//! from the signal; there the guest's code has checks of a page (`runtime::instrument`), which is made unreadable.
 #![expect(
     unsafe_code,
     reason = "page protection is changed behind wasmtime's back, and put back before it looks"
@@ -6,27 +10,31 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minke_kernel::Task;
 use rustix::mm::{MprotectFlags, mprotect};
 use wasmtime::{Memory, Store};
 
+use super::code::ProgramCode;
 use super::guest::Guest;
 use super::instrument::MEMORY_BYTES;
-use crate::executor::{self, Nap};
+use crate::executor::{self, Nap, Spawner};
 
 /// The switch of one instance. Thrown from any thread, at most once; it outlives the instance.
 pub(super) struct Interrupt {
     state: Mutex<State>,
+    code: Arc<ProgramCode>,
+    spawner: Spawner,
 }
 
-/// Guarded by its mutex, which is held while the protection changes: so the page is never touched once it is disarmed.
+/// Guarded by its mutex, which is held while the protection changes: so the page is never touched once it is disarmed. It is
+/// taken before the executor's queue.
 struct State {
-    /// Address of the hidden memory, while its instance lives.
+    /// Address of the hidden memory, while its instance lives, if it has one.
     page: Option<usize>,
     is_raised: bool,
-    /// Of the worker that runs the instance, or did so last: a guest that naps sees nothing.
+    /// Of the worker that runs the instance now.
     nap: Option<Arc<Nap>>,
 }
 
@@ -37,8 +45,14 @@ pub(super) struct Armed<'a> {
 }
 
 impl<'a> Armed<'a> {
-    /// Arms the switch of an instance whose hidden memory is `memory`, for signals to the task's process.
-    pub(super) fn new(store: &Store<Guest>, memory: Option<Memory>, task: &'a Task) -> Self {
+    /// Arms the switch of an instance of `code` whose hidden memory is `memory`, for signals to the task's process.
+    pub(super) fn new(
+        store: &Store<Guest>,
+        code: &Arc<ProgramCode>,
+        memory: Option<Memory>,
+        task: &'a Task,
+        spawner: &Spawner,
+    ) -> Self {
         let page = memory.map(|memory| memory.data_ptr(store).expose_provenance());
         let interrupt = Arc::new(Interrupt {
             state: Mutex::new(State {
@@ -46,6 +60,8 @@ impl<'a> Armed<'a> {
                 is_raised: false,
                 nap: None,
             }),
+            code: Arc::clone(code),
+            spawner: spawner.clone(),
         });
         let hook = Arc::clone(&interrupt);
         task.process
@@ -57,7 +73,7 @@ impl<'a> Armed<'a> {
     pub(super) async fn run<T>(&self, code: impl Future<Output = T>) -> T {
         let mut code = pin!(code);
         poll_fn(|context| {
-            self.interrupt.lock().nap = executor::current_nap();
+            let _running = Running::new(&self.interrupt);
             code.as_mut().poll(context)
         })
         .await
@@ -76,22 +92,53 @@ impl Drop for Armed<'_> {
     }
 }
 
+/// Lets it be known which worker runs an instance, while it does.
+struct Running<'a>(&'a Interrupt);
+
+impl<'a> Running<'a> {
+    fn new(interrupt: &'a Interrupt) -> Self {
+        let mut state = interrupt.lock();
+        state.nap = executor::current_nap();
+        if state.is_raised {
+            interrupt.doom(&state);
+        }
+        Self(interrupt)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        if let Some(nap) = state.nap.take()
+            && state.is_raised
+        {
+            nap.pardon();
+        }
+    }
+}
+
 impl Interrupt {
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes the instance's code trap at its next check.
+    /// Makes the instance's code trap soon.
     fn raise(&self) {
         let mut state = self.lock();
-        if let Some(page) = state.page
-            && !state.is_raised
-        {
-            state.is_raised = true;
+        if state.is_raised {
+            return;
+        }
+        state.is_raised = true;
+        if let Some(page) = state.page {
             protect(page, MprotectFlags::empty());
         }
+        self.doom(&state);
+    }
+
+    fn doom(&self, state: &State) {
         if let Some(nap) = &state.nap {
-            nap.exempt();
+            self.code.find_exit();
+            self.spawner.doom(nap);
         }
     }
 
@@ -107,7 +154,7 @@ impl Interrupt {
 }
 
 /// Changes the protection of a hidden memory. Failure is for want of kernel memory only: the
-/// guest then runs on until a host call ends it.
+/// guest then runs on until a signal finds it or a host call ends it.
 fn protect(page: usize, flags: MprotectFlags) {
     let address = std::ptr::with_exposed_provenance_mut(page);
     // SAFETY: `page` is the base of a linear memory of `MEMORY_BYTES` (fixed by the rewriting: minimum and

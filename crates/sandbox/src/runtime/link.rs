@@ -1,10 +1,13 @@
 //! Links a module: every import is found before anything runs.
 
+use std::sync::Arc;
+
 use wasmtime::{
     ExportType, ExternType, ImportType, Instance, InstancePre, Linker, Memory, MemoryType, Module,
     ModuleExport, Ref, RefType, Store, Table, TableType,
 };
 
+use super::code::ProgramCode;
 use super::error::LoadError;
 use super::guest::Guest;
 use super::instrument::{MEMORY_EXPORT, SHARED_EXPORT, START_EXPORT, TABLE_EXPORT};
@@ -12,14 +15,14 @@ use crate::personality::{self, ProgramContext, signature_of};
 
 /// A module with its imports found.
 pub(super) struct Linked {
-    module: Module,
+    pub(super) code: Arc<ProgramCode>,
     kind: Kind,
     pub(super) exports: KnownExports,
 }
 
 /// Where a module's exports are that the runtime uses: looking names up for each instance takes longer.
 pub(super) struct KnownExports {
-    /// The memory that the checks load from.
+    /// The memory that checks load from, where there are any.
     pub(super) hidden_memory: Option<ModuleExport>,
     /// The memory that the guest's pointers mean: the one it exports, under whatever name.
     pub(super) own_memory: Option<ModuleExport>,
@@ -73,15 +76,18 @@ impl Linked {
             Kind::PerInstance(linker, own)
         };
         let exports = KnownExports::of(&module);
+        let code = ProgramCode::new(module).ok_or_else(|| LoadError::TooManyPrograms {
+            program: context.path.clone(),
+        })?;
         Ok(Self {
-            module,
+            code: Arc::new(code),
             kind,
             exports,
         })
     }
 
     pub(super) fn module(&self) -> &Module {
-        &self.module
+        self.code.module()
     }
 
     /// Returns the type of the shared memory that the module imports.
@@ -106,7 +112,7 @@ impl Linked {
                 for import in own {
                     import.define(&mut linker, store)?;
                 }
-                linker.instantiate_async(store, &self.module).await
+                linker.instantiate_async(store, self.module()).await
             }
         }
     }

@@ -6,7 +6,8 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | [`instrument`] | adds checks to a module, through which `interrupt` stops it |
+//! | [`instrument`] | adds to a module what `interrupt` stops it through |
+//! | `code`, `interrupt` | stopping |
 //! | [`engine`] | wasmtime's configuration; the pool, and the engine for what does not fit |
 //! | [`cache`] | compiled modules on disk |
 //! | [`compiler`] | compiling, in a child that ends with it |
@@ -18,6 +19,7 @@
 
 pub mod cache;
 mod cache_faults;
+mod code;
 pub mod compiler;
 pub mod engine;
 mod error;

@@ -19,7 +19,6 @@ use super::instrument::InstrumentError;
 use super::lines::{self, SourceLine};
 use super::link::Linked;
 use super::{instrument, native, needs};
-use crate::executor::GuestCode;
 use crate::personality::ProgramContext;
 
 /// Loads programs, each compiled and linked once.
@@ -48,8 +47,6 @@ const PROGRAMS_MAX: usize = 256;
 
 /// A program, ready to be started any number of times.
 pub struct Program {
-    /// Goes before the code itself, which is in `linked`.
-    _code: GuestCode,
     pub(super) context: ProgramContext,
     pub(super) linked: Linked,
     /// The same for when the pool is exhausted, made when it is needed first.
@@ -199,9 +196,7 @@ impl Runtime {
         if let Some(program) = self.programs().get(&key) {
             return Ok(Arc::clone(program));
         }
-        let image = module.image_range();
         let program = Arc::new(Program {
-            _code: GuestCode::new(&(image.start.addr()..image.end.addr())),
             linked: Linked::new(module, &context)?,
             overflow: OnceLock::new(),
             engines: Arc::clone(&self.engines),

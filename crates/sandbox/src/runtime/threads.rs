@@ -139,7 +139,9 @@ impl Thread {
     async fn run(self, store: Store<Guest>, instance: Instance, main: ThreadMain) {
         let unfinished = Unfinished(&self);
         let program = &self.group.program;
-        let ending = program.run_thread(store, instance, main).await;
+        let ending = program
+            .run_thread(store, instance, main, &self.group.spawner)
+            .await;
         std::mem::forget(unfinished);
         if let Some(ending) = ending {
             self.group.end(&self.task.process, ending);

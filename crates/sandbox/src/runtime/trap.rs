@@ -28,7 +28,7 @@ impl From<ExitStatus> for Ending {
     }
 }
 
-/// Says how code ended that returned `result`. `is_interrupted` tells whether its checks were made to trap.
+/// Says how code ended that returned `result`. `is_interrupted` tells whether it was made to trap.
 pub(super) fn ending(
     result: wasmtime::Result<()>,
     store: &Store<Guest>,
@@ -44,7 +44,10 @@ pub(super) fn ending(
     let fatal = store.data().task.process.signals.fatal();
     if let Some(signal) = fatal
         && is_interrupted
-        && error.downcast_ref::<Trap>() == Some(&Trap::MemoryOutOfBounds)
+        && matches!(
+            error.downcast_ref::<Trap>(),
+            Some(Trap::MemoryOutOfBounds | Trap::UnreachableCodeReached)
+        )
     {
         return ExitStatus::Signaled(signal).into();
     }

@@ -1,6 +1,6 @@
 //! The functions that stand for `memory.fill` and `memory.copy` of unknown length.
 //!
-//! A short operation runs as it is. So does one that ends out of bounds: it traps before it
+//! Each begins with a check. A short operation then runs as it is. So does one that ends out of bounds: it traps before it
 //! writes anything, with the trap the guest would have got. The others run in chunks with a
 //! check between.
 
@@ -97,6 +97,7 @@ impl Emitter<'_> {
     fn body(&self) -> Vec<u8> {
         let mut function = Function::new([(3, ValType::I64)]);
         let mut sink = function.instructions();
+        self.check.emit_instructions(&mut sink);
         self.widen(&mut sink, LENGTH, WIDE_LENGTH);
         sink.local_get(WIDE_LENGTH)
             .i64_const(i64::from(BULK_CHUNK_BYTES))

@@ -1,24 +1,24 @@
-//! Rewrites a module when it is loaded, so that its running code can be stopped at almost no cost.
+//! Rewrites a module when it is loaded, so that its running code can be stopped.
 //!
-//! # The check
-//! The rewritten module has one memory more, of one page, that no code of the guest can name. At
-//! every loop header, and before the first call of a function of the module or of an unknown one on each path through a
-//! function, stands a *check*: a load from that memory whose result is dropped. Where that makes more than a few, one at the
-//! function's entry stands for them. While nobody asks, the load costs what a cache hit costs. To stop the guest, the host makes the page
-//! unreadable (`mprotect`); the next load faults, wasmtime turns the fault into a trap, and
-//! [`crate::runtime::interrupt`] knows that it was its own.
+//! # The exit
+//! The last function of the rewritten module does nothing but trap, and nobody calls it. A signal to a thread that runs the guest's
+//! code lets it go on there (`executor::code`), whatever it was about: loops and calls cost nothing.
 //!
-//! Every path that runs for ever passes a loop header, a call, or the host; hence also a check.
+//! # Checks
+//! Some operators run in the host, for a time that grows with what they are given: a guest that did little else would hardly ever
+//! be found in its own code. So before each of those stands a *check*: a load, whose result is dropped, from one memory more, of
+//! one page, that no code of the guest can name. To stop the guest, the host also makes the page
+//! unreadable (`mprotect`); the next load faults, and wasmtime turns the fault into a trap. Modules without such operators have no such
+//! memory.
 //!
-//! # Why the checks survive Cranelift
 //! A load that may trap is never removed for being dead or moved out of a loop, but one that repeats an earlier load
 //! of the same address, with no store between, is. So each check of a function loads another byte, and when the bytes
 //! of the page are used up, the rest are atomic loads, which are never merged. Inlining between
 //! functions stays off (`runtime::engine`), or two functions' bytes would meet.
 //!
 //! # What else changes
-//! - `memory.fill` and `memory.copy` run in the host without a check. Those that may be long become calls of functions
-//!   appended to the module, which work in chunks of [`BULK_CHUNK_BYTES`] with a check between.
+//! - Calls of `memory.fill` and `memory.copy` that are not known to be short become calls of functions
+//!   appended to the module, which work in chunks of [`BULK_CHUNK_BYTES`] with a check before each.
 //! - On a shared memory, `memory.atomic.wait32`, `wait64` and `notify` and `memory.grow` become calls of the host, through a
 //!   hidden table ([`TABLE_EXPORT`]); the memory is exported as [`SHARED_EXPORT`].
 //! - The start function is exported instead, as [`START_EXPORT`], and called by the host once the
@@ -43,7 +43,7 @@ pub use shared::{Number, SHARED_CALLS, SharedCall};
 
 /// The version of the rewriting: part of the key under which compiled modules are cached, so
 /// it must change whenever the output does.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The name under which the hidden memory is exported. A guest that exports it itself is refused.
 pub const MEMORY_EXPORT: &str = "minke:interrupt";
@@ -63,6 +63,9 @@ const RESERVED_EXPORTS: [&str; 4] = [MEMORY_EXPORT, START_EXPORT, SHARED_EXPORT,
 /// How many bytes a bulk memory operation may touch between two checks: 1 MiB takes 0.1 ms where the
 /// memory is there, 0.5 ms where the pages are yet to be faulted in.
 pub const BULK_CHUNK_BYTES: u32 = 1 << 20;
+
+/// A bulk memory operation that is known to touch no more needs no check: the guest is found in its own code often enough.
+const UNCHECKED_BULK_BYTES_MAX: u64 = 256;
 
 /// The size of the hidden memory in bytes: one wasm page.
 pub const MEMORY_BYTES: usize = 65_536;
@@ -84,7 +87,7 @@ pub enum InstrumentError {
     TooLarge,
 }
 
-/// Validates `wasm` against `features` and returns it with checks added.
+/// Validates `wasm` against `features` and returns it with what stops it added.
 pub fn instrument(
     wasm: &[u8],
     features: wasmparser::WasmFeatures,

@@ -78,6 +78,9 @@ pub(super) fn rewrite(wasm: &[u8], scan: &Scan) -> Result<Rewritten, InstrumentE
 /// to size the output, not a limit.
 const CHECK_BYTES_TYPICAL: usize = 8;
 
+/// The body of the function through which guests' code is left: no locals, `unreachable`, `end`.
+const EXIT_BODY: [u8; 3] = [0, 0, 0x0b];
+
 struct Writer<'a> {
     wasm: &'a [u8],
     scan: &'a Scan,
@@ -87,9 +90,12 @@ struct Writer<'a> {
     pieces: Vec<Piece>,
     /// The edits not made yet.
     sites: &'a [Site],
+    is_type_written: bool,
+    is_function_written: bool,
     is_table_written: bool,
     is_memory_written: bool,
     is_export_written: bool,
+    is_code_written: bool,
 }
 
 /// Entries to append to a section.
@@ -108,23 +114,34 @@ impl<'a> Writer<'a> {
             body: Vec::new(),
             pieces: Vec::new(),
             sites: &scan.sites,
-            // Without calls of the host there is nothing to write.
+            is_type_written: false,
+            is_function_written: false,
+            // Without calls of the host there is nothing to write, nor without checks.
             is_table_written: scan.shared.is_empty(),
-            is_memory_written: false,
+            is_memory_written: !scan.has_checks(),
             is_export_written: false,
+            is_code_written: false,
         }
     }
 
     fn payload(&mut self, payload: &Payload<'_>) -> Result<(), InstrumentError> {
         match payload {
             Payload::Version { range, .. } => self.out.extend(&self.wasm[range.clone()]),
-            Payload::TypeSection(_) => self.extended(payload, &self.helper_types())?,
-            Payload::FunctionSection(_) => self.extended(payload, &self.helper_functions())?,
+            Payload::TypeSection(_) => {
+                self.is_type_written = true;
+                self.extended(payload, &self.helper_types())?;
+            }
+            Payload::FunctionSection(_) => {
+                self.missing_sections(SectionId::Function);
+                self.is_function_written = true;
+                self.extended(payload, &self.helper_functions())?;
+            }
             Payload::TableSection(_) if !self.is_table_written => {
+                self.missing_sections(SectionId::Table);
                 self.is_table_written = true;
                 self.extended(payload, &hidden_table())?;
             }
-            Payload::MemorySection(_) => {
+            Payload::MemorySection(_) if !self.is_memory_written => {
                 self.missing_sections(SectionId::Memory);
                 self.is_memory_written = true;
                 self.extended(payload, &hidden_memory())?;
@@ -137,6 +154,7 @@ impl<'a> Writer<'a> {
             Payload::StartSection { .. } | Payload::CodeSectionEntry(_) => {}
             Payload::CodeSectionStart { range, .. } => {
                 self.missing_sections(SectionId::Code);
+                self.is_code_written = true;
                 self.code(range.clone())?;
             }
             Payload::CustomSection(custom) if custom.name() != "name" => {}
@@ -177,6 +195,14 @@ impl<'a> Writer<'a> {
 
     /// Writes the sections of ours that the module has not, if `next` must come after them.
     fn missing_sections(&mut self, next: SectionId) {
+        if !self.is_type_written && is_after(next, SectionId::Type) {
+            self.is_type_written = true;
+            self.own_section(SectionId::Type, &self.helper_types());
+        }
+        if !self.is_function_written && is_after(next, SectionId::Function) {
+            self.is_function_written = true;
+            self.own_section(SectionId::Function, &self.helper_functions());
+        }
         if !self.is_table_written && is_after(next, SectionId::Table) {
             self.is_table_written = true;
             self.own_section(SectionId::Table, &hidden_table());
@@ -187,7 +213,17 @@ impl<'a> Writer<'a> {
         }
         if !self.is_export_written && is_after(next, SectionId::Export) {
             self.is_export_written = true;
-            self.own_section(SectionId::Export, &self.hidden_exports());
+            let exports = self.hidden_exports();
+            if exports.count > 0 {
+                self.own_section(SectionId::Export, &exports);
+            }
+        }
+        if !self.is_code_written && is_after(next, SectionId::Code) {
+            self.is_code_written = true;
+            let section = self.begin_section(SectionId::Code.into());
+            self.added_count().encode(&mut self.out);
+            self.added_code();
+            self.end_section(section);
         }
     }
 
@@ -211,8 +247,10 @@ impl<'a> Writer<'a> {
         self.out[start - SIZE_BYTES..start].copy_from_slice(&padded(size));
     }
 
+    /// Returns the types of what is added: of the exit, of the helpers, and of the host's calls.
     fn helper_types(&self) -> Extra {
         let mut extra = Extra::default();
+        extra.push_function_type(&[], &[]);
         for bulk in &self.scan.bulk {
             extra.push_function_type(&bulk.parameters(&self.scan.memories), &[]);
         }
@@ -228,17 +266,25 @@ impl<'a> Writer<'a> {
 
     /// Returns the index of the type of the first call of the host; those of the others follow.
     fn first_shared_type(&self) -> u32 {
+        self.scan.types_count + self.added_count()
+    }
+
+    /// Returns how many functions are added: the helpers, and the exit as the last of all.
+    fn added_count(&self) -> u32 {
         let helpers =
             u32::try_from(self.scan.bulk.len()).expect("at most one per pair of memories");
-        self.scan.types_count + helpers
+        helpers + 1
     }
 
     fn helper_functions(&self) -> Extra {
+        let exit_type = self.scan.types_count;
         let mut extra = Extra::default();
         for _ in &self.scan.bulk {
-            (self.scan.types_count + extra.count).encode(&mut extra.bytes);
             extra.count += 1;
+            (exit_type + extra.count).encode(&mut extra.bytes);
         }
+        extra.count += 1;
+        exit_type.encode(&mut extra.bytes);
         extra
     }
 
@@ -254,11 +300,10 @@ impl<'a> Writer<'a> {
             kind.encode(&mut extra.bytes);
             index.encode(&mut extra.bytes);
         };
-        add(
-            MEMORY_EXPORT,
-            ExportKind::Memory,
-            self.hidden_memory_index(),
-        );
+        if self.scan.has_checks() {
+            let memory = self.hidden_memory_index();
+            add(MEMORY_EXPORT, ExportKind::Memory, memory);
+        }
         if let Some(start) = self.scan.start {
             add(START_EXPORT, ExportKind::Func, start);
         }
@@ -275,12 +320,17 @@ impl<'a> Writer<'a> {
         let reader = BinaryReader::new(&self.wasm[range.clone()], range.start);
         let functions = CodeSectionReader::new(reader)?;
         let section = self.begin_section(SectionId::Code.into());
-        let helpers =
-            u32::try_from(self.scan.bulk.len()).expect("at most one per pair of memories");
-        (functions.count() + helpers).encode(&mut self.out);
+        (functions.count() + self.added_count()).encode(&mut self.out);
         for function in functions {
             self.function(function?.range());
         }
+        self.added_code();
+        self.end_section(section);
+        Ok(())
+    }
+
+    /// Writes the bodies of the functions that are added.
+    fn added_code(&mut self) {
         for bulk in &self.scan.bulk {
             let check = Check {
                 memory: self.hidden_memory_index(),
@@ -290,8 +340,7 @@ impl<'a> Writer<'a> {
                 .as_slice()
                 .encode(&mut self.out);
         }
-        self.end_section(section);
-        Ok(())
+        EXIT_BODY.as_slice().encode(&mut self.out);
     }
 
     /// Writes the body that stands at `range`, edited.

@@ -1,6 +1,5 @@
-//! Validates a module and finds the places where it needs a check.
+//! Validates a module and finds the places where it needs a check, or another operator.
 
-use smallvec::SmallVec;
 use wasmparser::types::Types;
 use wasmparser::{
     FuncValidatorAllocations, FunctionBody, MemoryType, Operator, Parser, Payload, TypeRef,
@@ -9,7 +8,7 @@ use wasmparser::{
 
 use super::bulk::Bulk;
 use super::shared::SharedOperator;
-use super::{BULK_CHUNK_BYTES, InstrumentError, RESERVED_EXPORTS};
+use super::{InstrumentError, RESERVED_EXPORTS, UNCHECKED_BULK_BYTES_MAX};
 
 /// What the rewriting needs to know of a module.
 pub(super) struct Scan {
@@ -31,6 +30,14 @@ pub(super) struct Scan {
     pub(super) shared: Vec<SharedOperator>,
     /// All places, in the order of their offsets.
     pub(super) sites: Vec<Site>,
+}
+
+impl Scan {
+    /// Whether there is a check anywhere, hence a hidden memory.
+    pub(super) fn has_checks(&self) -> bool {
+        let is_check = |site: &Site| matches!(site.edit, Edit::Check);
+        !self.bulk.is_empty() || self.sites.iter().any(is_check)
+    }
 }
 
 /// A place in the code section.
@@ -91,7 +98,6 @@ pub(super) fn scan(wasm: &[u8], features: WasmFeatures) -> Result<Scan, Instrume
 
 #[derive(Default)]
 struct Scanner {
-    functions_imported: u32,
     /// Known before the first function is looked at.
     memories: Vec<MemoryType>,
     start: Option<u32>,
@@ -105,10 +111,8 @@ impl Scanner {
         match payload {
             Payload::ImportSection(imports) => {
                 for import in imports.clone().into_imports() {
-                    match import?.ty {
-                        TypeRef::Func(_) | TypeRef::FuncExact(_) => self.functions_imported += 1,
-                        TypeRef::Memory(memory) => self.memories.push(memory),
-                        _ => {}
+                    if let TypeRef::Memory(memory) = import?.ty {
+                        self.memories.push(memory);
                     }
                 }
             }
@@ -155,46 +159,22 @@ impl Scanner {
     /// Finds the places of one function.
     fn function(&mut self, body: &FunctionBody<'_>) -> Result<(), InstrumentError> {
         let mut reader = body.get_operators_reader()?;
-        let mut calls = CheckedCalls::new(reader.original_position(), self.sites.len());
         let mut constant = None;
         while !reader.eof() {
             let start = reader.original_position();
             let operator = reader.read()?;
             let end = reader.original_position();
-            match operator {
-                Operator::Loop { .. } => {
-                    calls.begin_loop();
-                    self.sites.push(Site::check(end));
-                }
-                Operator::Block { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
-                    calls.begin_block();
-                }
-                Operator::Else => calls.other_arm(),
-                Operator::End => calls.end_block(),
-                _ if self.may_recurse(&operator) => calls.call(start, &mut self.sites),
-                _ => match SharedOperator::of(&operator, &self.memories) {
-                    Some(shared) => self.shared_operator(shared, start, end),
-                    None => self.bulk_operator(&operator, constant, start, end),
-                },
+            match SharedOperator::of(&operator, &self.memories) {
+                Some(shared) => self.shared_operator(shared, start, end),
+                None if may_take_long(&operator) => self.sites.push(Site {
+                    offset: offset(start),
+                    edit: Edit::Check,
+                }),
+                None => self.bulk_operator(&operator, constant, start, end),
             }
             constant = constant_of(&operator);
         }
         Ok(())
-    }
-
-    /// Returns whether `operator` calls what may call the function it stands in. An imported function
-    /// does not: the host calls none on its own, and checks for interruption when it returns.
-    fn may_recurse(&self, operator: &Operator<'_>) -> bool {
-        match operator {
-            Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
-                *function_index >= self.functions_imported
-            }
-            Operator::CallIndirect { .. }
-            | Operator::ReturnCallIndirect { .. }
-            | Operator::CallRef { .. }
-            | Operator::ReturnCallRef { .. } => true,
-            _ => false,
-        }
     }
 
     fn shared_operator(&mut self, operator: SharedOperator, start: usize, end: usize) {
@@ -225,7 +205,7 @@ impl Scanner {
             },
             _ => return,
         };
-        if constant.is_some_and(|length| length <= u64::from(BULK_CHUNK_BYTES)) {
+        if constant.is_some_and(|length| length <= UNCHECKED_BULK_BYTES_MAX) {
             return;
         }
         let known = self.bulk.iter().position(|other| *other == bulk);
@@ -243,95 +223,34 @@ impl Scanner {
     }
 }
 
-/// Sees to it that a check stands before each call of one function, on every path that leads there.
-///
-/// What returns before it calls, as the last of many recursive calls do, so passes none.
-struct CheckedCalls {
-    /// Where the function begins, and the number of its first site.
-    entry: usize,
-    first: usize,
-    /// Whether a check was passed since the function began, whatever the path to the operator at hand.
-    is_checked: bool,
-    /// The same for where each open block began. At its end that is all that is known: a branch may have left the block earlier.
-    blocks: Vec<bool>,
-    /// Which sites are checks that stand only for calls.
-    added: SmallVec<[usize; CHECKED_CALLS_MAX]>,
-    /// There were too many of them: one stands at the entry.
-    has_entry_check: bool,
-}
-
-/// With more calls to check on separate paths, the code grows more than the time shrinks.
-const CHECKED_CALLS_MAX: usize = 3;
-
-impl CheckedCalls {
-    fn new(entry: usize, first: usize) -> Self {
-        Self {
-            entry,
-            first,
-            is_checked: false,
-            blocks: Vec::new(),
-            added: SmallVec::new(),
-            has_entry_check: false,
-        }
-    }
-
-    fn begin_block(&mut self) {
-        self.blocks.push(self.is_checked);
-    }
-
-    /// A loop begins with a check, which whatever leaves it has passed.
-    fn begin_loop(&mut self) {
-        self.is_checked = true;
-        self.begin_block();
-    }
-
-    fn other_arm(&mut self) {
-        self.is_checked = self.blocks.last().copied().unwrap_or(false);
-    }
-
-    /// Ends a block, or the function itself.
-    fn end_block(&mut self) {
-        self.is_checked = self.blocks.pop().unwrap_or(false);
-    }
-
-    fn call(&mut self, at: usize, sites: &mut Vec<Site>) {
-        if self.is_checked || self.has_entry_check {
-            return;
-        }
-        self.is_checked = true;
-        if self.added.len() < CHECKED_CALLS_MAX {
-            self.added.push(sites.len());
-            sites.push(Site::check(at));
-        } else {
-            self.check_entry(sites);
-        }
-    }
-
-    /// Puts one check at the entry in place of those before calls.
-    fn check_entry(&mut self, sites: &mut Vec<Site>) {
-        self.has_entry_check = true;
-        for index in self.added.drain(..).rev() {
-            sites.remove(index);
-        }
-        sites.insert(self.first, Site::check(self.entry));
-    }
-}
-
-impl Site {
-    fn check(at: usize) -> Self {
-        Self {
-            offset: offset(at),
-            edit: Edit::Check,
-        }
-    }
-}
-
 fn offset(at: usize) -> u32 {
     u32::try_from(at).expect("the length of the module was compared with u32::MAX")
 }
 
 fn operator_length(start: usize, end: usize) -> u16 {
     u16::try_from(end - start).expect("an operator has three numbers at most")
+}
+
+/// Returns whether the host runs `operator` for a time that grows with what it is given, as often as it is given it, or with the
+/// depth of the stack, as to throw. Bulk operations on memories are looked at more closely.
+fn may_take_long(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::MemoryInit { .. }
+            | Operator::Throw { .. }
+            | Operator::ThrowRef
+            | Operator::TableFill { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableInit { .. }
+            | Operator::ArrayNew { .. }
+            | Operator::ArrayNewDefault { .. }
+            | Operator::ArrayNewData { .. }
+            | Operator::ArrayNewElem { .. }
+            | Operator::ArrayFill { .. }
+            | Operator::ArrayCopy { .. }
+            | Operator::ArrayInitData { .. }
+            | Operator::ArrayInitElem { .. }
+    )
 }
 
 fn constant_of(operator: &Operator<'_>) -> Option<u64> {

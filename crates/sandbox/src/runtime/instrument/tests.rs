@@ -1,4 +1,4 @@
-//! Every proposal survives the rewriting, and the checks stand where they should.
+//! Every proposal survives the rewriting, and what is added stands where it should.
 
 use wasmparser::{Operator, Parser, Payload, Validator, WasmFeatures};
 
@@ -57,76 +57,61 @@ fn exports(output: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn each_loop_has_a_check() {
-    let output = rewritten("(module (func (loop (loop (br 0)) (br 0))))");
-    assert_eq!(checks(&output, 0), [2]);
-}
-
-#[test]
-fn functions_that_call_have_a_check_and_leaves_have_none() {
+fn loops_and_calls_have_no_checks() {
     let output = rewritten(
-        "(module (import \"m\" \"f\" (func $host)) (table 1 funcref) (type $t (func))
-           (func $leaf) (func (call $leaf)) (func (call $host))
-           (func (call_indirect (type $t) (i32.const 0))) (func $tail (return_call $tail)))",
+        "(module (table 1 funcref) (type $t (func)) (memory 1)
+           (func $f (loop (br 0)) (call $f))
+           (func $tail (drop (memory.grow (i32.const 1))) (return_call $tail))
+           (func (call_indirect (type $t) (i32.const 0))))",
     );
-    assert_eq!(checks(&output, 0), [0, 1, 0, 1, 1]);
-}
-
-/// Instruments a function with this body, which may call `$f`; returns how many checks it has.
-fn checks_in(body: &str) -> usize {
-    let output = rewritten(&format!("(module (func $f (param i32) {body}))"));
-    checks(&output, 0)[0]
+    // The last is the exit.
+    assert_eq!(checks(&output, 1), [0, 0, 0, 0]);
+    assert_eq!(exports(&output), [""; 0]);
 }
 
 #[test]
-fn a_check_stands_before_the_first_call_of_each_path() {
-    let call = "(call $f (local.get 0))";
-    let when = |then: &str| format!("(if (local.get 0) (then {then}))");
-    assert_eq!(checks_in(&format!("{call} {call} {}", when(call))), 1);
-    // What one arm has passed, neither the other nor what follows has.
-    assert_eq!(checks_in(&format!("{} {call}", when(call))), 2);
-    let arms = format!("(if (local.get 0) (then {call}) (else {call}))");
-    assert_eq!(checks_in(&arms), 2);
-    // A branch may have left the block before the call.
-    let left = format!("(block (br_if 0 (local.get 0)) {call}) {call}");
-    assert_eq!(checks_in(&left), 2);
-    // A loop has a check of its own, also for what follows it.
-    assert_eq!(checks_in(&format!("(loop {call}) {call}")), 1);
-    assert_eq!(
-        checks_in(&format!("(block (br_if 0 (local.get 0)) (loop)) {call}")),
-        2
+fn what_may_take_long_in_the_host_has_a_check_before_it() {
+    let output = rewritten(
+        "(module (table 1 funcref) (type $bytes (array (mut i8))) (memory 1) (data $d \"abc\")
+           (func (param i32) (loop (table.fill 0 (local.get 0) (ref.null func) (local.get 0)) (br 0)))
+           (func (param i32) (memory.init $d (local.get 0) (i32.const 0) (i32.const 3)))
+           (func (param i32) (drop (array.new_default $bytes (local.get 0)))
+             (drop (array.new_default $bytes (local.get 0)))))",
     );
-}
-
-#[test]
-fn one_check_at_the_entry_stands_for_many_calls() {
-    let call = "(if (local.get 0) (then (call $f (local.get 0))))";
-    assert_eq!(checks_in(&call.repeat(3)), 3);
-    assert_eq!(checks_in(&call.repeat(4)), 1);
-    assert_eq!(checks_in(&format!("(loop) {}", call.repeat(400))), 1);
-    let skipped = format!(
-        "(block (br_if 0 (local.get 0)) (loop)) {}",
-        call.repeat(400)
-    );
-    assert_eq!(checks_in(&skipped), 2);
+    assert_eq!(checks(&output, 1), [1, 1, 2, 0]);
+    assert_eq!(exports(&output), [MEMORY_EXPORT]);
 }
 
 #[test]
 fn checks_beyond_the_page_are_atomic() {
-    let loops = "(loop)".repeat(super::MEMORY_BYTES + 3);
-    let output = rewritten(&format!("(module (func {loops}))"));
-    assert_eq!(checks(&output, 0), [super::MEMORY_BYTES + 3]);
+    let copy = "(table.copy (i32.const 0) (i32.const 0) (i32.const 0))";
+    let copies = copy.repeat(super::MEMORY_BYTES + 3);
+    let output = rewritten(&format!("(module (table 1 funcref) (func {copies}))"));
+    assert_eq!(checks(&output, 0), [super::MEMORY_BYTES + 3, 0]);
 }
 
 #[test]
-fn a_module_without_sections_gets_the_memory_and_its_export() {
-    assert_eq!(exports(&rewritten("(module)")), [MEMORY_EXPORT]);
+fn the_last_function_traps_and_nothing_else() {
+    let fill = "(memory.fill (local.get 0) (i32.const 0) (local.get 0))";
+    for module in [
+        "(module)".to_owned(),
+        "(module (data \"abc\"))".to_owned(),
+        "(module (import \"m\" \"f\" (func)) (global i32 (i32.const 1)))".to_owned(),
+        "(module (func (export \"a\")) (func))".to_owned(),
+        format!("(module (memory 1) (func (param i32) {fill}))"),
+    ] {
+        let output = rewritten(&module);
+        let operators = operators(&output);
+        let last: Vec<_> = operators.iter().rev().take(2).collect();
+        assert_eq!(last[0].1, "End", "{module}");
+        assert_eq!(last[1].1, "Unreachable", "{module}");
+    }
 }
 
 #[test]
 fn the_start_function_becomes_an_export() {
     let output = rewritten("(module (func $main) (start $main) (func (export \"a\")))");
-    assert_eq!(exports(&output), ["a", MEMORY_EXPORT, START_EXPORT]);
+    assert_eq!(exports(&output), ["a", START_EXPORT]);
     let has_start = Parser::new(0)
         .parse_all(&output)
         .any(|payload| matches!(payload.unwrap(), Payload::StartSection { .. }));
@@ -228,7 +213,7 @@ fn waiting_waking_and_growing_a_shared_memory_are_calls_of_the_host() {
 fn a_memory_that_is_not_shared_keeps_its_operators() {
     let output = rewritten(&waiting("(memory 1)", "i32"));
     assert_eq!(shared_operators(&output), (0, 5));
-    assert_eq!(exports(&output), [MEMORY_EXPORT]);
+    assert_eq!(exports(&output), [""; 0]);
 }
 
 #[test]
@@ -267,8 +252,8 @@ fn constant_short_bulk_operations_stay_and_unknown_ones_become_calls() {
            (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 64)))
            (func (param i32) (memory.fill (i32.const 0) (i32.const 0) (local.get 0))))",
     );
-    // The third body is the helper.
-    assert_eq!(checks(&output, 1), [0, 0, 1]);
+    // The third body is the helper, with one check more for its chunks; the last is the exit.
+    assert_eq!(checks(&output, 1), [0, 0, 2, 0]);
 }
 
 /// All operators of a module, each with its position.
