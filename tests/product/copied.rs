@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use tar::{Archive, Builder, EntryType, Header};
 
@@ -106,6 +108,45 @@ fn attributes_and_hard_links_of_an_archive_and_of_a_stage_are_kept() {
             EntryType::Regular,
             "equal, and another file"
         );
+    }
+}
+
+/// Returns an attribute of a file; none where the file has none, or its file system knows none.
+fn attribute_of(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut value = vec![0; 64];
+    let size = rustix::fs::getxattr(path, name, &mut value[..]).ok()?;
+    value.truncate(size);
+    Some(value)
+}
+
+#[test]
+fn a_directory_that_a_build_is_written_to_gets_hard_links_and_attributes() {
+    let home = Home::new();
+    home.write("files.tar", archive());
+    home.write("Balenafile", "FROM scratch\nADD files.tar /\n");
+    // Twice: what is there is replaced.
+    for _ in 0..2 {
+        home.ok(&["build", "-q", "-o", "out", "."]);
+        let path = |name: &str| home.files().join("out/d").join(name);
+        let inode = |name: &str| fs::metadata(path(name)).expect("it is there").ino();
+        assert_eq!(inode("file"), inode("name"));
+        assert_ne!(inode("file"), inode("single"));
+        for name in ["file", "name", "single"] {
+            assert_eq!(fs::read_to_string(path(name)).expect("a text"), "content");
+        }
+        let own = home.write("own", "");
+        let value = b"\0any \xff";
+        if rustix::fs::setxattr(&own, "user.f", value, rustix::fs::XattrFlags::empty()).is_ok() {
+            assert_eq!(
+                attribute_of(&path("name"), "user.f").as_deref(),
+                Some(&value[..])
+            );
+            assert_eq!(
+                attribute_of(&path(""), "user.d").as_deref(),
+                Some(&value[..])
+            );
+            assert_eq!(attribute_of(&path("single"), "user.f"), None);
+        }
     }
 }
 

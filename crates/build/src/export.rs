@@ -1,9 +1,10 @@
 //! Exporting: a build's result as an archive of an image, as a tar of its files, or as files in a directory.
 
+mod directory;
+
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,6 @@ use std::path::{Path, PathBuf};
 use minke_image::archive::{self, ArchiveError, ArchiveForm, Export, SaveOptions};
 use minke_image::tree::{FileId, Node, NodeKind, Tree};
 use minke_image::{EntryMetadata, Image, Lease, NewImage, StoreError, WholeFile, records_of};
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid};
 use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
 
@@ -67,7 +67,7 @@ pub(crate) fn write(
                 write_tar(&origin, file).map_err(ExportError::at(path))
             })
         }
-        OutputKind::Local => write_directory(&origin_of(lease, image, path)?, path),
+        OutputKind::Local => directory::write(&origin_of(lease, image, path)?, path),
         OutputKind::Oci => write_archive(lease, committed, ArchiveForm::Oci, path),
         OutputKind::Docker => write_archive(lease, committed, ArchiveForm::Docker, path),
     }
@@ -206,115 +206,5 @@ fn reader_of<'origin>(origin: &'origin TreeOrigin, node: &Node) -> Box<dyn Read 
             rest_bytes: size_bytes,
         }),
         _ => Box::new(io::empty()),
-    }
-}
-
-/// Writes all files into a directory, beside what is there. Nothing is written through a symbolic link, whoever made it.
-fn write_directory(origin: &TreeOrigin, path: &Path) -> Result<(), ExportError> {
-    fs::create_dir_all(path).map_err(ExportError::at(path))?;
-    let flags = OFlags::DIRECTORY | OFlags::PATH | OFlags::CLOEXEC;
-    let root = rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|errno| ExportError::at(path)(errno.into()))?;
-    let directory = Directory {
-        root,
-        is_owner_kept: rustix::process::geteuid().is_root(),
-    };
-    let all = || origin.tree.below(Path::new(""));
-    for (below, node) in all() {
-        let written = directory.write(origin, below, node);
-        written.map_err(|errno| ExportError::at(&path.join(below))(errno))?;
-    }
-    // Last, for their times are of when they were last written to, and some may not be written to.
-    let directories = all().filter(|(_, node)| node.kind == NodeKind::Directory);
-    for (below, node) in directories.collect::<Vec<_>>().into_iter().rev() {
-        let finished = directory.finish(below, &node.metadata);
-        finished.map_err(|errno| ExportError::at(&path.join(below))(errno.into()))?;
-    }
-    Ok(())
-}
-
-/// A directory that is written to.
-struct Directory {
-    root: OwnedFd,
-    is_owner_kept: bool,
-}
-
-impl Directory {
-    fn open(&self, path: &Path, flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-        let path = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-        rustix::fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, mode, resolve)
-    }
-
-    fn parent(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let parent = path.parent().unwrap_or(Path::new(""));
-        self.open(parent, OFlags::DIRECTORY | OFlags::PATH, Mode::empty())
-    }
-
-    fn write(&self, origin: &TreeOrigin, path: &Path, node: &Node) -> io::Result<()> {
-        let name = path.file_name().unwrap_or_default();
-        let parent = self.parent(path)?;
-        match &node.kind {
-            NodeKind::Directory => match rustix::fs::mkdirat(&parent, name, Mode::RWXU) {
-                Err(Errno::EXIST) | Ok(()) => Ok(()),
-                Err(errno) => Err(errno.into()),
-            },
-            NodeKind::Special => Ok(()),
-            NodeKind::Symlink { target } => {
-                remove(&parent, name)?;
-                rustix::fs::symlinkat(target, &parent, name)?;
-                if self.is_owner_kept {
-                    let (uid, gid) = owner(&node.metadata);
-                    let flags = AtFlags::SYMLINK_NOFOLLOW;
-                    rustix::fs::chownat(&parent, name, Some(uid), Some(gid), flags)?;
-                }
-                Ok(())
-            }
-            NodeKind::File { .. } => {
-                remove(&parent, name)?;
-                let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY;
-                let mut file = File::from(self.open(path, flags, Mode::RUSR | Mode::WUSR)?);
-                io::copy(&mut reader_of(origin, node), &mut file)?;
-                Ok(self.set(&file.into(), &node.metadata)?)
-            }
-        }
-    }
-
-    fn finish(&self, path: &Path, metadata: &EntryMetadata) -> Result<(), Errno> {
-        let directory = self.open(path, OFlags::DIRECTORY | OFlags::RDONLY, Mode::empty())?;
-        self.set(&directory, metadata)
-    }
-
-    fn set(&self, file: &OwnedFd, metadata: &EntryMetadata) -> Result<(), Errno> {
-        if self.is_owner_kept {
-            let (uid, gid) = owner(metadata);
-            rustix::fs::fchown(file, Some(uid), Some(gid))?;
-        }
-        rustix::fs::fchmod(file, Mode::from_raw_mode(metadata.mode))?;
-        let time = Timespec {
-            tv_sec: i64::try_from(metadata.mtime_s).unwrap_or(i64::MAX),
-            tv_nsec: 0,
-        };
-        let times = Timestamps {
-            last_access: time,
-            last_modification: time,
-        };
-        rustix::fs::futimens(file, &times)
-    }
-}
-
-fn owner(metadata: &EntryMetadata) -> (Uid, Gid) {
-    (Uid::from_raw(metadata.uid), Gid::from_raw(metadata.gid))
-}
-
-/// Makes way for a file.
-fn remove(parent: &OwnedFd, name: &std::ffi::OsStr) -> Result<(), Errno> {
-    match rustix::fs::unlinkat(parent, name, AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(errno),
     }
 }
