@@ -19,6 +19,7 @@ use crate::origin::TreeOrigin;
 use crate::plan::{Plan, Planner};
 use crate::progress::{Event, Progress, Warning};
 use crate::schedule;
+use crate::secret::{Secret, SecretError};
 use crate::stage::{Evaluator, StageResult, default_of};
 use crate::stopping::Running;
 use crate::variables::Variables;
@@ -74,6 +75,8 @@ pub enum BuildError {
     Changes(String),
     #[error(transparent)]
     Export(#[from] ExportError),
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// Of these rules, in a file whose `# check=` asks for it.
     #[error("lint violation found for rules: {0}")]
     Violation(String),
@@ -93,6 +96,7 @@ impl BuildError {
             Self::Store(error) => error.hint(),
             Self::Engine(error) => error.hint(),
             Self::Export(error) => error.hint(),
+            Self::Secret(error) => Some(error.hint()),
             Self::ContextNotDirectory(_) => {
                 Some("give the directory that holds the files to copy".into())
             }
@@ -160,6 +164,7 @@ pub fn build(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuiltImage, BuildError> {
+    options.secrets.iter().try_for_each(Secret::check)?;
     let is_passing = !is_kept(options) && options.outputs.iter().any(is_archived);
     // If this process is killed between the end of the build's lease and the collection, whoever sweeps this one collects.
     let _sweeper = match is_passing {

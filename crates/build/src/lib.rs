@@ -37,6 +37,7 @@ mod placement;
 mod plan;
 mod progress;
 mod schedule;
+mod secret;
 mod select;
 mod stage;
 mod stopping;
@@ -47,7 +48,7 @@ pub use context::{CONTEXT_FILES_MAX, DIRECTORY_DEPTH_MAX};
 pub use export::ExportError;
 pub use inputs::BALENAFILE_NAMES;
 pub use options::{
-    BuildOptions, CachePolicy, ContextSource, Input, Output, OutputKind, PullPolicy, Secret,
-    SecretSource,
+    BuildOptions, CachePolicy, ContextSource, Input, Output, OutputKind, PullPolicy,
 };
 pub use progress::{Event, OutputStream, Progress, Silent, StepLabel, Warning};
+pub use secret::{Secret, SecretError, SecretSource};

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::secret::Secret;
+
 use minke_image::Reference;
 
 /// What to build.
@@ -76,21 +78,6 @@ pub enum PullPolicy {
     Missing,
     /// Always.
     Always,
-}
-
-/// Something that a step may see and no image keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Secret {
-    pub id: String,
-    pub source: SecretSource,
-}
-
-/// Where a secret is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SecretSource {
-    File(PathBuf),
-    /// A variable of this process's environment.
-    Variable(String),
 }
 
 /// Where a build's result goes beside the store.

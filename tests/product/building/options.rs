@@ -266,3 +266,40 @@ fn secrets_come_from_files_and_the_environment() {
         home.assert_nothing_left();
     }
 }
+
+#[test]
+fn a_secret_that_cannot_be_read_is_told_before_anything_is_built() {
+    let home = home();
+    // A step before the one that wants it, and one that wants none.
+    for last in [
+        "RUN --mount=type=secret,id=s [\"probe\", \"print\", \"x\"]\n",
+        "",
+    ] {
+        home.write(
+            "context/Balenafile",
+            format!(
+                "FROM scratch\nCOPY probe.wasm /bin/\nRUN [\"probe\", \"print\", \"begun\"]\n{last}"
+            ),
+        );
+        home.fails(
+            &["build", "--secret", "id=s,src=missing.txt", "context"],
+            1,
+            "error: cannot read the secret `s` from `missing.txt`: No such file or directory (os error 2)\n\
+             hint: name a file that is there: `--secret id=s,src=FILE`, from where the command is run",
+        );
+        home.fails(
+            &["build", "--secret", "id=s,src=context", "context"],
+            1,
+            "error: cannot read the secret `s` from `context`: is a directory\n\
+             hint: check `--secret` and the file's permissions",
+        );
+        home.write("large", vec![0; (500 << 10) + 1]);
+        home.fails(
+            &["build", "--secret", "id=s,src=large", "context"],
+            1,
+            "error: the secret `s` has more than 512000 bytes\n\
+             hint: give files of that size by a bind mount",
+        );
+        home.assert_nothing_left();
+    }
+}

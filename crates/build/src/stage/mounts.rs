@@ -5,8 +5,6 @@
 //!
 //! Spec: Dockerfile reference, "RUN --mount".
 
-use std::fs::File;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use minke_balenafile::{Mount, MountFlag, MountKind, Run, Span};
@@ -18,13 +16,9 @@ use super::copying::Place;
 use super::{Copying, Evaluator, LayerBase};
 use crate::build::{Build, BuildError, now};
 use crate::layer::{self, Depth};
-use crate::options::SecretSource;
 use crate::origin::Origin;
 use crate::placement::{Placer, Target, absolute};
 use crate::select::{Rules, Selection, Selector};
-
-/// Bounds a secret. Docker: `maxSecretSize`, 500 KiB.
-const SECRET_BYTES_MAX: u64 = 500 << 10;
 
 /// Permissions of a secret. BuildKit: 0400.
 const SECRET_MODE: u32 = 0o400;
@@ -223,40 +217,12 @@ impl<'a> Evaluator<'a> {
         let Some(secret) = secrets.find(|secret| secret.id == id) else {
             return Ok(None);
         };
-        let read = match &secret.source {
-            SecretSource::Variable(name) => {
-                Ok(std::env::var_os(name).map(std::os::unix::ffi::OsStringExt::into_vec))
-            }
-            SecretSource::File(path) => read_secret(path).map(Some),
-        };
-        let bytes = read.map_err(|error| {
-            let message = format!("cannot read the secret `{id}`: {error}");
-            self.error(
-                span,
-                message,
-                Some("check `--secret` and the file's permissions"),
-            )
-        })?;
-        match &bytes {
-            Some(bytes) if bytes.len() as u64 > SECRET_BYTES_MAX => {
-                let message = format!("the secret `{id}` has more than {SECRET_BYTES_MAX} bytes");
-                Err(self.error(
-                    span,
-                    message,
-                    Some("give files of that size by a bind mount"),
-                ))
-            }
-            _ => Ok(bytes),
-        }
+        secret.read().map_err(|error| {
+            let cause = std::error::Error::source(&error);
+            let cause = cause.map_or_else(String::new, |cause| format!(": {cause}"));
+            self.error(span, format!("{error}{cause}"), Some(&error.hint()))
+        })
     }
-}
-
-fn read_secret(path: &Path) -> io::Result<Vec<u8>> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let file = File::open(path)?;
-    file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes)?;
-    Ok(bytes)
 }
 
 /// What a mount says, without what it holds: that of secrets and caches must not decide whether a step is done again.
