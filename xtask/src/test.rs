@@ -172,6 +172,8 @@ fn wasm32() -> Result<()> {
         "minke-kernel",
         "-p",
         "minke-balenafile",
+        "-p",
+        "minke-blockstore",
     ]))
 }
 

@@ -24,6 +24,7 @@ const LAYERS: &[Layer] = &[
     layer("minke-abi", &[]),
     layer("minke-archive", &[]),
     layer("minke-balenafile", &[]),
+    layer("minke-blockstore", &[]),
     layer("minke-ext4", &[]),
     layer("minke-glue", &["minke-abi"]),
     layer("minke-kernel", &["minke-abi", "minke-archive"]),
@@ -55,11 +56,12 @@ const PURE: &[&str] = &[
     "minke-abi",
     "minke-archive",
     "minke-balenafile",
+    "minke-blockstore",
     "minke-ext4",
     "minke-glue",
     "minke-kernel",
 ];
-const PURE_MAY_USE: &[&str] = &["bitflags", "smallvec", "strsim", "thiserror"];
+const PURE_MAY_USE: &[&str] = &["bitflags", "blake3", "smallvec", "strsim", "thiserror"];
 
 pub fn check() -> Result<Vec<Finding>> {
     let mut command = cargo();
