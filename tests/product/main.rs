@@ -21,6 +21,7 @@
 //! | `images` | lists, names, archives and the store |
 //! | `check` | `build --check`: the rules of the language |
 //! | `copied` | what files keep when a build copies them |
+//! | `deep` | trees of directories that are deeper than paths, descriptors and stacks |
 //! | `steps` | `RUN`: programs of a build |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
@@ -42,6 +43,7 @@ mod check;
 mod containers;
 mod contended;
 mod copied;
+mod deep;
 mod events;
 mod examples;
 mod faults;

@@ -5,13 +5,14 @@
 //! whoever waited for the lock looks whether the file is still there, and no build ever has half a cache.
 
 use std::ffi::OsStr;
-use std::fs::{self, DirEntry, File, OpenOptions, Permissions, TryLockError};
+use std::fs::{self, DirEntry, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Engine;
+use crate::removal::remove_tree;
 
 /// What keeps caches from growing for ever.
 const LIMITS: Limits = Limits {
@@ -227,55 +228,24 @@ fn remove_unheld(cache: &BuildCache) -> io::Result<bool> {
     if lock.metadata()?.modified()? > cache.used {
         return Ok(false);
     }
-    let moved = move_away(&cache.directory, &cache.directory)?;
+    let moved = move_away(&cache.directory)?;
     fs::remove_file(lock_path(&cache.directory))?;
     drop(lock);
     remove_tree(&moved)?;
     Ok(true)
 }
 
-/// Gives a directory a free name beside `cache` that says that it is on its way out; returns its path.
-fn move_away(directory: &Path, cache: &Path) -> io::Result<PathBuf> {
+/// Gives a cache a free name beside its own that says that it is on its way out; returns its path.
+fn move_away(cache: &Path) -> io::Result<PathBuf> {
     let mut number: u64 = 0;
     loop {
         let mut path = cache.as_os_str().to_owned();
         path.push(OsStr::new(&format!("{REMOVED}{number}")));
-        match fs::rename(directory, &path) {
+        match fs::rename(cache, &path) {
             Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => number += 1,
             result => return result.map(|()| path.into()),
         }
     }
-}
-
-fn remove_tree(top: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(top) {
-        Err(error) if error.kind() != ErrorKind::NotFound => remove_stubborn(top),
-        _ => Ok(()),
-    }
-}
-
-/// Removes what a program has made hard to remove: directories without permissions, or more within each other than
-/// this process may open. Each is moved out of the one above it.
-fn remove_stubborn(top: &Path) -> io::Result<()> {
-    let mut pending = vec![top.to_owned()];
-    while let Some(directory) = pending.pop() {
-        open_up(&directory)?;
-        for entry in entries(&directory) {
-            match is_directory(&entry) {
-                true => {
-                    open_up(&entry.path())?;
-                    pending.push(move_away(&entry.path(), top)?);
-                }
-                false => fs::remove_file(entry.path())?,
-            }
-        }
-        fs::remove_dir(&directory)?;
-    }
-    Ok(())
-}
-
-fn open_up(directory: &Path) -> io::Result<()> {
-    fs::set_permissions(directory, Permissions::from_mode(0o700))
 }
 
 #[cfg(test)]
@@ -335,19 +305,6 @@ mod tests {
         let caches = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(caches.path().join("a.0.removed0/inner")).expect("it is made");
         bound(caches.path(), &SMALL);
-        assert_eq!(names(caches.path()), [""; 0]);
-    }
-
-    #[test]
-    fn directories_without_permissions_and_deep_ones_are_removed() {
-        let caches = tempfile::tempdir().expect("a directory");
-        let top = caches.path().join("a.0");
-        fs::create_dir_all(top.join("closed/b/c/d")).expect("it is made");
-        fs::write(top.join("closed/b/file"), "x").expect("it is written");
-        for closed in ["closed/b/c", "closed"] {
-            fs::set_permissions(top.join(closed), Permissions::from_mode(0o0)).expect("it is set");
-        }
-        remove_stubborn(&top).expect("it is removed");
         assert_eq!(names(caches.path()), [""; 0]);
     }
 

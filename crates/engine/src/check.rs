@@ -14,6 +14,7 @@ use crate::engine::EngineError;
 use crate::home::Home;
 use crate::names;
 use crate::record::{ContainerState, KILLED_CODE, Record, Status};
+use crate::removal::remove_tree;
 
 /// Something that is wrong with a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,9 +236,5 @@ fn is_running(home: &Home, id: &str) -> bool {
 }
 
 fn remove(path: &Path) -> Result<(), EngineError> {
-    let removed = match path.is_dir() {
-        true => fs::remove_dir_all(path),
-        false => fs::remove_file(path),
-    };
-    names::ignore_missing(removed).map_err(EngineError::io("remove", path))
+    remove_tree(path).map_err(EngineError::io("remove", path))
 }

@@ -39,6 +39,7 @@ pub mod logs;
 pub mod names;
 pub mod plan;
 pub mod record;
+mod removal;
 pub mod restart;
 pub mod step;
 pub mod supervise;

@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::home::make_private;
 use crate::names::{self, ignore_missing};
+use crate::removal::remove_tree;
 
 mod content;
 mod filter;
@@ -355,28 +356,6 @@ fn fill(
         content::CopyError::Io(source) => failed(source),
     })?;
     fs::rename(&filling, directory.join(DATA)).map_err(failed)
-}
-
-/// Removes a directory and all in it, also where programs took their own permissions away; one that is not there is as good.
-fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open_directories(path);
-            ignore_missing(fs::remove_dir_all(path))
-        }
-        result => ignore_missing(result),
-    }
-}
-
-/// Lets the owner list and change all directories of a tree, as far as that is possible.
-fn open_directories(path: &Path) {
-    let mut pending = vec![path.to_path_buf()];
-    while let Some(directory) = pending.pop() {
-        let _ = fs::set_permissions(&directory, fs::Permissions::from_mode(0o700));
-        let entries = fs::read_dir(&directory).into_iter().flatten().flatten();
-        let is_directory = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|it| it.is_dir());
-        pending.extend(entries.filter(is_directory).map(|entry| entry.path()));
-    }
 }
 
 /// Returns how many bytes the files of a volume have.

@@ -333,6 +333,20 @@ impl Drop for Node {
         if directories.get(&self.identity).is_some_and(is_gone) {
             directories.remove(&self.identity);
         }
+        drop(directories);
+        // The directories above are dropped in a loop: a guest may have gone deep.
+        let mut next = self.take_parent();
+        while let Some(parent) = next {
+            next = Arc::into_inner(parent).and_then(|mut node| node.take_parent());
+        }
+    }
+}
+
+impl Node {
+    fn take_parent(&mut self) -> Option<Arc<Node>> {
+        let place = self.place.get_mut();
+        let place = place.unwrap_or_else(PoisonError::into_inner);
+        place.parent.take()
     }
 }
 
