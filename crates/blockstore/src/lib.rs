@@ -10,6 +10,8 @@
 //! the blocks that it publishes in others; the log is a list of segments, each of which names the slot of the next. A
 //! *checkpoint* writes the changed pages of the map, begins an empty log, and frees what nothing refers to any more.
 //!
+//! [`Snapshot`]s are frozen change files; [`merge`] writes what a file has changed into its base.
+//!
 //! The format byte by byte, and why it is so: `docs/design/0001-disks.md`. Change files are foreign bytes: whatever they hold, they are
 //! opened or refused, in bounded memory ([`Limits`]).
 //!
@@ -26,6 +28,7 @@ mod error;
 mod layout;
 mod limits;
 mod map;
+mod merge;
 mod recovery;
 mod snapshot;
 mod staged;
@@ -37,6 +40,7 @@ pub use disk::Disk;
 pub use error::DiskError;
 pub use layout::{ChangeFile, DISK_BYTES_MAX, Identity, State};
 pub use limits::Limits;
+pub use merge::merge;
 pub use snapshot::Snapshot;
 pub use storage::Storage;
 

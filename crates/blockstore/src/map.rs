@@ -259,15 +259,21 @@ impl Map {
     /// No run has more blocks than a node.
     pub(crate) fn for_each_run(&self, mut each: impl FnMut(BlockNumber, u64, Place)) {
         let mut at = 0;
-        while at < self.blocks_count {
-            let first = BlockNumber(at as u32);
-            let to_node_end = (NODE_BLOCKS - at % NODE_BLOCKS).min(self.blocks_count - at);
-            let (place, count) = self.run_at(first, to_node_end);
+        while let Some((first, count, place)) = self.next_run(at) {
             if place != Place::Below {
                 each(first, count, place);
             }
             at += count;
         }
+    }
+
+    /// Returns the run that begins at block `at`, of whatever place; `None` at the end of the disk. It has no more blocks than a node.
+    pub(crate) fn next_run(&self, at: u64) -> Option<(BlockNumber, u64, Place)> {
+        let left = self.blocks_count.checked_sub(at).filter(|left| *left > 0)?;
+        let first = BlockNumber(at as u32);
+        let to_node_end = (NODE_BLOCKS - at % NODE_BLOCKS).min(left);
+        let (place, count) = self.run_at(first, to_node_end);
+        Some((first, count, place))
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test's `unwrap` is an assertion")]
 
 mod faults;
+mod merge;
 mod model;
 mod power_cut;
 mod readers;

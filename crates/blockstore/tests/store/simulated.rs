@@ -1,7 +1,7 @@
 //! A host's file with a cache that is lost when the power is cut.
 
 use std::io;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use minke_blockstore::Storage;
 
@@ -12,6 +12,18 @@ const SECTOR_BYTES: usize = 512;
 #[derive(Default)]
 pub(crate) struct Simulated {
     state: Mutex<State>,
+    power: Arc<Power>,
+}
+
+/// What one or more files of a host live on.
+#[derive(Default)]
+pub(crate) struct Power(Mutex<PowerState>);
+
+#[derive(Default)]
+struct PowerState {
+    /// Changes and syncs until the power is cut; none: it stays.
+    cut_after: Option<usize>,
+    is_off: bool,
 }
 
 #[derive(Default)]
@@ -21,9 +33,6 @@ struct State {
     /// Since the last sync, in order.
     unsynced: Vec<Change>,
     counts: Counts,
-    /// Changes and syncs until the power is cut; none: it stays.
-    cut_after: Option<usize>,
-    is_off: bool,
     /// The file may have so many bytes.
     space: Option<u64>,
     fails_to_sync: bool,
@@ -53,7 +62,13 @@ enum Change {
 
 impl Simulated {
     pub(crate) fn new(content: Vec<u8>) -> Simulated {
+        Self::with_power(content, Arc::default())
+    }
+
+    /// Returns a file that loses power when others do.
+    pub(crate) fn with_power(content: Vec<u8>, power: Arc<Power>) -> Simulated {
         Simulated {
+            power,
             state: Mutex::new(State {
                 cached: content.clone(),
                 durable: content,
@@ -68,7 +83,7 @@ impl Simulated {
 
     /// Cuts the power at the `count`th change or sync from now.
     pub(crate) fn cut_after(&self, count: usize) {
-        self.state().cut_after = Some(count);
+        self.power.cut_after(count);
     }
 
     /// Lets the file be no longer than this.
@@ -157,8 +172,8 @@ impl Simulated {
             }
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let was_off = state.is_off;
-        let result = state.step();
+        let was_off = self.power.is_off();
+        let result = self.power.step();
         // The change that the power was cut in may be there in part, later ones are not.
         if !was_off {
             apply(&mut state.cached, &change);
@@ -168,15 +183,25 @@ impl Simulated {
     }
 }
 
-impl State {
+impl Power {
+    /// Cuts the power at the `count`th change or sync from now.
+    pub(crate) fn cut_after(&self, count: usize) {
+        self.0.lock().unwrap().cut_after = Some(count);
+    }
+
+    fn is_off(&self) -> bool {
+        self.0.lock().unwrap().is_off
+    }
+
     /// Counts a change or sync; an error if the power is gone.
-    fn step(&mut self) -> io::Result<()> {
-        match &mut self.cut_after {
-            Some(0) => self.is_off = true,
+    fn step(&self) -> io::Result<()> {
+        let state = &mut *self.0.lock().unwrap();
+        match &mut state.cut_after {
+            Some(0) => state.is_off = true,
             Some(left) => *left -= 1,
             None => {}
         }
-        match self.is_off {
+        match state.is_off {
             true => Err(io::Error::other("the power was cut")),
             false => Ok(()),
         }
@@ -213,7 +238,7 @@ impl Storage for Simulated {
         meanwhile.into_iter().for_each(|it| it());
         let mut state = self.state();
         state.counts.syncs += 1;
-        state.step()?;
+        self.power.step()?;
         if state.fails_to_sync {
             return Err(io::Error::other("the disk is gone"));
         }
