@@ -18,7 +18,7 @@ mod report;
 mod template;
 mod transfer;
 
-use commands::{Cli, complete};
+use commands::{Cli, Command, complete};
 use report::{Kind, Report};
 
 /// Sets what is logged on standard error: `error`, `warn`, `info`, `debug` or `trace`.
@@ -34,11 +34,14 @@ fn main() -> ExitCode {
     {
         return ExitCode::from(code);
     }
-    let cli = match Cli::try_parse_from(arguments) {
-        Ok(cli) => cli,
-        Err(error) => return usage(&suggest(error)),
+    let command = match Command::parse_alone(&arguments) {
+        Some(command) => command,
+        None => match Cli::try_parse_from(arguments) {
+            Ok(cli) => cli.command,
+            Err(error) => return usage(&suggest(error)),
+        },
     };
-    match cli.command.run() {
+    match command.run() {
         Ok(code) => ExitCode::from(code),
         Err(report) => {
             report.print();

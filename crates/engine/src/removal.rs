@@ -200,7 +200,7 @@ mod tests {
         fs::create_dir_all(top.join("a/b/c")).expect("a directory");
         fs::write(top.join("a/b/file"), "a file").expect("writable");
         for closed in ["a/b/c", "a/b", "a", ""] {
-            fs::set_permissions(top.join(closed), Permissions::from_mode(0)).expect("ours");
+            fs::set_permissions(top.join(closed), Permissions::from_mode(0o000)).expect("ours");
         }
         remove_tree(&top).expect("it is removed");
         assert!(!top.exists());

@@ -136,7 +136,10 @@ impl Database {
         let supported = FORMATS.len() as i64;
         match format(&connection).map_err(failed)? {
             found if found == supported => {}
-            found if found < supported => upgrade(&connection).map_err(failed)?,
+            found if found < supported => {
+                enter_wal(&connection).map_err(failed)?;
+                upgrade(&connection).map_err(failed)?;
+            }
             found => return Err(StoreError::NewerFormat { found, supported }),
         }
         Ok(Self {
@@ -274,6 +277,7 @@ impl Database {
         self.read(|connection| connection.pragma_update(None, "synchronous", "FULL"))?;
         let result = self.change(|transaction| insert_image(transaction, image, tags, now_s));
         self.read(|connection| connection.pragma_update(None, "synchronous", "NORMAL"))?;
+        self.read(shorten_log)?;
         result
     }
 
@@ -460,7 +464,6 @@ pub(crate) fn now_s() -> i64 {
 fn connect(path: &Path) -> SqlResult<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
-    enter_wal(&connection)?;
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     // Closing would fold the log into the database and flush both to the disk, which every short command would wait for.
@@ -482,6 +485,14 @@ fn enter_wal(connection: &Connection) -> SqlResult<()> {
         }
     }
     connection.pragma_update(None, "journal_mode", "WAL")
+}
+
+/// Folds the log into the database if nobody else uses them now: who opens them first reads the whole log. What was committed
+/// stays committed if that fails.
+fn shorten_log(connection: &Connection) -> SqlResult<()> {
+    connection.busy_timeout(Duration::ZERO)?;
+    let _ = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()));
+    connection.busy_timeout(BUSY_TIMEOUT)
 }
 
 fn format(connection: &Connection) -> SqlResult<i64> {

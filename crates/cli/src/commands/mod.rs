@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::{Args, Parser, Subcommand};
 use minke_engine::image::{ImageFilter, Reference};
 use minke_engine::syntax::parse_time;
 use minke_engine::{Container, Engine, Home};
@@ -65,8 +67,37 @@ pub(crate) struct Cli {
     pub(crate) command: Command,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
+/// Declares the commands, each with the type of its arguments: the name is the variant's in small letters.
+macro_rules! commands {
+    ($($(#[$attribute:meta])* $variant:ident($arguments:ty),)*) => {
+        #[derive(Debug, Subcommand)]
+        pub(crate) enum Command {
+            $($(#[$attribute])* $variant($arguments),)*
+        }
+
+        impl Command {
+            /// Runs the command; returns its exit code.
+            pub(crate) fn run(&self) -> Result<u8, Report> {
+                match self {
+                    $(Command::$variant(command) => command.run(),)*
+                }
+            }
+
+            /// Parses arguments with the parser of the one command that they name, if that finds nothing to say about them.
+            ///
+            /// To make the parser of all takes longer than most commands.
+            pub(crate) fn parse_alone(arguments: &[OsString]) -> Option<Command> {
+                let name = arguments.get(1)?.to_str()?;
+                $(if is_named(stringify!($variant), name) {
+                    return parse_alone::<$arguments>(&arguments[1..]).map(Command::$variant);
+                })*
+                None
+            }
+        }
+    };
+}
+
+commands! {
     Build(build::Build),
     Run(Box<run::Run>),
     Create(Box<create::Create>),
@@ -103,45 +134,18 @@ pub(crate) enum Command {
     Manual(manual::Manual),
 }
 
-impl Command {
-    /// Runs the command; returns its exit code.
-    pub(crate) fn run(&self) -> Result<u8, Report> {
-        match self {
-            Command::Build(command) => command.run(),
-            Command::Run(command) => command.run(),
-            Command::Create(command) => command.run(),
-            Command::Start(command) => command.run(),
-            Command::Ps(command) => command.run(),
-            Command::Logs(command) => command.run(),
-            Command::Inspect(command) => command.run(),
-            Command::Stop(command) => command.run(),
-            Command::Restart(command) => command.run(),
-            Command::Kill(command) => command.run(),
-            Command::Wait(command) => command.run(),
-            Command::Stats(command) => command.run(),
-            Command::Events(command) => command.run(),
-            Command::Rename(command) => command.run(),
-            Command::Update(command) => command.run(),
-            Command::Port(command) => command.run(),
-            Command::Rm(command) => command.run(),
-            Command::Images(command) => command.run(),
-            Command::Rmi(command) => command.run(),
-            Command::Tag(command) => command.run(),
-            Command::History(command) => command.run(),
-            Command::Save(command) => command.run(),
-            Command::Load(command) => command.run(),
-            Command::Image(command) => command.run(),
-            Command::Container(command) => command.run(),
-            Command::Volume(command) => command.run(),
-            Command::Info(command) => command.run(),
-            Command::Doctor(command) => command.run(),
-            Command::Builder(command) => command.run(),
-            Command::System(command) => command.run(),
-            Command::Version(command) => command.run(),
-            Command::Completion(command) => command.run(),
-            Command::Manual(command) => command.run(),
-        }
-    }
+fn is_named(variant: &str, typed: &str) -> bool {
+    let name = variant.bytes().map(|letter| letter.to_ascii_lowercase());
+    typed.bytes().eq(name)
+}
+
+/// Parses the arguments of one command, the first of which is its name.
+fn parse_alone<T: Args>(arguments: &[OsString]) -> Option<T> {
+    let mut parser = T::augment_args(clap::Command::new("minke"));
+    let matches = parser.try_get_matches_from_mut(arguments);
+    // It takes a while to give back, and the process lives no longer than its command.
+    std::mem::forget(parser);
+    T::from_arg_matches(&matches.ok()?).ok()
 }
 
 /// Opens the home that the environment names.

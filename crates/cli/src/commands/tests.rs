@@ -1,6 +1,8 @@
 //! The table of arguments: sound, explained, with examples, and its help as text.
 
-use clap::{Command, CommandFactory};
+use std::ffi::OsString;
+
+use clap::{Command, CommandFactory, Parser};
 
 use super::Cli;
 
@@ -39,6 +41,53 @@ fn check(command: &Command) {
         );
     }
     command.get_subcommands().for_each(check);
+}
+
+/// The words of each example of a command and those below it, without what a shell would do.
+fn examples(command: &Command, found: &mut Vec<Vec<OsString>>) {
+    let text = command.get_after_help().map(ToString::to_string);
+    let lines = text.as_deref().unwrap_or_default().lines();
+    let typed = lines.filter_map(|line| line.strip_prefix("  minke "));
+    let typed = typed.filter(|line| !line.contains(['&', '|', '<', '>', '"', '\'', '$', '#']));
+    found.extend(typed.map(|line| {
+        let words = std::iter::once("minke").chain(line.split_whitespace());
+        words.map(OsString::from).collect()
+    }));
+    for below in command.get_subcommands() {
+        examples(below, found);
+    }
+}
+
+#[test]
+fn a_command_is_parsed_alone_as_with_all_others() {
+    let mut found = Vec::new();
+    examples(&Cli::command(), &mut found);
+    assert!(found.len() > 60, "{}", found.len());
+    for words in found {
+        let Ok(cli) = Cli::try_parse_from(&words) else {
+            panic!("the example {words:?} is wrong");
+        };
+        let alone = super::Command::parse_alone(&words);
+        assert_eq!(format!("{alone:?}"), format!("{:?}", Some(cli.command)));
+    }
+}
+
+#[test]
+fn what_needs_the_parser_of_all_commands_is_left_to_it() {
+    for typed in [
+        "",
+        "--version",
+        "Run x",
+        "rum x",
+        "run",
+        "run --help",
+        "ps --oops",
+    ] {
+        let words = std::iter::once("minke").chain(typed.split_whitespace());
+        let words: Vec<_> = words.map(OsString::from).collect();
+        let alone = super::Command::parse_alone(&words);
+        assert!(alone.is_none(), "{typed}");
+    }
 }
 
 #[test]
