@@ -286,9 +286,19 @@ const ONE_EVENT: u32 = 1 << 16;
 /// The lower half of [`Readiness::state`].
 const READY_BITS: u32 = 0xffff;
 
+/// Stands in [`Readiness::state`] while there is certainly input: an event has told of it, and nobody has taken any since. None of
+/// the bits of `poll(2)`.
+const CERTAIN_INPUT: u32 = 1 << 15;
+
 impl Source for Readiness {
     fn ready(&self, events: PollEvents) {
-        let add = |state: u32| Some(state.wrapping_add(ONE_EVENT) | u32::from(events.bits()));
+        let certain = if events.contains(PollEvents::IN) {
+            CERTAIN_INPUT
+        } else {
+            0
+        };
+        let bits = u32::from(events.bits()) | certain;
+        let add = |state: u32| Some(state.wrapping_add(ONE_EVENT) | bits);
         let _ = self
             .state
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, add);
@@ -344,15 +354,23 @@ impl PolledFd {
             Ok(value) => is_drained(value),
             Err(error) => *error == rustix::io::Errno::AGAIN,
         };
+        if interest.contains(PollEvents::IN) {
+            // Also what an event has told of since the operation began may be taken already.
+            let state = &self.readiness.state;
+            state.fetch_and(!CERTAIN_INPUT, Ordering::SeqCst);
+        }
         if is_exhausted {
-            self.forget(before, interest);
+            self.forget(before & !CERTAIN_INPUT, interest);
         }
         result
     }
 
     /// Forgets readiness that was seen `before`, unless events came since.
     fn forget(&self, before: u32, interest: PollEvents) {
-        let without = before & !u32::from(interest.bits());
+        let mut without = before & !u32::from(interest.bits());
+        if interest.contains(PollEvents::IN) {
+            without &= !CERTAIN_INPUT;
+        }
         let _ = self.readiness.state.compare_exchange(
             before,
             without,
@@ -363,6 +381,17 @@ impl PolledFd {
         if interest.contains(PollEvents::OUT) && is_first() {
             // It cannot fail: the descriptor is registered, and a change needs no memory.
             let _ = self.registration.watch_output();
+        }
+    }
+
+    /// Returns what [`PolledFd::poll`] does, for a descriptor whose input nobody outside of this process takes: then the host need
+    /// not be asked again what an event has told.
+    pub fn poll_own(&self, interest: PollEvents) -> PollEvents {
+        let state = self.readiness.state.load(Ordering::SeqCst);
+        let more = u32::from((PollEvents::ERR | PollEvents::HUP | PollEvents::RDHUP).bits());
+        match interest == PollEvents::IN && state & CERTAIN_INPUT != 0 && state & more == 0 {
+            true => PollEvents::IN,
+            false => self.poll(interest, None),
         }
     }
 

@@ -274,6 +274,32 @@ fn a_cancelled_timer_wakes_nobody() {
 }
 
 #[test]
+fn input_is_certain_from_its_event_until_some_is_taken() {
+    let executor = executor(1);
+    let (reader, writer) = pipe(executor.reactor());
+    // The first look finds nothing, so it is an event that tells of the bytes.
+    assert_eq!(reader.poll_own(PollEvents::IN), PollEvents::empty());
+    let bytes = rustix::io::write(&writer, b"ab").unwrap();
+    assert_eq!(bytes, 2);
+    let reactor = Arc::clone(executor.reactor());
+    executor
+        .run(async move { sleep(&reactor, Duration::from_millis(1)).await })
+        .unwrap();
+    // Behind its back: where others take input, the answer would be wrong.
+    let mut taken = [0];
+    rustix::io::read(&reader, &mut taken).unwrap();
+    assert_eq!(reader.poll_own(PollEvents::IN), PollEvents::IN);
+    rustix::io::read(&reader, &mut taken).unwrap();
+    assert_eq!(reader.poll_own(PollEvents::IN), PollEvents::IN);
+    // An operation that may have taken some ends the certainty, and the host is asked again.
+    rustix::io::write(&writer, b"c").unwrap();
+    reader
+        .attempt(PollEvents::IN, |fd| rustix::io::read(fd, &mut taken))
+        .unwrap();
+    assert_eq!(reader.poll_own(PollEvents::IN), PollEvents::empty());
+}
+
+#[test]
 fn regular_files_cannot_be_registered() {
     let executor = executor(1);
     let file = tempfile::tempfile().unwrap();

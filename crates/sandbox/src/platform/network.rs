@@ -244,7 +244,7 @@ impl HostSocket for Socket {
 
     fn poll(&self, interest: PollEvents) -> PollEvents {
         match self.polled.get() {
-            Some(polled) => polled.poll(interest, None),
+            Some(polled) => polled.poll_own(interest),
             None => poll_now(self.fd.as_fd(), interest),
         }
     }
