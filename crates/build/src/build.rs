@@ -164,14 +164,13 @@ pub fn build(
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuiltImage, BuildError> {
-    options.secrets.iter().try_for_each(Secret::check)?;
     let is_passing = !is_kept(options) && options.outputs.iter().any(is_archived);
     // If this process is killed between the end of the build's lease and the collection, whoever sweeps this one collects.
     let _sweeper = match is_passing {
         true => Some(engine.store()?.lease()?),
         false => None,
     };
-    let built = build_held(engine, options, progress);
+    let built = build_and_hold(engine, options, progress).map(|held| held.built);
     if is_passing {
         // The image was in the store only to be written elsewhere, and the lease held it until now.
         let collected = engine.store()?.collect();
@@ -180,16 +179,38 @@ pub fn build(
     built
 }
 
+/// What a build made; no prune takes it while this value lives.
+#[derive(Debug)]
+pub struct HeldImage<'engine> {
+    pub built: BuiltImage,
+    _lease: Lease<'engine>,
+}
+
+/// Builds an image as [`build()`] does, to be taken into use before anybody can prune it.
+pub fn build_and_hold<'engine>(
+    engine: &'engine Engine,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+) -> Result<HeldImage<'engine>, BuildError> {
+    let lease = engine.store()?.lease()?;
+    let built = build_with(engine, &lease, options, progress)?;
+    Ok(HeldImage {
+        built,
+        _lease: lease,
+    })
+}
+
 /// Builds with a lease on everything that it makes.
-fn build_held(
+fn build_with(
     engine: &Engine,
+    lease: &Lease<'_>,
     options: &BuildOptions,
     progress: &dyn Progress,
 ) -> Result<BuiltImage, BuildError> {
-    let lease = engine.store()?.lease()?;
-    let inputs = Inputs::open(options, &lease)?;
+    options.secrets.iter().try_for_each(Secret::check)?;
+    let inputs = Inputs::open(options, lease)?;
     let file = inputs.parse(options)?;
-    let build = Build::new(engine, &lease, &file, &inputs.files, options, progress)?;
+    let build = Build::new(engine, lease, &file, &inputs.files, options, progress)?;
     build.lint()?;
     let run = build.run_stages();
     if build.has_used_caches.load(Ordering::Relaxed) {

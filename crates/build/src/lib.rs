@@ -43,7 +43,7 @@ mod stage;
 mod stopping;
 mod variables;
 
-pub use build::{BuildError, BuiltImage, build, check};
+pub use build::{BuildError, BuiltImage, HeldImage, build, build_and_hold, check};
 pub use context::{CONTEXT_FILES_MAX, DIRECTORY_DEPTH_MAX};
 pub use export::ExportError;
 pub use inputs::BALENAFILE_NAMES;

@@ -98,22 +98,27 @@ impl Store {
         self.publish()
     }
 
-    /// Removes these names of an image, and the image where it has no others. Its contents go with the next [`Store::collect`].
+    /// Removes these names of an image, and the image where it has no others; nothing of one that a running process holds, for
+    /// it may be taken into use. Its contents go with the next [`Store::collect`].
     pub fn remove_image_with(
         &self,
         manifest: &Digest,
         names: &[Reference],
     ) -> Result<Removed, StoreError> {
-        let deleted = self.database.write(|transaction| {
+        let removed = self.database.write(|transaction| {
             let failed = |source| self.database.failed(source);
+            if is_leased(transaction, manifest).map_err(failed)? {
+                return Ok(None);
+            }
             let is_free = holder(transaction, manifest).map_err(failed)?.is_none();
-            remove_rows(transaction, manifest, names, is_free).map_err(failed)
+            let deleted = remove_rows(transaction, manifest, names, is_free).map_err(failed)?;
+            Ok(Some(Removed {
+                untagged: names.to_vec(),
+                deleted,
+                freed_bytes: 0,
+            }))
         })?;
-        Ok(Removed {
-            untagged: names.to_vec(),
-            deleted,
-            freed_bytes: 0,
-        })
+        Ok(removed.unwrap_or_default())
     }
 
     /// Deletes blobs and uncompressed layers that no image and no running process needs.
@@ -146,6 +151,12 @@ fn holder(transaction: &Transaction<'_>, manifest: &Digest) -> rusqlite::Result<
         .prepare_cached("SELECT holder FROM pins WHERE manifest = ?1 ORDER BY holder")?;
     let mut holders = statement.query_map([manifest.to_string()], |row| row.get(0))?;
     holders.next().transpose()
+}
+
+fn is_leased(transaction: &Transaction<'_>, manifest: &Digest) -> rusqlite::Result<bool> {
+    transaction
+        .prepare_cached("SELECT 1 FROM leases WHERE digest = ?1")?
+        .exists([manifest.to_string()])
 }
 
 /// Removes names, and the image's rows if `whole`. Returns its id if it is gone.

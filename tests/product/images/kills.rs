@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::hash::{BuildHasher, RandomState};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -281,4 +282,27 @@ fn a_container_that_is_made_while_images_are_pruned_has_its_image() {
     }
     home.ok(&["image", "prune", "-a", "-f"]);
     whole(&home, "races");
+}
+
+#[test]
+fn a_directory_that_is_run_while_images_are_pruned_keeps_its_image_until_it_has_run() {
+    let home = Home::new();
+    build(&home, "app:1", "");
+    home.ok(&["rmi", "app:1"]);
+    let is_over = AtomicBool::new(false);
+    let ended = thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                home.run(&["image", "prune", "-f"]);
+            }
+        });
+        let run = || home.run(&["run", "--rm", "./context-app-1"]);
+        let ended: Vec<_> = std::iter::repeat_with(run).take(RACES).collect();
+        is_over.store(true, Ordering::Relaxed);
+        ended
+    });
+    for ended in ended {
+        let said = (ended.code, ended.stdout.trim_end());
+        assert_eq!(said, (0, "hello"), "{ended:?}");
+    }
 }

@@ -4,10 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use minke_build::{
-    BuildOptions, BuiltImage, CachePolicy, ContextSource, Input, Progress, PullPolicy, Silent,
+    BuildOptions, BuiltImage, CachePolicy, ContextSource, HeldImage, Input, Progress, PullPolicy,
+    Silent,
 };
 use minke_engine::Engine;
-use minke_engine::image::{Image, Reference};
+use minke_engine::image::Reference;
 
 use crate::commands::engine;
 use crate::output::print_line;
@@ -131,17 +132,19 @@ impl Build {
     }
 }
 
-/// Builds a directory for `minke run DIRECTORY`: an image without a name.
-pub(super) fn build_directory(engine: &Engine, directory: &Path) -> Result<Image, Report> {
+/// Builds a directory for `minke run DIRECTORY`: an image without a name, which a prune at the same time leaves.
+pub(super) fn build_directory<'engine>(
+    engine: &'engine Engine,
+    directory: &Path,
+) -> Result<HeldImage<'engine>, Report> {
     let options = BuildOptions {
         source_date_epoch_s: epoch()?,
         ..BuildOptions::new(ContextSource::Directory(directory.to_path_buf()))
     };
     let display = Display::new(ProgressMode::Auto);
-    let built = build(engine, &options, &display);
+    let held = minke_build::build_and_hold(engine, &options, &display);
     display.finish();
-    let image = built?.image;
-    Ok(image.expect("a build without another output puts its image into the store"))
+    Ok(held?)
 }
 
 fn build(

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use minke_build::HeldImage;
 use minke_engine::spec::{MountSpec, NetworkModeSpec};
 use minke_engine::syntax::{
     PortRange, SyntaxError, check_hostname, parse_bytes, parse_host, parse_label, parse_mount,
@@ -188,7 +189,9 @@ impl ContainerOptions {
         engine: &'a Engine,
         mut request: NewContainer,
     ) -> Result<Created<'a>, Report> {
-        request.program = self.program(engine)?;
+        // An image that was built for this container is held until the container's record names it.
+        let (program, _held) = self.program(engine)?;
+        request.program = program;
         let created = engine.create(&request)?;
         self.write_id(&created.config().spec.id)?;
         Ok(created)
@@ -319,18 +322,21 @@ impl ContainerOptions {
 
     /// Decides what the first argument names. What begins like a path is one; a name that ends with `.wasm` is one when
     /// there is such a file; all others are images, so that no file in the working directory hides one.
-    fn program(&self, engine: &Engine) -> Result<Program, Report> {
+    fn program<'a>(&self, engine: &'a Engine) -> Result<(Program, Option<HeldImage<'a>>), Report> {
         let path = Path::new(self.image());
         let is_path = self.image().starts_with(['/', '.']);
         let is_module = path
             .extension()
             .is_some_and(|extension| extension == "wasm");
         if !(is_path || is_module && path.is_file()) {
-            return Ok(Program::Image(self.image().to_owned()));
+            return Ok((Program::Image(self.image().to_owned()), None));
         }
         if path.is_dir() {
-            let image = build_directory(engine, path)?;
-            return Ok(Program::Image(image.id.to_string()));
+            let held = build_directory(engine, path)?;
+            let image = held.built.image.as_ref();
+            let image =
+                image.expect("a build without another output puts its image into the store");
+            return Ok((Program::Image(image.id.to_string()), Some(held)));
         }
         if !path.exists() {
             return Err(Report {
@@ -342,7 +348,7 @@ impl ContainerOptions {
             });
         }
         let absolute = std::path::absolute(path).unwrap_or_else(|_| PathBuf::from(path));
-        Ok(Program::Module(absolute))
+        Ok((Program::Module(absolute), None))
     }
 }
 
