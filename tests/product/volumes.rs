@@ -373,3 +373,67 @@ fn a_run_that_is_killed_hides_nothing_of_the_image() {
     home.ok(&["ps", "-a"]);
     home.assert_nothing_left();
 }
+
+#[test]
+fn a_container_gets_the_volumes_and_binds_of_others() {
+    let home = Home::new();
+    image(&home);
+    home.write("bound/file", "of the host");
+    let created = ["create", "--name", "one", "-v", "./bound:/bound:ro"];
+    home.ok(&[&created[..], &["-v", "named:/named", "app"]].concat());
+    let probe = guest("probe.wasm");
+    let read = |from: &str, path: &str| {
+        let run = ["run", "--rm", "--volumes-from", from, &probe, "cat", path];
+        home.run(&run)
+    };
+    assert_eq!(read("one", "/data/in.txt").stdout.trim(), "from the image");
+    assert_eq!(read("one:ro", "/bound/file").stdout.trim(), "of the host");
+    let write = |from: &str, path: &str| {
+        let run = ["run", "--rm", "--volumes-from", from, &probe, "write"];
+        home.run(&[&run[..], &[path, "x"]].concat())
+    };
+    assert_eq!(write("one", "/named/x").code, 0);
+    write("one:ro", "/named/y").assert_fails(1, &["EROFS"]);
+    write("one", "/bound/x").assert_fails(1, &["EROFS"]);
+    // Its own mounts win, and the later of two containers.
+    home.ok(&["create", "--name", "two", "-v", "other:/named", "app"]);
+    let order = ["--volumes-from", "one", "--volumes-from", "two"];
+    home.ok(&[
+        &["create", "--name", "three"],
+        &order[..],
+        &["-v", "own:/data", "app"],
+    ]
+    .concat());
+    let mounts = home.inspect("three")["Mounts"].clone();
+    let mut named: Vec<String> = mounts
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|mount| format!("{} {}", mount["Destination"], mount["Name"]).replace('"', ""))
+        .collect();
+    named.sort();
+    assert_eq!(named, ["/bound null", "/data own", "/named other"]);
+}
+
+#[test]
+fn what_a_container_got_from_another_outlives_that() {
+    let home = Home::new();
+    image(&home);
+    home.ok(&["create", "--name", "one", "app"]);
+    home.start("two", &["--volumes-from", "one"], &["wait"]);
+    home.ok(&["rm", "-v", "one"]);
+    assert_eq!(kept(&home).len(), 1);
+    home.ok(&["rm", "-fv", "two"]);
+    home.assert_nothing_left();
+}
+
+#[test]
+fn containers_whose_mounts_are_wanted_are_named_when_they_are_not_there() {
+    let home = Home::new();
+    let probe = guest("probe.wasm");
+    let run = |from: &str| home.run(&["run", "--rm", "--volumes-from", from, &probe, "exit", "0"]);
+    run("nobody").assert_fails(125, &["no such container: `nobody`"]);
+    run("nobody:later").assert_fails(125, &["unknown option `later`", "hint: use `ro` or `rw`"]);
+    run(":ro").assert_fails(125, &["names no container", "hint: write `CONTAINER[:ro]`"]);
+    home.assert_nothing_left();
+}

@@ -1,7 +1,8 @@
-//! Checking a whole home: the store, compiled modules, containers' records and names; and repairing it.
+//! Checking a whole home: the store, compiled modules, containers' records and names, volumes; and repairing it.
 //!
 //! Nothing here opens the engine, which a damaged database or record would keep from opening.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::fs;
 use std::io;
@@ -15,6 +16,7 @@ use crate::home::Home;
 use crate::names;
 use crate::record::{ContainerState, KILLED_CODE, Record, Status};
 use crate::removal::remove_tree;
+use crate::volumes::{Damage, Volumes};
 
 /// Something that is wrong with a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +41,10 @@ pub enum Fault {
     Name {
         path: PathBuf,
         id: String,
+    },
+    Volume {
+        name: String,
+        damage: Damage,
     },
 }
 
@@ -84,6 +90,7 @@ impl fmt::Display for Fault {
                     .display(),
                 short(id)
             ),
+            Fault::Volume { name, damage } => write!(formatter, "volume `{name}` {damage}"),
         }
     }
 }
@@ -134,6 +141,12 @@ fn others(home: &Home) -> Result<Vec<Fault>, EngineError> {
         );
     }
     records(home, &mut faults)?;
+    let volumes = volumes_of(home);
+    let damages = volumes
+        .damages(&volume_users(home)?)
+        .map_err(EngineError::io("read", &volumes.directory))?;
+    let damages = damages.into_iter();
+    faults.extend(damages.map(|(name, damage)| Fault::Volume { name, damage }));
     let names = home.names();
     if names.exists() {
         for (path, name) in names::all(&names).map_err(EngineError::io("read", &names))? {
@@ -149,23 +162,43 @@ fn others(home: &Home) -> Result<Vec<Fault>, EngineError> {
     Ok(faults)
 }
 
-fn records(home: &Home, faults: &mut Vec<Fault>) -> Result<(), EngineError> {
+fn volumes_of(home: &Home) -> Volumes {
+    Volumes {
+        directory: home.volumes(),
+    }
+}
+
+/// Returns which volumes containers have, with the containers' names. Those of one that is being made may
+/// not be there yet, and one that runs has its own.
+fn volume_users(home: &Home) -> Result<BTreeSet<(String, String)>, EngineError> {
+    let mut users = BTreeSet::new();
+    for (id, record) in all_records(home)? {
+        let Ok(config) = record.config() else {
+            continue;
+        };
+        if !record.is_draft() && !is_running(home, &id) {
+            let names = config.volumes();
+            users.extend(names.map(|name| (name.to_owned(), config.name.clone())));
+        }
+    }
+    Ok(users)
+}
+
+/// Returns the records of all containers with their ids.
+fn all_records(home: &Home) -> Result<Vec<(String, Record)>, EngineError> {
     let directory = home.containers();
-    let entries = match fs::read_dir(&directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+    let entries = match names::all(&directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.map_err(EngineError::io("read", &directory))?,
     };
-    for entry in entries {
-        let path = entry.map_err(EngineError::io("read", &directory))?.path();
-        let id = path
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        if !path.is_dir() {
-            continue;
-        }
-        let record = Record::new(path);
+    let directories = entries.into_iter().filter(|(path, _)| path.is_dir());
+    Ok(directories
+        .map(|(path, id)| (id, Record::new(path)))
+        .collect())
+}
+
+fn records(home: &Home, faults: &mut Vec<Fault>) -> Result<(), EngineError> {
+    for (id, record) in all_records(home)? {
         // One without a configuration is being made or removed.
         match (record.config(), record.state()) {
             (Err(error), _) if error.kind() != io::ErrorKind::NotFound => {
@@ -220,6 +253,7 @@ fn one(home: &Home, fault: &Fault) -> Result<String, EngineError> {
             ))?;
             Ok("recorded as exited; its exit code is lost".to_owned())
         }
+        Fault::Volume { name, damage } => Ok(volumes_of(home).mend(name, damage)?.to_owned()),
         Fault::Name { path, .. } => {
             remove(path)?;
             if let Some(name) = path.parent() {

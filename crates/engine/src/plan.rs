@@ -48,6 +48,8 @@ pub struct NewContainer {
     pub working_directory: Option<String>,
     pub user: Option<String>,
     pub mounts: Vec<MountSpec>,
+    /// Mounts that other containers have; its own win, then the later ones.
+    pub mounts_from: Vec<MountsFrom>,
     pub is_root_read_only: bool,
     pub memory_bytes_max: Option<u64>,
     pub pids_max: Option<u32>,
@@ -84,6 +86,7 @@ impl NewContainer {
             working_directory: None,
             user: None,
             mounts: Vec::new(),
+            mounts_from: Vec::new(),
             is_root_read_only: false,
             memory_bytes_max: None,
             pids_max: None,
@@ -104,6 +107,14 @@ impl NewContainer {
             is_stdin_open: false,
         }
     }
+}
+
+/// A container whose volumes and binds another one gets too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MountsFrom {
+    /// A name or the beginning of an id.
+    pub container: String,
+    pub is_read_only: bool,
 }
 
 /// Limits beside memory and processes. What is `None` or empty has no limit of its own.
@@ -158,11 +169,13 @@ impl PlanError {
     }
 }
 
-/// Makes the specification of a container's sandbox. `image` goes with [`Program::Image`].
+/// Makes the specification of a container's sandbox. `image` goes with [`Program::Image`], `inherited` are the mounts that
+/// the request wants from other containers, in its order.
 pub fn specification(
     id: &str,
     request: &NewContainer,
     image: Option<&Image>,
+    inherited: &[MountSpec],
     modules: &Path,
 ) -> Result<SandboxSpec, PlanError> {
     let config = image.map(|image| image.config.clone()).unwrap_or_default();
@@ -182,7 +195,7 @@ pub fn specification(
                 Program::Module(path) => Some(path.clone()),
             },
         },
-        mounts: mounts(request, &config),
+        mounts: mounts(request, inherited, &config),
         process: process(request, &config)?,
         network: NetworkSpec {
             mode: request.network,
@@ -194,10 +207,16 @@ pub fn specification(
     })
 }
 
-/// What was asked for, and a volume for each path that the image wants one at; what is mounted within another mount comes after it.
+/// What was asked for, what other containers have elsewhere, and a volume for each path that the image wants one at; what is mounted within another mount comes after it.
 /// Docker: `daemon/volumes.go`, `registerMountPoints()`; `sortMounts()`.
-fn mounts(request: &NewContainer, config: &ImageConfig) -> Vec<MountSpec> {
+fn mounts(request: &NewContainer, inherited: &[MountSpec], config: &ImageConfig) -> Vec<MountSpec> {
     let mut mounts = request.mounts.clone();
+    for mount in inherited.iter().rev() {
+        let path = parts(mount.target());
+        if !mounts.iter().any(|own| parts(own.target()) == path) {
+            mounts.push(mount.clone());
+        }
+    }
     for volume in &config.volumes {
         let path = parts(volume);
         let is_mounted = mounts.iter().any(|mount| parts(mount.target()) == path);
@@ -466,7 +485,7 @@ mod tests {
             published: parse_publish("80:80").expect("valid"),
             ..request()
         };
-        assert!(specification("id", &published, None, Path::new("/m")).is_err());
+        assert!(specification("id", &published, None, &[], Path::new("/m")).is_err());
         let relative = NewContainer {
             working_directory: Some("app".into()),
             ..request()

@@ -228,3 +228,39 @@ fn damaged_records_of_containers_are_named_and_repaired() {
     clean(&home);
     home.assert_nothing_left();
 }
+
+#[test]
+fn damaged_and_missing_volumes_are_named_and_made_usable() {
+    let home = Home::new();
+    build(&home, "app:1", "");
+    home.ok(&["volume", "create", "--label", "a=b", "whole"]);
+    home.ok(&["volume", "create", "unread"]);
+    home.ok(&["volume", "create", "empty"]);
+    let volumes = ["-v", "missing:/m", "-v", "whole:/w"];
+    home.ok(&[&["create", "--name", "user"][..], &volumes, &["app:1"]].concat());
+    clean(&home);
+    let volume = |name: &str| home.path().join("volumes").join(name);
+    fs::write(volume("unread").join("volume.json"), "{").expect("writable");
+    fs::remove_dir_all(volume("empty").join("data")).expect("removed");
+    fs::remove_dir_all(volume("missing")).expect("removed");
+    let checked = home.run(&["system", "check"]);
+    checked.assert_fails(1, &["3 faults"]);
+    for text in [
+        "volume `unread` cannot be read",
+        "volume `empty` has lost its files",
+        "volume `missing` of container `user` is not there",
+    ] {
+        assert!(checked.stdout.contains(text), "no {text:?} in {checked:?}");
+    }
+    let repaired = home.ok(&["system", "check", "--repair"]);
+    assert!(
+        repaired.contains("described anew") && repaired.matches("lost: its files").count() == 2,
+        "{repaired}"
+    );
+    clean(&home);
+    assert_eq!(
+        home.ok(&["volume", "ls", "-q"]),
+        "empty\nmissing\nunread\nwhole"
+    );
+    assert_eq!(home.ok(&["start", "-a", "user"]), "hello");
+}

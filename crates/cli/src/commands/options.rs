@@ -8,7 +8,7 @@ use minke_build::HeldImage;
 use minke_engine::spec::{MountSpec, NetworkModeSpec};
 use minke_engine::syntax::{
     PortRange, SyntaxError, check_hostname, parse_bytes, parse_host, parse_label, parse_mount,
-    parse_publish, parse_tmpfs, parse_volume, read_labels, read_variables,
+    parse_mounts_from, parse_publish, parse_tmpfs, parse_volume, read_labels, read_variables,
 };
 use minke_engine::{Created, Engine, NewContainer, Program, RestartPolicy};
 
@@ -79,6 +79,10 @@ pub(crate) struct ContainerOptions {
     /// `type=tmpfs,target=DIR[,tmpfs-size=64m]`
     #[arg(long, value_name = "MOUNT")]
     mount: Vec<String>,
+
+    /// Mount the volumes and binds of another container: `CONTAINER[:ro]`
+    #[arg(long, value_name = "CONTAINER")]
+    volumes_from: Vec<String>,
 
     /// Mount an empty directory in memory: `DIR[:size=64m]`
     #[arg(long, value_name = "DIR")]
@@ -261,6 +265,11 @@ impl ContainerOptions {
             working_directory: self.workdir.clone(),
             user: self.user.clone(),
             mounts: self.mounts()?,
+            mounts_from: flat(
+                self.volumes_from
+                    .iter()
+                    .map(|from| Ok(vec![parse_mounts_from(from)?])),
+            )?,
             is_root_read_only: self.read_only,
             memory_bytes_max: self.memory.as_deref().map(parse_bytes).transpose()?,
             pids_max: pids_max(self.pids_limit)?,

@@ -80,7 +80,8 @@ impl Engine {
             names::check(name)?;
         }
         // From here to the record that names them, nobody removes the image or the volumes.
-        let has_volumes = request.mounts.iter().any(MountSpec::is_volume);
+        let has_volumes =
+            request.mounts.iter().any(MountSpec::is_volume) || !request.mounts_from.is_empty();
         let (_keeping, image) = match &request.program {
             Program::Image(wanted) => {
                 let keeping = find::hold_off_sweeps(&self.home)?;
@@ -90,7 +91,9 @@ impl Engine {
             Program::Module(_) => (None, None),
         };
         let id = random_id()?;
-        let mut spec = plan::specification(&id, request, image.as_ref(), &self.home.modules())?;
+        let inherited = self.mounts_of(&request.mounts_from)?;
+        let modules = self.home.modules();
+        let mut spec = plan::specification(&id, request, image.as_ref(), &inherited, &modules)?;
         self.name_volumes(&mut spec.mounts)?;
         let mut draft = self.draft(&id)?;
         let name = self.claim_name(request.name.as_deref(), &id)?;

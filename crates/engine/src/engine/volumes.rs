@@ -7,6 +7,7 @@ use minke_sandbox::spec::MountSpec;
 
 use super::{Engine, EngineError, find, random_id};
 use crate::events::{Event, EventKind};
+use crate::plan::MountsFrom;
 use crate::record::ContainerConfig;
 use crate::volumes::{Naming, Volume, VolumeError, VolumeFilter, Volumes, check_name, size_bytes};
 
@@ -155,6 +156,45 @@ impl Engine {
         for name in store.remove_anonymous(config.anonymous_volumes()) {
             self.tell_volume("destroy", name);
         }
+    }
+
+    /// Returns the volumes and binds of containers, as another container gets them. Docker: `daemon/volumes.go`,
+    /// `registerMountPoints()`.
+    ///
+    /// A volume that nobody named is a named one from then on: it must not go with the container that it was made for.
+    pub(super) fn mounts_of(&self, wanted: &[MountsFrom]) -> Result<Vec<MountSpec>, EngineError> {
+        let mut mounts = Vec::new();
+        for from in wanted {
+            let of_container = self.container(&from.container)?.config.spec.mounts;
+            let inherited = of_container.into_iter().filter_map(|mount| match mount {
+                MountSpec::Volume {
+                    name,
+                    source,
+                    target,
+                    is_read_only,
+                    ..
+                } => Some(MountSpec::Volume {
+                    name,
+                    source,
+                    target,
+                    is_read_only: is_read_only || from.is_read_only,
+                    is_anonymous: false,
+                    is_filled: false,
+                }),
+                MountSpec::Bind {
+                    source,
+                    target,
+                    is_read_only,
+                } => Some(MountSpec::Bind {
+                    source,
+                    target,
+                    is_read_only: is_read_only || from.is_read_only,
+                }),
+                _ => None,
+            });
+            mounts.extend(inherited);
+        }
+        Ok(mounts)
     }
 
     /// Gives the volumes among these mounts their names and places.

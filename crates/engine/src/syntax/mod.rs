@@ -18,7 +18,7 @@ pub use size::parse_bytes;
 pub use time::{parse_duration, parse_time};
 pub use ulimit::parse_ulimit;
 pub use variables::{parse_label, read_labels, read_variables};
-pub use volume::{parse_tmpfs, parse_volume};
+pub use volume::{parse_mounts_from, parse_tmpfs, parse_volume};
 
 /// A text that is not what it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use minke_sandbox::spec::MountSpec;
 
 use super::{SyntaxError, parse_bytes};
+use crate::plan::MountsFrom;
 use crate::volumes::check_name;
 
 /// Parses a bind mount, `HOST:GUEST`, or a volume, `NAME:GUEST` or `GUEST` alone. A relative `HOST` is below `directory`, the
@@ -74,6 +75,31 @@ pub(super) fn named_volume(
         is_anonymous,
         is_filled,
     })
+}
+
+/// Parses `CONTAINER[:ro|:rw]`. Docker: `volume/mounts/volume_parser.go`, `ParseVolumesFrom()`.
+pub fn parse_mounts_from(text: &str) -> Result<MountsFrom, SyntaxError> {
+    let (container, mode) = text.split_once(':').unwrap_or((text, "rw"));
+    let is_read_only = match mode {
+        "ro" => true,
+        "rw" => false,
+        _ => {
+            return Err(SyntaxError::new(
+                format!("unknown option `{mode}` in `--volumes-from {text}`"),
+                "use `ro` or `rw`",
+            ));
+        }
+    };
+    match container.is_empty() {
+        true => Err(SyntaxError::new(
+            "`--volumes-from` names no container",
+            "write `CONTAINER[:ro]`",
+        )),
+        false => Ok(MountsFrom {
+            container: container.to_owned(),
+            is_read_only,
+        }),
+    }
 }
 
 /// Parses an in-memory directory. Docker: `--tmpfs`; of its options `size`, and those that are always so.

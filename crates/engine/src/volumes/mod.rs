@@ -14,6 +14,7 @@
 //! | module | is |
 //! |---|---|
 //! | `content` | what an image has at a path, copied to the host |
+//! | `damage` | what can be wrong with one, and what is done about it |
 //! | `filter` | which volumes are asked for |
 
 use std::collections::BTreeMap;
@@ -32,8 +33,10 @@ use crate::names::{self, ignore_missing};
 use crate::removal::remove_tree;
 
 mod content;
+mod damage;
 mod filter;
 
+pub use damage::Damage;
 pub use filter::VolumeFilter;
 
 /// The label that Docker gives a volume that nobody named.
