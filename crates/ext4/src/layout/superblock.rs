@@ -142,6 +142,11 @@ structure! {
 }
 
 impl Superblock {
+    /// Returns a superblock whose fields are all zero: to be filled.
+    pub fn empty() -> Superblock {
+        Superblock::read_fields(&[0; Superblock::SIZE_BYTES])
+    }
+
     /// Parses the 1,024 bytes at [`SUPERBLOCK_OFFSET`] and checks the checksum and every number that others are divided by, multiplied
     /// with or counted to. Features are not judged.
     ///

@@ -1,9 +1,11 @@
 //! Images made, shown, changed and checked by the tools of e2fsprogs, the oracle of these tests.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use minke_ext4::{Device, MemoryDevice};
 use tempfile::TempDir;
 
 /// The kinds of file systems that everything is tried on: a name, and what `mke2fs` is told.
@@ -55,6 +57,26 @@ impl Image {
             "hash_seed=0fedcba9-8765-4321-0fed-cba987654321",
         ]);
         succeed(command.args(arguments).arg(&path).arg(size));
+        image
+    }
+
+    /// Keeps bytes as an image, for the tools to look at.
+    pub(crate) fn of(bytes: &[u8]) -> Image {
+        let image = Image {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        fs::write(image.path(), bytes).unwrap();
+        image
+    }
+
+    /// Keeps what is on a device as an image.
+    pub(crate) fn of_device(device: &MemoryDevice) -> Image {
+        let image = Image {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        let file = fs::File::create(image.path()).unwrap();
+        file.set_len(device.size()).unwrap();
+        device.for_each_piece(|offset, bytes| file.write_all_at(bytes, offset).unwrap());
         image
     }
 

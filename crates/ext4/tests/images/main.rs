@@ -3,3 +3,4 @@
 
 mod e2fsprogs;
 mod layout;
+mod make;
