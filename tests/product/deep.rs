@@ -7,7 +7,11 @@ use rustix::fs::{CWD, Mode, OFlags};
 
 use crate::home::Home;
 
+/// In a container's memory.
 const DEPTH: usize = 20_000;
+
+/// On the host's disk, where a directory costs more: deeper than a path can say and than most processes have descriptors.
+const HOST_DEPTH: usize = 5_000;
 
 /// A program that makes so many directories within each other below `/data`, one name at a time, and ends with the error that it got, if any.
 fn digger() -> Vec<u8> {
@@ -50,7 +54,7 @@ fn open(parent: &OwnedFd, name: &str) -> OwnedFd {
 fn dig(top: &Path) {
     let top = rustix::fs::openat(CWD, top, OFlags::DIRECTORY, Mode::empty());
     let mut directory = top.expect("a directory");
-    for _ in 0..DEPTH {
+    for _ in 0..HOST_DEPTH {
         rustix::fs::mkdirat(&directory, "d", Mode::RWXU).expect("made");
         directory = open(&directory, "d");
     }

@@ -135,6 +135,66 @@ fn a_new_volume_gets_what_the_image_has_once() {
 }
 
 #[test]
+fn an_empty_volume_is_filled_by_each_container_and_one_with_files_by_none() {
+    let home = Home::new();
+    image(&home);
+    let probe = guest("probe.wasm");
+    let run = ["run", "--rm", "-v", "data:/data"];
+    let cat = || home.run(&[&run[..], &["app", "cat", "/data/in.txt"]].concat());
+    // Somebody had it, and left it empty.
+    home.ok(&[&run[..], &[&probe, "exit", "0"]].concat());
+    home.start("watching", &["-v", "data:/seen"], &["wait"]);
+    assert_eq!(cat().stdout.trim(), "from the image");
+    let seen = format!(
+        "{}/in.txt",
+        mount(&home, "watching")["Source"].as_str().expect("text")
+    );
+    assert!(
+        std::fs::exists(&seen).expect("readable"),
+        "in place, not beside"
+    );
+    home.ok(&["rm", "-f", "watching"]);
+    // Somebody wrote to it before.
+    home.ok(&["volume", "rm", "data"]);
+    home.ok(&[&run[..], &[&probe, "write", "/data/own", "own"]].concat());
+    cat().assert_fails(1, &["ENOENT"]);
+    let list = [&run[..], &["app", "ls", "/data"]].concat();
+    assert_eq!(home.ok(&list), "own");
+    // Emptied, it is filled again when a container is made with it, not when one is started.
+    home.ok(&[
+        "create",
+        "--name",
+        "later",
+        "-v",
+        "data:/data",
+        "app",
+        "ls",
+        "/data",
+    ]);
+    home.ok(&[&run[..], &[&probe, "unlink", "/data/own"]].concat());
+    assert_eq!(home.ok(&["start", "-a", "later"]), "");
+    assert_eq!(cat().stdout.trim(), "from the image");
+}
+
+#[test]
+fn what_was_left_to_be_moved_into_a_volume_is_moved_by_the_next_container() {
+    let home = Home::new();
+    image(&home);
+    home.ok(&["volume", "create", "data"]);
+    let volume = home.path().join("volumes/data");
+    std::fs::create_dir_all(volume.join("moving/deep")).expect("made");
+    std::fs::create_dir_all(volume.join("filling/half")).expect("made");
+    std::fs::write(volume.join("moving/in.txt"), "moved").expect("written");
+    std::fs::write(volume.join("data/there"), "first").expect("written");
+    std::fs::write(volume.join("moving/there"), "second").expect("written");
+    let run = ["run", "--rm", "-v", "data:/data", "app"];
+    let text = |name: &str| home.ok(&[&run[..], &["cat", &format!("/data/{name}")]].concat());
+    assert_eq!(text("in.txt"), "moved");
+    assert_eq!(text("there"), "first");
+    assert!(volume.join("data/deep").is_dir() && !volume.join("moving").exists());
+}
+
+#[test]
 fn a_volume_that_nobody_named_goes_with_its_container_where_that_was_asked_for() {
     let home = Home::new();
     image(&home);

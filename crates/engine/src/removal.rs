@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     /// Deeper than a small thread has stack and most processes have descriptors, and by far than a path can say.
-    const DEPTH: usize = 20_000;
+    const DEPTH: usize = 5_000;
 
     /// Makes directories within each other.
     fn deep(top: &Path, depth: usize) {

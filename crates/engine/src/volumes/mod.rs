@@ -3,13 +3,15 @@
 //! ```text
 //! volumes/NAME/volume.json   when it was made, its labels; without it there is no volume
 //! volumes/NAME/data/         what containers see
-//! volumes/NAME/fresh         there until the first container has it: then the image's files go in
+//! volumes/NAME/filling/      the image's files while they are copied
+//! volumes/NAME/moving/       all of them, while they are moved to `data/`
 //! volumes/NAME/anonymous     nobody named it: it goes with its container
 //! ```
 //!
-//! A volume is made elsewhere and renamed into place, so of several makers one wins. Its first content is copied beside
-//! `data/` and renamed over it while it is empty, under a lock of the volume's directory: whoever is killed meanwhile
-//! leaves a volume that is still fresh. A directory of the host is behind it for now; only this module knows.
+//! A volume is made elsewhere and renamed into place, so of several makers one wins. While it is empty, each container that
+//! is made with it gives it what its image has: copied beside `data/` and moved in, under a lock of the volume's
+//! directory. Whoever is killed meanwhile leaves it empty, or to be moved by the next; `data/` itself stays what it is, for
+//! other containers may have it. A directory of the host is behind it for now; only this module knows.
 //!
 //! | module | is |
 //! |---|---|
@@ -18,14 +20,17 @@
 //! | `filter` | which volumes are asked for |
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use minke_image::{LayerFile, StoreError};
 use minke_sandbox::logs;
 use minke_sandbox::spec::MountSpec;
+use rustix::fs::{CWD, RenameFlags};
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::home::make_private;
@@ -44,11 +49,13 @@ pub const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
 const DESCRIPTION: &str = "volume.json";
 const DATA: &str = "data";
-const FRESH: &str = "fresh";
 const ANONYMOUS: &str = "anonymous";
 
-/// What is copied before it is the content.
+/// What is copied, and not whole yet.
 const FILLING: &str = "filling";
+
+/// What is whole, and moved into the content.
+const MOVING: &str = "moving";
 
 /// Begins the name of what is no volume yet; no volume is called so.
 const STAGED: &str = ".new-";
@@ -213,7 +220,6 @@ impl Volumes {
         let data = path.join(DATA);
         fs::create_dir(&data)?;
         fs::set_permissions(&data, fs::Permissions::from_mode(DATA_MODE))?;
-        File::create(path.join(FRESH))?;
         if naming == Naming::Anonymous {
             File::create(path.join(ANONYMOUS))?;
         }
@@ -234,8 +240,8 @@ impl Volumes {
         }
     }
 
-    /// Makes the volumes of a container's mounts that are not there, and gives those that no container had yet what the
-    /// image has at their places.
+    /// Makes the volumes of a container's mounts that are not there, and gives those that are empty what the image has at
+    /// their places. Docker: `daemon/create_unix.go`, `populateVolumes()`.
     pub(crate) fn provide(
         &self,
         mounts: &[MountSpec],
@@ -263,7 +269,7 @@ impl Volumes {
         Ok(())
     }
 
-    /// Takes a volume into use: fills a fresh one, and leaves one to its user that somebody calls by its name now.
+    /// Takes a volume into use: fills an empty one, and leaves one to its user that somebody calls by its name now.
     fn take(
         &self,
         name: &str,
@@ -278,22 +284,20 @@ impl Volumes {
         if naming == Naming::Named {
             ignore_missing(fs::remove_file(directory.join(ANONYMOUS))).map_err(&failed)?;
         }
-        let fresh = directory.join(FRESH);
-        if !fresh.exists() {
-            return Ok(());
-        }
+        // What somebody who was killed left to be moved.
+        move_in(&directory).map_err(&failed)?;
         let is_empty = fs::read_dir(directory.join(DATA))
             .map_err(&failed)?
             .next()
             .is_none();
-        if is_empty && !layers.is_empty() {
-            let filled = fill(name, &directory, layers, target);
-            if filled.is_err() {
-                let _ = remove_tree(&directory.join(FILLING));
-            }
-            filled?;
+        if !is_empty || layers.is_empty() {
+            return Ok(());
         }
-        fs::remove_file(fresh).map_err(failed)
+        let filled = fill(name, &directory, layers, target);
+        if filled.is_err() {
+            let _ = remove_tree(&directory.join(FILLING));
+        }
+        filled
     }
 
     /// Removes a volume with its files.
@@ -338,7 +342,7 @@ impl Volumes {
     }
 }
 
-/// Replaces the empty content of a volume by what the layers have at `target`.
+/// Makes what the layers have at `target` the content of an empty volume.
 fn fill(
     name: &str,
     directory: &Path,
@@ -358,7 +362,39 @@ fn fill(
         },
         content::CopyError::Io(source) => failed(source),
     })?;
-    fs::rename(&filling, directory.join(DATA)).map_err(failed)
+    fs::rename(&filling, directory.join(MOVING))
+        .and_then(|()| move_in(directory))
+        .map_err(failed)
+}
+
+/// Moves what was copied into a volume's content, with the top directory's own permissions, owner and time.
+fn move_in(directory: &Path) -> io::Result<()> {
+    let (moving, data) = (directory.join(MOVING), directory.join(DATA));
+    let metadata = match fs::metadata(&moving) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        metadata => metadata?,
+    };
+    for (path, name) in entries(&moving)? {
+        let flags = RenameFlags::NOREPLACE;
+        match rustix::fs::renameat_with(CWD, path, CWD, data.join(name), flags) {
+            // A container that has the volume made it meanwhile.
+            Err(Errno::EXIST) => {}
+            moved => moved?,
+        }
+    }
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&data, Some(metadata.uid()), Some(metadata.gid()))?;
+    }
+    fs::set_permissions(&data, metadata.permissions())?;
+    File::open(&data)?.set_modified(metadata.modified()?)?;
+    remove_tree(&moving)
+}
+
+fn entries(directory: &Path) -> io::Result<Vec<(PathBuf, OsString)>> {
+    let entries = fs::read_dir(directory)?;
+    entries
+        .map(|entry| entry.map(|entry| (entry.path(), entry.file_name())))
+        .collect()
 }
 
 /// Returns how many bytes the files of a volume have.
