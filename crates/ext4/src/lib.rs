@@ -3,12 +3,41 @@
 //! Nothing here asks the host: the device comes in as a [`Device`], and times as arguments. Images are foreign: every
 //! number of them is checked before it is used, and what one can make this crate hold or do is bounded by the image's own bytes.
 //!
-//! [`layout`] knows each structure by its bytes; nothing else does. [`make`] makes file systems.
+//! [`FileSystem`] is the whole: inodes by their numbers, names one by one. A device publishes all that was written at once, so no journal
+//! is written; one that Linux left behind is replayed when the file system is opened.
 //!
-//! Spec: the Linux kernel's documentation, "ext4 Data Structures and Algorithms".
+//! | module | is |
+//! |---|---|
+//! | [`device`] | what a file system lies on |
+//! | [`layout`] | each structure by its bytes; nothing else knows them |
+//! | `file_system`, `geometry` | an open file system, and what does not change of it; the order of locks |
+//! | `blocks`, `nodes` | metadata blocks and inodes in memory |
+//! | `allocator` | what is free |
+//! | `files`, `names`, `attributes` | content, directories, attributes |
+//! | [`make`] | making file systems |
+//! | `recovery`, `sync` | the journal, orphans, making changes durable |
+//!
+//! Spec: the Linux kernel's documentation, "ext4 Data Structures and Algorithms", here "ext4 disk layout".
 
+mod allocator;
+mod attributes;
+mod blocks;
 pub mod device;
+mod error;
+mod file_system;
+mod files;
+mod geometry;
 pub mod layout;
 pub mod make;
+mod names;
+mod nodes;
+mod recovery;
+mod sync;
 
+pub use attributes::{AttributeChange, AttributeMode};
 pub use device::{Device, DeviceError, MemoryDevice};
+pub use error::{Error, Place};
+pub use file_system::{Access, FileSystem, Metadata, Statistics};
+pub use files::Preallocation;
+pub use layout::{FileType, InodeFlags, InodeNumber, Timestamp};
+pub use names::{ListedEntry, NewInode, Ownership, RenameMode};

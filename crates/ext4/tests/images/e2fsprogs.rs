@@ -80,6 +80,16 @@ impl Image {
         image
     }
 
+    /// Checks the whole file system without changing it.
+    ///
+    /// # Panics
+    /// If `e2fsck` finds anything.
+    pub(crate) fn check(&self, what: &str) {
+        let output = tool("e2fsck").arg("-fn").arg(self.path()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{what}: e2fsck finds:\n{text}");
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.directory.path().join("image")
     }

@@ -1,6 +1,15 @@
 //! Images of the tools of e2fsprogs, which are the oracle: what they make is read, and what is written passes their check.
-#![expect(clippy::unwrap_used, reason = "a test's `unwrap` is an assertion")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test's `unwrap` is an assertion, and what it prints says which image failed"
+)]
 
 mod e2fsprogs;
+mod journal;
 mod layout;
 mod make;
+mod model;
+mod random;
+mod reading;
+mod workload;

@@ -1,0 +1,571 @@
+//! What is free: bitmaps of blocks and inodes, changed by the one writer, and the count of blocks that all may ask for.
+//!
+//! Spec: ext4 disk layout, "Block and inode Bitmaps", "Lazy Block Group Initialization", "Block and Inode Allocation Policy".
+
+use crate::blocks::{Blocks, Seal};
+use crate::device::Device;
+use crate::geometry::Geometry;
+use crate::layout::features::{Compatible, Incompatible};
+use crate::layout::group::bitmap_checksum;
+use crate::layout::{GroupDescriptor, GroupFlags, InodeNumber, Superblock};
+use crate::{Error, Place};
+
+/// A run that is at least so long, or as long as wanted, is taken from the first group that has one.
+const GOOD_RUN_BLOCKS: u32 = 256;
+
+/// How much is free. Guarded by a lock of its own, so that content can be accepted without the writer's.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Space {
+    pub(crate) blocks_free: u64,
+    /// Of the free blocks, those that are kept for content that was accepted.
+    pub(crate) blocks_promised: u64,
+    pub(crate) inodes_free: u32,
+    /// Blocks of metadata of fixed place.
+    pub(crate) blocks_fixed: u64,
+}
+
+impl Space {
+    /// Promises `count` more blocks, if there are so many.
+    pub(crate) fn promise(&mut self, count: u64) -> Result<(), Error> {
+        if self.blocks_free.saturating_sub(self.blocks_promised) < count {
+            return Err(Error::NoSpace);
+        }
+        self.blocks_promised += count;
+        Ok(())
+    }
+
+    /// Takes back a promise.
+    pub(crate) fn release(&mut self, count: u64) {
+        self.blocks_promised = self.blocks_promised.saturating_sub(count);
+    }
+}
+
+/// Which free blocks may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Funds {
+    /// Those that were promised to nobody.
+    Free,
+    /// Those that were promised to the caller.
+    Promised,
+}
+
+struct Group {
+    descriptor: GroupDescriptor,
+    /// As the device has them, or as they are to be; `None` until needed.
+    block_bitmap: Option<Vec<u8>>,
+    inode_bitmap: Option<Vec<u8>>,
+    is_changed: bool,
+}
+
+/// What the writer's lock guards: allocation, and what belongs to the file system as a whole.
+pub(crate) struct Writer {
+    /// The superblock as it will be written.
+    pub(crate) superblock: Superblock,
+    groups: Vec<Group>,
+    /// Blocks of metadata of fixed place, sorted: first block, and how many.
+    fixed: Vec<(u64, u64)>,
+    /// Inodes without a name that are still open.
+    pub(crate) orphans: Vec<InodeNumber>,
+    /// The list of orphans differs from the device's.
+    pub(crate) are_orphans_changed: bool,
+    /// For the next inode's generation.
+    pub(crate) generation: u32,
+    /// Something of the superblock or the groups differs from the device.
+    pub(crate) is_changed: bool,
+}
+
+impl Writer {
+    pub(crate) fn new(geometry: &Geometry, descriptors: Vec<GroupDescriptor>) -> Writer {
+        let superblock = geometry.superblock.clone();
+        let fixed = fixed_blocks(geometry, &descriptors);
+        let groups = descriptors.into_iter().map(|descriptor| Group {
+            descriptor,
+            block_bitmap: None,
+            inode_bitmap: None,
+            is_changed: false,
+        });
+        Writer {
+            generation: superblock.hash_seed[0] ^ superblock.write_time,
+            superblock,
+            groups: groups.collect(),
+            fixed,
+            orphans: Vec::new(),
+            are_orphans_changed: false,
+            is_changed: false,
+        }
+    }
+
+    /// Counts what is free as the groups say.
+    pub(crate) fn space(&self) -> Space {
+        let count = |of: fn(&GroupDescriptor) -> u32| -> u64 {
+            self.groups
+                .iter()
+                .map(|group| u64::from(of(&group.descriptor)))
+                .sum()
+        };
+        let inodes_free = count(|it| it.free_inodes_count).min(self.superblock.inodes_count.into());
+        Space {
+            blocks_free: count(|it| it.free_blocks_count).min(self.superblock.blocks_count),
+            blocks_promised: 0,
+            inodes_free: inodes_free as u32,
+            blocks_fixed: self.fixed.iter().map(|(_, count)| count).sum(),
+        }
+    }
+
+    /// Takes up to `wanted` blocks in a row, near `goal`. Returns the first and how many.
+    pub(crate) fn allocate_blocks<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        space: &mut Space,
+        (goal, wanted, funds): (u64, u32, Funds),
+    ) -> Result<(u64, u32), Error> {
+        let available = match funds {
+            Funds::Free => space.blocks_free.saturating_sub(space.blocks_promised),
+            Funds::Promised => space.blocks_free,
+        };
+        let wanted = u64::from(wanted).min(available) as u32;
+        if wanted == 0 {
+            return Err(Error::NoSpace);
+        }
+        let goal = if geometry.is_block(goal) {
+            goal
+        } else {
+            geometry.group_start(0)
+        };
+        let goal_offset = goal - geometry.group_start(0);
+        let per_group = u64::from(geometry.superblock.blocks_per_group);
+        let goal_group = (goal_offset / per_group) as usize;
+        for good in [wanted.min(GOOD_RUN_BLOCKS), 1] {
+            for step in 0..=self.groups.len() {
+                let group = (goal_group + step) % self.groups.len();
+                // The goal's own group is tried twice: from the goal on, at the end from its begin on.
+                let from = if step == 0 {
+                    (goal_offset % per_group) as u32
+                } else {
+                    0
+                };
+                if self.groups[group].descriptor.free_blocks_count < good {
+                    continue;
+                }
+                let size = geometry.group_blocks(group as u32);
+                let bitmap = self.block_bitmap(geometry, blocks, group)?;
+                if let Some((first, count)) = find_run(bitmap, from, size, wanted, good) {
+                    (first..first + count).for_each(|bit| set_bit(bitmap, bit));
+                    self.count_blocks(group, -i64::from(count));
+                    space.blocks_free = space.blocks_free.saturating_sub(count.into());
+                    return Ok((geometry.group_start(group as u32) + u64::from(first), count));
+                }
+            }
+        }
+        Err(Error::NoSpace)
+    }
+
+    /// Frees blocks.
+    pub(crate) fn free_blocks<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        space: &mut Space,
+        (first, count): (u64, u64),
+    ) -> Result<(), Error> {
+        let per_group = u64::from(geometry.superblock.blocks_per_group);
+        let (mut first, end) = (first, first + count);
+        while first < end {
+            let offset = first
+                .checked_sub(geometry.group_start(0))
+                .filter(|_| geometry.is_block(first));
+            let offset = offset.ok_or(Error::corrupt(Place::Block(first), "a block outside"))?;
+            let (group, bit) = ((offset / per_group) as usize, (offset % per_group) as u32);
+            let stop = (per_group - u64::from(bit)).min(end - first) as u32;
+            let bitmap = self.block_bitmap(geometry, blocks, group)?;
+            let mut freed = 0;
+            for bit in bit..bit + stop {
+                freed += i64::from(has_bit(bitmap, bit));
+                clear_bit(bitmap, bit);
+            }
+            self.count_blocks(group, freed);
+            space.blocks_free =
+                (space.blocks_free + freed as u64).min(geometry.superblock.blocks_count);
+            (0..u64::from(stop)).for_each(|index| blocks.forget(first + index));
+            blocks.discard(first, stop.into())?;
+            first += u64::from(stop);
+            if freed != i64::from(stop) {
+                return Err(Error::corrupt(
+                    Place::Group(group as u32),
+                    "a used block is marked as free",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn count_blocks(&mut self, group: usize, change: i64) {
+        let group = &mut self.groups[group];
+        let count = i64::from(group.descriptor.free_blocks_count) + change;
+        group.descriptor.free_blocks_count = count.max(0) as u32;
+        group.descriptor.flags.remove(GroupFlags::BLOCK_UNINIT);
+        group.is_changed = true;
+        self.is_changed = true;
+    }
+
+    /// Returns a group's bitmap of blocks.
+    fn block_bitmap<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        group: usize,
+    ) -> Result<&mut Vec<u8>, Error> {
+        if self.groups[group].block_bitmap.is_none() {
+            let bitmap = self.load_block_bitmap(geometry, blocks, group)?;
+            self.groups[group].block_bitmap = Some(bitmap);
+        }
+        Ok(self.groups[group]
+            .block_bitmap
+            .as_mut()
+            .expect("it was just loaded"))
+    }
+
+    fn load_block_bitmap<D: Device>(
+        &self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        group: usize,
+    ) -> Result<Vec<u8>, Error> {
+        let descriptor = &self.groups[group].descriptor;
+        let mut bitmap = vec![0; geometry.block_size];
+        let (start, size) = (
+            geometry.group_start(group as u32),
+            geometry.group_blocks(group as u32),
+        );
+        if geometry.superblock.has_group_checksums()
+            && descriptor.flags.contains(GroupFlags::BLOCK_UNINIT)
+        {
+            let end = start + u64::from(size);
+            let from = self
+                .fixed
+                .partition_point(|(first, count)| first + count <= start);
+            for (first, count) in self.fixed[from..]
+                .iter()
+                .take_while(|(first, _)| *first < end)
+            {
+                let range = first.saturating_sub(start)..(first + count).min(end) - start;
+                range.for_each(|bit| set_bit(&mut bitmap, bit as u32));
+            }
+        } else {
+            blocks.read(descriptor.block_bitmap, 0, &mut bitmap)?;
+            let used = geometry.superblock.blocks_per_group as usize / 8;
+            let sum = bitmap_checksum(&geometry.superblock, &bitmap[..used]);
+            if geometry.has_checksums && sum != descriptor.block_bitmap_checksum {
+                return Err(Error::corrupt(
+                    Place::Group(group as u32),
+                    "wrong checksum of blocks",
+                ));
+            }
+        }
+        // What no block is for is used.
+        (size..geometry.block_size as u32 * 8).for_each(|bit| set_bit(&mut bitmap, bit));
+        Ok(bitmap)
+    }
+
+    fn inode_bitmap<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        group: usize,
+    ) -> Result<&mut Vec<u8>, Error> {
+        if self.groups[group].inode_bitmap.is_none() {
+            let descriptor = &self.groups[group].descriptor;
+            let mut bitmap = vec![0; geometry.block_size];
+            let count = geometry.superblock.inodes_per_group;
+            let is_lazy = geometry.superblock.has_group_checksums();
+            if !is_lazy || !descriptor.flags.contains(GroupFlags::INODE_UNINIT) {
+                blocks.read(descriptor.inode_bitmap, 0, &mut bitmap)?;
+                let sum = bitmap_checksum(&geometry.superblock, &bitmap[..count as usize / 8]);
+                if geometry.has_checksums && sum != descriptor.inode_bitmap_checksum {
+                    return Err(Error::corrupt(
+                        Place::Group(group as u32),
+                        "wrong checksum of inodes",
+                    ));
+                }
+            }
+            (count..geometry.block_size as u32 * 8).for_each(|bit| set_bit(&mut bitmap, bit));
+            self.groups[group].inode_bitmap = Some(bitmap);
+        }
+        Ok(self.groups[group]
+            .inode_bitmap
+            .as_mut()
+            .expect("it was just loaded"))
+    }
+
+    /// Takes an inode near `parent`; directories of the top are spread.
+    pub(crate) fn allocate_inode<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        space: &mut Space,
+        (parent, is_directory): (InodeNumber, bool),
+    ) -> Result<InodeNumber, Error> {
+        let per_group = geometry.superblock.inodes_per_group;
+        let near = match is_directory && parent == InodeNumber::ROOT {
+            true => self.emptiest_group(),
+            false => ((parent.0 - 1) / per_group) as usize,
+        };
+        for step in 0..self.groups.len() {
+            let group = (near + step) % self.groups.len();
+            if self.groups[group].descriptor.free_inodes_count == 0 {
+                continue;
+            }
+            let reserved = geometry.superblock.first_inode - 1;
+            let from = reserved
+                .saturating_sub(group as u32 * per_group)
+                .min(per_group);
+            let bitmap = self.inode_bitmap(geometry, blocks, group)?;
+            let Some((index, _)) = find_run(bitmap, from, per_group, 1, 1) else {
+                continue;
+            };
+            set_bit(bitmap, index);
+            // Linux initialises both bitmaps of a group together.
+            self.block_bitmap(geometry, blocks, group)?;
+            self.clear_unused_inodes(geometry, blocks, group, index)?;
+            let descriptor = &mut self.groups[group].descriptor;
+            descriptor
+                .flags
+                .remove(GroupFlags::INODE_UNINIT | GroupFlags::BLOCK_UNINIT);
+            descriptor.free_inodes_count = descriptor.free_inodes_count.saturating_sub(1);
+            descriptor.used_directories_count += u32::from(is_directory);
+            self.groups[group].is_changed = true;
+            self.is_changed = true;
+            space.inodes_free = space.inodes_free.saturating_sub(1);
+            return Ok(InodeNumber(group as u32 * per_group + index + 1));
+        }
+        Err(Error::NoSpace)
+    }
+
+    fn emptiest_group(&self) -> usize {
+        let groups = self.groups.iter().enumerate();
+        let fit = groups.filter(|(_, group)| group.descriptor.free_inodes_count > 0);
+        // Of equals, the first.
+        let best = fit.rev().max_by_key(|(_, group)| {
+            (
+                group.descriptor.free_blocks_count,
+                group.descriptor.free_inodes_count,
+            )
+        });
+        best.map_or(0, |(index, _)| index)
+    }
+
+    /// Zeros the inodes up to `index` that were never used, whose bytes on the device may be anything.
+    fn clear_unused_inodes<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        group: usize,
+        index: u32,
+    ) -> Result<(), Error> {
+        if !geometry.superblock.has_group_checksums() {
+            return Ok(());
+        }
+        let per_group = geometry.superblock.inodes_per_group;
+        let descriptor = &mut self.groups[group].descriptor;
+        let used = match descriptor.flags.contains(GroupFlags::INODE_UNINIT) {
+            true => 0,
+            false => per_group.saturating_sub(descriptor.unused_inodes_count),
+        };
+        if index < used {
+            return Ok(());
+        }
+        descriptor.unused_inodes_count = per_group - index - 1;
+        let size = usize::from(geometry.superblock.inode_size);
+        for unused in used..=index {
+            let number = InodeNumber(group as u32 * per_group + unused + 1);
+            let (block, at) = geometry.inode_place(number)?;
+            blocks.change(block, Seal::None, |bytes| bytes[at..at + size].fill(0))?;
+        }
+        Ok(())
+    }
+
+    /// Frees an inode.
+    pub(crate) fn free_inode<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        space: &mut Space,
+        (number, is_directory): (InodeNumber, bool),
+    ) -> Result<(), Error> {
+        let per_group = geometry.superblock.inodes_per_group;
+        let (group, index) = (
+            ((number.0 - 1) / per_group) as usize,
+            (number.0 - 1) % per_group,
+        );
+        let bitmap = self.inode_bitmap(geometry, blocks, group)?;
+        if !has_bit(bitmap, index) {
+            return Err(Error::corrupt(
+                Place::Inode(number),
+                "a used inode is marked as free",
+            ));
+        }
+        clear_bit(bitmap, index);
+        let group = &mut self.groups[group];
+        group.descriptor.free_inodes_count += 1;
+        let directories = &mut group.descriptor.used_directories_count;
+        *directories = directories.saturating_sub(u32::from(is_directory));
+        group.is_changed = true;
+        self.is_changed = true;
+        space.inodes_free += 1;
+        Ok(())
+    }
+
+    /// Writes changed bitmaps, and puts the descriptors of their groups into the cache.
+    pub(crate) fn write_groups<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+    ) -> Result<(), Error> {
+        let superblock = &geometry.superblock;
+        for (index, group) in self
+            .groups
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, group)| group.is_changed)
+        {
+            let descriptor = &mut group.descriptor;
+            if let Some(bitmap) = &group.block_bitmap {
+                blocks.write(descriptor.block_bitmap, bitmap)?;
+                if geometry.has_checksums {
+                    let used = superblock.blocks_per_group as usize / 8;
+                    descriptor.block_bitmap_checksum = bitmap_checksum(superblock, &bitmap[..used]);
+                }
+            }
+            if let Some(bitmap) = group
+                .inode_bitmap
+                .as_ref()
+                .filter(|_| !descriptor.flags.contains(GroupFlags::INODE_UNINIT))
+            {
+                blocks.write(descriptor.inode_bitmap, bitmap)?;
+                if geometry.has_checksums {
+                    let used = superblock.inodes_per_group as usize / 8;
+                    descriptor.inode_bitmap_checksum = bitmap_checksum(superblock, &bitmap[..used]);
+                }
+            }
+            let (block, at) = geometry.descriptor_place(index as u32);
+            let size = usize::from(superblock.descriptor_size_bytes());
+            blocks.change(block, Seal::None, |bytes| {
+                descriptor.seal(superblock, index as u32, &mut bytes[at..at + size]);
+            })?;
+            group.is_changed = false;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the runs of metadata of fixed place, sorted.
+fn fixed_blocks(geometry: &Geometry, descriptors: &[GroupDescriptor]) -> Vec<(u64, u64)> {
+    let superblock = &geometry.superblock;
+    let per_block = geometry.block_size / usize::from(superblock.descriptor_size_bytes());
+    let has_meta_groups = superblock.incompatible().contains(Incompatible::META_BG);
+    let table = (descriptors.len().div_ceil(per_block)) as u64;
+    let table = if has_meta_groups {
+        table.min(superblock.first_meta_bg.into())
+    } else {
+        table
+    };
+    let has_reserve = superblock.compatible().contains(Compatible::RESIZE_INODE);
+    let reserve = if has_reserve {
+        u64::from(superblock.reserved_gdt_blocks)
+    } else {
+        0
+    };
+    let mut fixed = Vec::with_capacity(descriptors.len() * 3);
+    for (group, descriptor) in (0_u32..).zip(descriptors) {
+        let start = geometry.group_start(group);
+        let has_superblock = superblock.group_has_superblock(group);
+        let head = if has_superblock {
+            1 + table + reserve
+        } else {
+            0
+        };
+        if head > 0 {
+            fixed.push((start, head));
+        }
+        if has_meta_groups && group as usize / per_block >= superblock.first_meta_bg as usize {
+            let place = group as usize % per_block;
+            if place == 0 || place == 1 || place == per_block - 1 {
+                fixed.push((start + u64::from(has_superblock), 1));
+            }
+        }
+        fixed.push((descriptor.block_bitmap, 1));
+        fixed.push((descriptor.inode_bitmap, 1));
+        fixed.push((descriptor.inode_table, geometry.table_blocks()));
+    }
+    fixed.sort_unstable();
+    fixed
+}
+
+fn has_bit(bitmap: &[u8], bit: u32) -> bool {
+    bitmap[bit as usize / 8] & 1 << (bit % 8) != 0
+}
+
+fn set_bit(bitmap: &mut [u8], bit: u32) {
+    bitmap[bit as usize / 8] |= 1 << (bit % 8);
+}
+
+fn clear_bit(bitmap: &mut [u8], bit: u32) {
+    bitmap[bit as usize / 8] &= !(1 << (bit % 8));
+}
+
+/// Finds zeros in a row in `from..size`: the first `wanted` of them, or else the longest run of at least `good`.
+fn find_run(bitmap: &[u8], from: u32, size: u32, wanted: u32, good: u32) -> Option<(u32, u32)> {
+    let mut best = None;
+    let mut best_count = good - 1;
+    let mut bit = from;
+    while bit < size {
+        // Full words are passed at once.
+        if bit.is_multiple_of(64) && bit + 64 <= size && word(bitmap, bit) == u64::MAX {
+            bit += 64;
+            continue;
+        }
+        if has_bit(bitmap, bit) {
+            bit += 1;
+            continue;
+        }
+        let first = bit;
+        while bit < size && bit - first < wanted && !has_bit(bitmap, bit) {
+            let is_empty = bit.is_multiple_of(64) && bit + 64 <= size && word(bitmap, bit) == 0;
+            bit += if is_empty { 64 } else { 1 };
+        }
+        let count = (bit - first).min(wanted);
+        if count == wanted {
+            return Some((first, count));
+        }
+        if count > best_count {
+            (best, best_count) = (Some((first, count)), count);
+        }
+    }
+    best
+}
+
+fn word(bitmap: &[u8], bit: u32) -> u64 {
+    let at = bit as usize / 8;
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&bitmap[at..at + 8]);
+    u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_run_that_is_long_enough_is_found_else_the_longest() {
+        let mut bitmap = vec![0xff; 64];
+        (100..110)
+            .chain(200..300)
+            .for_each(|bit| clear_bit(&mut bitmap, bit));
+        assert_eq!(find_run(&bitmap, 0, 512, 5, 1), Some((100, 5)));
+        assert_eq!(find_run(&bitmap, 0, 512, 50, 1), Some((200, 50)));
+        assert_eq!(find_run(&bitmap, 105, 512, 400, 1), Some((200, 100)));
+        assert_eq!(find_run(&bitmap, 0, 512, 400, 101), None);
+        assert_eq!(find_run(&bitmap, 0, 250, 100, 1), Some((200, 50)));
+    }
+}

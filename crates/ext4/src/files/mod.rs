@@ -1,0 +1,18 @@
+//! Content of files.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`map`] | where blocks are |
+//! | [`extents`], [`indirect`] | the two forms of maps on the device |
+//! | [`read`] | reading: from blocks in memory, the device, or in place |
+//! | [`write`] | writing into memory, and from memory to blocks |
+//! | [`resize`] | cutting, preallocating and punching holes |
+
+pub(crate) mod extents;
+pub(crate) mod indirect;
+pub(crate) mod map;
+mod read;
+mod resize;
+mod write;
+pub(crate) use read::TARGET_BYTES_MAX;
+pub use resize::Preallocation;
