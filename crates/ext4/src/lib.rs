@@ -14,7 +14,7 @@
 //! | `blocks`, `nodes` | metadata blocks and inodes in memory |
 //! | `allocator` | what is free |
 //! | `files`, `names`, `attributes` | content, directories, attributes |
-//! | [`make`] | making file systems |
+//! | [`make`], [`check`] | making file systems, and finding what is wrong with one |
 //! | `recovery`, `sync` | the journal, orphans, making changes durable |
 //!
 //! Spec: the Linux kernel's documentation, "ext4 Data Structures and Algorithms", here "ext4 disk layout".
@@ -22,6 +22,7 @@
 mod allocator;
 mod attributes;
 mod blocks;
+pub mod check;
 pub mod device;
 mod error;
 mod file_system;

@@ -5,6 +5,7 @@
     reason = "a test's `unwrap` is an assertion, and what it prints says which image failed"
 )]
 
+mod check;
 mod e2fsprogs;
 mod journal;
 mod layout;
