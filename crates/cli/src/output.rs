@@ -46,6 +46,13 @@ pub(crate) fn print_line(text: &str) -> io::Result<()> {
     print(&format!("{text}\n"))
 }
 
+/// Says on standard error what will not be as somebody may expect, and what to do about it.
+pub(crate) fn print_warning(message: &str, hint: &str) {
+    let text = format!("warning: {message}\nhint: {hint}\n");
+    // Where nothing can be said, there is nobody to warn.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
 /// Returns how long ago a time was, in Docker's words. Docker: `go-units`, `HumanDuration()`.
 pub(crate) fn ago(seconds: i64) -> String {
     let minutes = seconds / 60;

@@ -59,7 +59,7 @@ pub use minke_image as image;
 pub use minke_sandbox::control::parse_signal as signal_number;
 pub use minke_sandbox::jail::{LANDLOCK_VERSION_WANTED, landlock_version};
 pub use minke_sandbox::{signals, spec};
-pub use plan::{FurtherLimits, MountsFrom, NewContainer, Program};
+pub use plan::{FurtherLimits, HealthChecks, MountsFrom, NewContainer, Program};
 pub use record::{Container, ContainerConfig, ContainerState, Status};
 pub use restart::RestartPolicy;
 pub use supervise::{Attachment, Outcome};

@@ -70,6 +70,7 @@ pub struct NewContainer {
     /// Negative waits for ever.
     pub stop_timeout_s: Option<i64>,
     pub has_init: bool,
+    pub health_checks: HealthChecks,
     pub has_terminal: bool,
     pub is_stdin_open: bool,
 }
@@ -103,10 +104,18 @@ impl NewContainer {
             stop_signal: None,
             stop_timeout_s: None,
             has_init: false,
+            health_checks: HealthChecks::OfImage,
             has_terminal: false,
             is_stdin_open: false,
         }
     }
+}
+
+/// Whether a container has its image's health check. None is run yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HealthChecks {
+    OfImage,
+    Off,
 }
 
 /// A container whose volumes and binds another one gets too.

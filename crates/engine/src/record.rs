@@ -17,6 +17,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use minke_image::HealthCheck;
 use minke_sandbox::jail::FilesConfined;
 use minke_sandbox::logs;
 use minke_sandbox::spec::{MountSpec, PublishedPort, SandboxSpec};
@@ -71,6 +72,9 @@ pub struct ContainerConfig {
     /// Docker: `--init`. Process 1 of every container reaps and takes default actions, so it changes nothing.
     #[serde(default)]
     pub has_init: bool,
+    /// The image's; it is kept and not run yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheck>,
     pub spec: SandboxSpec,
 }
 
@@ -112,6 +116,7 @@ impl ContainerConfig {
             restart: RestartPolicy::No,
             stop_timeout_s: None,
             has_init: false,
+            health_check: None,
             spec,
         }
     }

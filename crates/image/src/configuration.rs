@@ -67,6 +67,13 @@ pub struct HealthCheck {
     pub retries: u64,
 }
 
+impl HealthCheck {
+    /// Returns whether it checks something: `NONE` takes a base image's check away.
+    pub fn is_on(&self) -> bool {
+        self.test.first().is_some_and(|kind| kind != "NONE")
+    }
+}
+
 #[expect(
     clippy::trivially_copy_pass_by_ref,
     reason = "serde asks with a reference"

@@ -155,6 +155,34 @@ fn ports_volumes_users_signals_and_shells_are_kept() {
 }
 
 #[test]
+fn a_health_check_that_nobody_runs_is_warned_of_when_it_is_built_and_when_it_is_run() {
+    let home = context(&[]);
+    fs::copy(guest("probe.wasm"), home.files().join("context/probe.wasm")).expect("copied");
+    let build = |check: &str| {
+        let file = format!(
+            "FROM scratch\nCOPY probe.wasm /bin/\n{check}\nCMD [\"probe\", \"print\", \"x\"]\n"
+        );
+        home.write("context/Balenafile", file);
+        home.run(&["build", "-t", "app", "context"])
+    };
+    let warning = "HEALTHCHECK` is";
+    let not_run = "not run: containers are not checked yet";
+    let built = build("HEALTHCHECK CMD [\"a\"]\nHEALTHCHECK CMD [\"b\"]");
+    assert_eq!(built.stderr.matches(not_run).count(), 1, "{built:?}");
+    let ran = home.run(&["run", "--name", "web", "app"]);
+    assert_eq!((ran.code, ran.stdout.trim()), (0, "x"), "{ran:?}");
+    assert_eq!(ran.stderr.matches(not_run).count(), 1, "{ran:?}");
+    let inspected = home.inspect("web");
+    assert_eq!(inspected["State"]["Health"]["Status"], "none");
+    assert_eq!(inspected["Config"]["Healthcheck"]["Test"][1], "b");
+    let unchecked = home.run(&["run", "--rm", "--no-healthcheck", "app"]);
+    assert!(!unchecked.stderr.contains(warning), "{unchecked:?}");
+    assert!(!build("HEALTHCHECK NONE").stderr.contains(warning));
+    let ran = home.run(&["run", "--rm", "app"]);
+    assert!(!ran.stderr.contains(warning), "{ran:?}");
+}
+
+#[test]
 fn health_checks_are_kept_and_shown() {
     let second = 1_000_000_000_u64;
     check_field(

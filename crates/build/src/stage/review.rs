@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use minke_balenafile::{Instruction, Step};
-use minke_image::{CachedStep, Digest, program};
+use minke_image::{CachedStep, Digest, HealthCheck, program};
 
 use super::Evaluator;
 use crate::build::BuildError;
@@ -22,9 +22,25 @@ impl Evaluator<'_> {
             self.warn(last_span, message, hint);
         }
         match self.index == self.build.plan.target {
-            true => self.check_program(),
+            true => {
+                self.review_health_check();
+                self.check_program()
+            }
             // Nobody runs it.
             false => Ok(()),
+        }
+    }
+
+    /// Warns of a check that nobody runs yet. That of a base image was warned of when it was built.
+    fn review_health_check(&self) {
+        let check = self.image.config.health_check.as_ref();
+        let mut steps = self.stage.steps.iter().rev();
+        let step = steps.find(|step| matches!(step.instruction, Instruction::Healthcheck(_)));
+        if let Some(step) = step.filter(|_| check.is_some_and(HealthCheck::is_on)) {
+            let message =
+                "`HEALTHCHECK` is kept in the image and not run: containers are not checked yet";
+            let hint = "watch containers from outside, such as by a request to a port";
+            self.warn(step.span, message.to_owned(), hint);
         }
     }
 

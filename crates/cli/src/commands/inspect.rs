@@ -164,6 +164,10 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
             "Reason": state.reason,
             "StartedAt": state.started_at.as_deref().unwrap_or(NEVER),
             "FinishedAt": state.finished_at.as_deref().unwrap_or(NEVER),
+            "Health": config.health_check.as_ref().filter(|check| check.is_on()).map(|_| {
+                // Docker: `none` is for a container that nobody checks.
+                json!({ "Status": "none", "FailingStreak": 0, "Log": null })
+            }),
         },
         "RestartCount": state.restart_count,
         "Image": config.image_id,
@@ -185,6 +189,7 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
             "Image": config.image,
             "WorkingDir": process.cwd,
             "Labels": config.labels,
+            "Healthcheck": config.health_check,
             "StopSignal": process.stop_signal,
             "StopTimeout": config.stop_timeout_s,
             "Tty": process.has_terminal,

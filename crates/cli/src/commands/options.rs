@@ -5,15 +5,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use minke_build::HeldImage;
+use minke_engine::image::HealthCheck;
 use minke_engine::spec::{MountSpec, NetworkModeSpec};
 use minke_engine::syntax::{
     PortRange, SyntaxError, check_hostname, parse_bytes, parse_host, parse_label, parse_mount,
     parse_mounts_from, parse_publish, parse_tmpfs, parse_volume, read_labels, read_variables,
 };
-use minke_engine::{Created, Engine, NewContainer, Program, RestartPolicy};
+use minke_engine::{Created, Engine, HealthChecks, NewContainer, Program, RestartPolicy};
 
 use super::build::build_directory;
 use super::limits::Limits;
+use crate::output::print_warning;
 use crate::report::{Kind, Report};
 
 /// A container to be made.
@@ -197,6 +199,13 @@ impl ContainerOptions {
         let (program, _held) = self.program(engine)?;
         request.program = program;
         let created = engine.create(&request)?;
+        let check = created.config().health_check.as_ref();
+        if check.is_some_and(HealthCheck::is_on) {
+            print_warning(
+                "the image's `HEALTHCHECK` is not run: containers are not checked yet",
+                "watch the container from outside, or leave the check out with `--no-healthcheck`",
+            );
+        }
         self.write_id(&created.config().spec.id)?;
         Ok(created)
     }
@@ -290,6 +299,10 @@ impl ContainerOptions {
             stop_signal: self.stop_signal.clone(),
             stop_timeout_s: self.stop_timeout,
             has_init: self.init,
+            health_checks: match self.no_healthcheck {
+                true => HealthChecks::Off,
+                false => HealthChecks::OfImage,
+            },
             has_terminal: self.tty,
             is_stdin_open: self.interactive,
             ..NewContainer::new(program)

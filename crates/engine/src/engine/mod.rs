@@ -12,7 +12,7 @@ use minke_sandbox::spec::MountSpec;
 use crate::events::{Event, EventLog};
 use crate::home::{Home, make_private};
 use crate::names::{self, NameError, ignore_missing};
-use crate::plan::{self, NewContainer, Program};
+use crate::plan::{self, HealthChecks, NewContainer, Program};
 use crate::record::{ContainerConfig, ContainerState, Lock, Record};
 use crate::supervise::{self, Attachment, Outcome, Progress};
 use crate::volumes::Volumes;
@@ -196,6 +196,10 @@ fn describe(
         restart: request.restart,
         stop_timeout_s: request.stop_timeout_s,
         has_init: request.has_init,
+        health_check: match request.health_checks {
+            HealthChecks::OfImage => config.health_check,
+            HealthChecks::Off => None,
+        },
         ..ContainerConfig::new(name, spec)
     }
 }
