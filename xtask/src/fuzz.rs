@@ -44,6 +44,11 @@ const TARGETS: &[Target] = &[
         seeds: |corpus| Ok(fs::write(corpus.join("seed"), "a/b.c\n*\n!a/**/b*\n# x\n")?),
     },
     Target {
+        name: "changes",
+        directory: "crates/blockstore",
+        seeds: edits,
+    },
+    Target {
         name: "tree",
         directory: "crates/archive",
         seeds: tars,
@@ -139,6 +144,20 @@ fn balenafiles(corpus: &Path) -> Result<()> {
     for example in crate::guests::EXAMPLES {
         let path = root().join("examples").join(example).join("Balenafile");
         fs::copy(path, corpus.join(example))?;
+    }
+    Ok(())
+}
+
+/// Changes of numbers in a sample: slot, place in it, new value.
+fn edits(corpus: &Path) -> Result<()> {
+    let edit = |slot: u8, place: u16, value: u32| {
+        [&[slot][..], &place.to_le_bytes(), &value.to_le_bytes()].concat()
+    };
+    for (index, edit) in [edit(0, 104, 9), edit(2, 128, 7), edit(30, 8, 2)]
+        .iter()
+        .enumerate()
+    {
+        fs::write(corpus.join(index.to_string()), edit)?;
     }
     Ok(())
 }

@@ -11,6 +11,9 @@ pub enum DiskError {
     Truncated { what: &'static str, offset: u64 },
     #[error("corrupt change file: {what} at offset {offset}")]
     Corrupt { what: &'static str, offset: u64 },
+    /// Nothing was ever committed to the file: a crash came before. It may be deleted.
+    #[error("the change file was never begun")]
+    NeverBegun,
     #[error("the change file has version {found}, this minke reads {supported}")]
     NewerVersion { found: u32, supported: u32 },
     #[error("unsupported change file: {feature}")]
@@ -23,7 +26,7 @@ pub enum DiskError {
     ReadOnly { state: State },
     #[error("{length} bytes at offset {offset} are outside of the disk, which has {size}")]
     OutOfRange { offset: u64, length: u64, size: u64 },
-    #[error("the map of the disk's changes needs more than {bytes_max} bytes of memory")]
+    #[error("the map of the disk's changes needs too much memory: the limit is {bytes_max} bytes")]
     MapTooLarge { bytes_max: usize },
     #[error("an earlier commit may not be durable, since the host failed to write it")]
     Unsynced,

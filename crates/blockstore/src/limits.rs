@@ -9,7 +9,7 @@ pub struct Limits {
     /// fresh slots, where no one finds them before the commit.
     pub buffered_blocks_max: usize,
     /// Bytes of the maps of one disk, which are 4 for each block of a region of 4 MiB that has any change. It bounds what a hostile file
-    /// can make us hold: opening is refused, and so are writes, before memory is taken above it.
+    /// can make us hold: opening is refused above it, and writes above half of it, so that what was written can be opened.
     pub map_bytes_max: usize,
     /// Segments of the log before a checkpoint. It bounds what opening after a crash reads.
     pub log_segments_max: usize,
@@ -23,7 +23,7 @@ impl Default for Limits {
             // 8 MiB.
             buffered_blocks_max: 2048,
             // 256 GiB of changes.
-            map_bytes_max: 256 << 20,
+            map_bytes_max: 512 << 20,
             // A checkpoint costs three syncs: with commits of one block each, 0.3 %.
             log_segments_max: 1024,
             // 64 MiB.

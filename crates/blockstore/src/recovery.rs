@@ -22,10 +22,14 @@ pub(crate) struct FoundSuperblock {
 }
 
 /// Reads the superblock from the newer of its copies.
+///
+/// Both are durable with the first commit, so without any there was none: [`DiskError::NeverBegun`].
 pub(crate) fn read_superblock(storage: &dyn Storage) -> Result<FoundSuperblock, DiskError> {
     let copies = [Slot(0), Slot(1)].map(|slot| read_copy(storage, slot));
     match copies {
-        [Err(error @ DiskError::NewerVersion { .. }), _]
+        [Err(DiskError::NeverBegun), Err(DiskError::NeverBegun)] => Err(DiskError::NeverBegun),
+        [Err(DiskError::NeverBegun), Err(error)]
+        | [Err(error @ DiskError::NewerVersion { .. }), _]
         | [_, Err(error @ DiskError::NewerVersion { .. })]
         | [Err(error), Err(_)] => Err(error),
         [Ok(superblock), Err(_)] | [Err(_), Ok(superblock)] => Ok(FoundSuperblock {
@@ -45,7 +49,19 @@ pub(crate) fn read_superblock(storage: &dyn Storage) -> Result<FoundSuperblock, 
 
 fn read_copy(storage: &dyn Storage, slot: Slot) -> Result<Superblock, DiskError> {
     let mut bytes = [0; SUPERBLOCK_BYTES];
-    read_exact(storage, slot.offset(), &mut bytes, "its superblock")?;
+    match read_exact(storage, slot.offset(), &mut bytes, "its superblock") {
+        Err(error @ DiskError::Truncated { .. }) => {
+            let is_behind_end = storage.length().is_ok_and(|it| it <= slot.offset());
+            return Err(match is_behind_end {
+                true => DiskError::NeverBegun,
+                false => error,
+            });
+        }
+        result => result?,
+    }
+    if bytes == [0; SUPERBLOCK_BYTES] {
+        return Err(DiskError::NeverBegun);
+    }
     Superblock::decode(&bytes, slot.offset())
 }
 
@@ -222,6 +238,7 @@ impl Recovery<'_> {
                 }
                 Region::Page(page) => {
                     let codes = self.reader.leaf(page, self.slots_count)?;
+                    self.check_end(entry.leaf, page, &codes)?;
                     self.recovered.map.load_leaf(entry.leaf, codes);
                     self.recovered.stored.insert(entry.leaf, page);
                 }
@@ -230,6 +247,25 @@ impl Recovery<'_> {
         }
         self.recovered.map.take_changed();
         Ok(())
+    }
+
+    /// Refuses slots for blocks behind the end of the disk, which nobody could count.
+    fn check_end(
+        &self,
+        leaf: u32,
+        page: PageRef,
+        codes: &[u32; LEAF_BLOCKS],
+    ) -> Result<(), DiskError> {
+        let first = u64::from(leaf) * LEAF_BLOCKS as u64;
+        let inside = (self.reader.blocks_count - first).min(LEAF_BLOCKS as u64);
+        let mut behind = codes[inside as usize..].iter();
+        match behind.any(|code| *code >= Slot::FIRST.0) {
+            true => Err(DiskError::Corrupt {
+                what: "a leaf of the map",
+                offset: page.slot.offset(),
+            }),
+            false => Ok(()),
+        }
     }
 
     fn check_memory(&self) -> Result<(), DiskError> {
@@ -254,7 +290,7 @@ impl Recovery<'_> {
         }
         let next = Tail {
             slot: segment.next,
-            sequence: tail.sequence.wrapping_add(1),
+            sequence: tail.sequence + 1,
             chain,
         };
         Ok(Some((segment, next)))

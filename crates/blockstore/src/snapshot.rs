@@ -222,6 +222,9 @@ impl Snapshot {
     /// Returns the bytes as they lie in memory, if one mapped file has them all in sequence.
     pub fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
         check_range(offset, length as u64, self.size_bytes).ok()?;
+        if length == 0 {
+            return None;
+        }
         let (place, found) = self.run_at(offset, length as u64).ok()?;
         if found < length as u64 {
             return None;

@@ -28,7 +28,7 @@ const LAYERS: &[Layer] = &[
     layer("minke-ext4", &[]),
     layer("minke-glue", &["minke-abi"]),
     layer("minke-kernel", &["minke-abi", "minke-archive"]),
-    layer("minke-image", &[]),
+    layer("minke-image", &["minke-blockstore"]),
     layer(
         "minke-sandbox",
         &["minke-abi", "minke-glue", "minke-kernel"],

@@ -112,7 +112,7 @@ impl Disk {
 
     fn check_memory(&self) -> Result<(), DiskError> {
         let bytes_max = self.limits.map_bytes_max;
-        match read(&self.view).map_bytes() > bytes_max {
+        match read(&self.view).map_bytes() > bytes_max / 2 {
             true => Err(DiskError::MapTooLarge { bytes_max }),
             false => Ok(()),
         }

@@ -10,6 +10,8 @@ pub(crate) const SUPERBLOCK_BYTES: usize = 512;
 
 const MAGIC: &[u8; 8] = b"minkeCHG";
 const VERSION: u32 = 1;
+/// Superblocks and segments are counted from one, and no file lives so long.
+const COUNT_MAX: u64 = 1 << 62;
 
 /// Where each field begins.
 mod at {
@@ -162,6 +164,10 @@ impl Superblock {
         }
         if State::from_number(u32_at(bytes, at::STATE)).is_none() {
             return Err(Fault::Nonsense("the state in the superblock"));
+        }
+        let counts = [at::NUMBER, at::SEQUENCE].map(|it| u64_at(bytes, it));
+        if counts.iter().any(|count| *count > COUNT_MAX) {
+            return Err(Fault::Nonsense("a count in the superblock"));
         }
         let directory = u32_at(bytes, at::DIRECTORY_SLOT);
         if u32_at(bytes, at::LOG_SLOT) < Slot::FIRST.0 || directory == 1 {

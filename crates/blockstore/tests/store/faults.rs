@@ -272,8 +272,10 @@ fn a_newer_version_is_refused_by_name() {
 fn what_is_no_change_file_is_refused() {
     let below = Arc::new(Snapshot::nothing());
     for (content, expected) in [
+        (vec![], "the change file was never begun"),
+        (vec![0; 9000], "the change file was never begun"),
         (
-            vec![],
+            vec![1; 100],
             "the change file ends before its superblock at offset 0",
         ),
         (
@@ -301,7 +303,7 @@ fn the_map_of_a_disk_is_bounded_in_memory() {
     let storage = Arc::<Simulated>::default();
     let below = Arc::new(Snapshot::nothing());
     let limits = Limits {
-        map_bytes_max: 256 << 10,
+        map_bytes_max: 1 << 20,
         ..LIMITS
     };
     let size = minke_blockstore::DISK_BYTES_MAX;

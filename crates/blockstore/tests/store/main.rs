@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test's `unwrap` is an assertion")]
 
 mod faults;
+mod hostile;
 mod merge;
 mod model;
+mod mutation;
 mod power_cut;
 mod readers;
 mod simulated;
