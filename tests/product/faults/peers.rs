@@ -49,6 +49,8 @@ fn what_is_sent_to_a_guest_that_never_reads_is_bounded() {
     let error = loop {
         match stream.write(&[b'x'; 1 << 16]) {
             Ok(count) => sent += count,
+            // One with a time-out is not taken up again by itself. Linux: `signal(7)`.
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => break error,
         }
         assert!(sent < BUFFERED_BYTES_MAX, "{sent} bytes were taken");
