@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use crate::error::cannot;
 use crate::layout::{DirectoryEntry, Identity, Key, Region, State};
 use crate::map::{LEAF_BLOCKS, Place};
-use crate::recovery::{Reader, read_exact, read_superblock};
+use crate::recovery::{FoundSuperblock, Reader, read_exact, read_superblock};
 use crate::{BLOCK_BYTES, DISK_BYTES_MAX, DiskError, Limits, Storage};
 
 /// Frozen files over one base. Each is looked at when a leaf is first read.
@@ -120,7 +120,14 @@ impl Snapshot {
 
     /// Returns this disk with the changes of a frozen file, which must name this one as what it lies on.
     pub fn with(&self, file: Arc<dyn Storage>, limits: &Limits) -> Result<Snapshot, DiskError> {
-        let superblock = read_superblock(&*file)?.superblock;
+        let FoundSuperblock {
+            superblock,
+            needs_repair,
+        } = read_superblock(&*file)?;
+        if needs_repair {
+            // What froze it may have crashed before that was durable, and what lies on it must not outlive that.
+            file.sync().map_err(cannot("make the snapshot durable"))?;
+        }
         if superblock.file.below != self.identity {
             return Err(DiskError::WrongBase {
                 expected: superblock.file.below,

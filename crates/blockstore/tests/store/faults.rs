@@ -239,6 +239,21 @@ fn a_snapshot_is_read_and_never_written() {
 }
 
 #[test]
+fn a_snapshot_that_may_be_frozen_in_the_hosts_memory_only_is_made_durable_before_it_is_used() {
+    let (first, below, disk) = fresh(LIMITS);
+    disk.snapshot(Arc::<Simulated>::default(), [1; 16]).unwrap();
+    let mut content = first.content();
+    // As if the second copy of the superblock had not been written.
+    content[BLOCK as usize + 80] ^= 1;
+    let file = Arc::new(Simulated::new(content));
+    below.with(file.clone(), &LIMITS).unwrap();
+    assert_eq!(file.counts().syncs, 1);
+    let syncs = first.counts().syncs;
+    below.with(first.clone(), &LIMITS).unwrap();
+    assert_eq!(first.counts().syncs, syncs);
+}
+
+#[test]
 fn a_snapshot_that_cannot_be_begun_leaves_the_disk_as_it_was() {
     let (_, _, disk) = fresh(LIMITS);
     disk.write_at(0, &[1; 10]).unwrap();
