@@ -54,6 +54,11 @@ const TARGETS: &[Target] = &[
         seeds: tars,
     },
     Target {
+        name: "disk",
+        directory: "crates/ext4",
+        seeds: disks,
+    },
+    Target {
         name: "names",
         directory: "crates/glue",
         seeds: glue_texts,
@@ -190,6 +195,33 @@ fn formats_of_tar(corpus: &Path, change: impl Fn(Vec<u8>) -> Vec<u8>) -> Result<
         // Names that a format cannot hold are left out, with a failure.
         let _ = run_quietly(command.args(["-C"]).arg(&tree).args(["d", "hard", "link"]));
         fs::write(corpus.join(format), change(fs::read(&tar)?))?;
+    }
+    Ok(fs::remove_dir_all(tree)?)
+}
+
+/// Small file systems of each kind with a few files, without checksums.
+fn disks(corpus: &Path) -> Result<()> {
+    let tree = corpus.with_extension("seed");
+    let _ = fs::remove_dir_all(&tree);
+    fs::create_dir_all(tree.join("d"))?;
+    fs::write(tree.join("file"), "text".repeat(3000))?;
+    for index in 0..40 {
+        fs::write(tree.join(format!("d/{}{index}", "n".repeat(30))), "")?;
+    }
+    std::os::unix::fs::symlink("t".repeat(100), tree.join("link"))?;
+    for (kind, features) in [
+        ("ext2", "none,filetype"),
+        ("ext3", "^resize_inode"),
+        ("ext4", "^resize_inode,^metadata_csum,^64bit,^has_journal"),
+    ] {
+        let image = corpus.join(kind);
+        let _ = fs::remove_file(&image);
+        let size = if kind == "ext3" { "2100K" } else { "192K" };
+        let mut command = Command::new("mke2fs");
+        // It is where only root's path leads.
+        command.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
+        command.args(["-q", "-F", "-b", "1024", "-t", kind, "-O", features, "-d"]);
+        run(command.arg(&tree).arg(&image).arg(size))?;
     }
     Ok(fs::remove_dir_all(tree)?)
 }

@@ -333,7 +333,8 @@ impl Writer {
                 .flags
                 .remove(GroupFlags::INODE_UNINIT | GroupFlags::BLOCK_UNINIT);
             descriptor.free_inodes_count = descriptor.free_inodes_count.saturating_sub(1);
-            descriptor.used_directories_count += u32::from(is_directory);
+            let directories = &mut descriptor.used_directories_count;
+            *directories = directories.saturating_add(is_directory.into());
             self.groups[group].is_changed = true;
             self.is_changed = true;
             space.inodes_free = space.inodes_free.saturating_sub(1);
@@ -407,12 +408,13 @@ impl Writer {
         }
         clear_bit(bitmap, index);
         let group = &mut self.groups[group];
-        group.descriptor.free_inodes_count += 1;
+        let free = &mut group.descriptor.free_inodes_count;
+        *free = free.saturating_add(1);
         let directories = &mut group.descriptor.used_directories_count;
         *directories = directories.saturating_sub(u32::from(is_directory));
         group.is_changed = true;
         self.is_changed = true;
-        space.inodes_free += 1;
+        space.inodes_free = space.inodes_free.saturating_add(1);
         Ok(())
     }
 

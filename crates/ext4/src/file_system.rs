@@ -250,6 +250,9 @@ impl<D: Device> FileSystem<D> {
         if !is_mapped {
             return Err(Error::InvalidArgument);
         }
+        if kind == Some(FileType::Regular) && inode.size > self.size_max(inode.flags) {
+            return Err(Error::corrupt(Place::Inode(number), "impossible size"));
+        }
         match inode.flags.contains(InodeFlags::EXTENTS) {
             true => extents::load(&self.geometry, &self.blocks, number, inode),
             false => indirect::load(&self.geometry, &self.blocks, number, inode),

@@ -84,7 +84,9 @@ impl<D: Device> FileSystem<D> {
     pub fn open_inode(&self, number: InodeNumber) -> Result<(), Error> {
         let node = self.node(number)?;
         let state = node.read();
-        if state.is_freed {
+        // Without a name, only who has it open keeps it; it may be about to be freed.
+        let is_kept = state.inode.links_count > 0 || node.opened.load(Ordering::Acquire) > 0;
+        if state.is_freed || !is_kept {
             return Err(Error::NotFound);
         }
         node.opened.fetch_add(1, Ordering::AcqRel);

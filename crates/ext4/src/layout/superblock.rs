@@ -188,6 +188,16 @@ impl Superblock {
         if self.log_block_size > BLOCK_SIZE_LOG_MAX {
             return Err(corrupt("superblock", "impossible block size"));
         }
+        // What all else counts with.
+        if self.blocks_per_group < 8 || !self.blocks_per_group.is_multiple_of(8) {
+            return Err(corrupt(
+                "superblock",
+                "impossible number of blocks in a group",
+            ));
+        }
+        if self.blocks_count <= u64::from(self.first_data_block) || self.blocks_count >= 1 << 48 {
+            return Err(corrupt("superblock", "impossible number of blocks"));
+        }
         let block_bits = self.block_size_bytes() * 8;
         let first_data_block = u32::from(self.log_block_size == 0);
         let inode_size = u32::from(self.inode_size);
@@ -212,17 +222,9 @@ impl Superblock {
                 "impossible number of blocks in a group",
             ),
             (
-                self.blocks_per_group >= 8 && self.blocks_per_group.is_multiple_of(8),
-                "impossible number of blocks in a group",
-            ),
-            (
                 (8..=block_bits).contains(&self.inodes_per_group)
                     && self.inodes_per_group.is_multiple_of(8),
                 "impossible number of inodes in a group",
-            ),
-            (
-                self.blocks_count > u64::from(self.first_data_block) && self.blocks_count < 1 << 48,
-                "impossible number of blocks",
             ),
             (
                 u64::from(self.inodes_count)
@@ -342,6 +344,16 @@ mod tests {
             .filter(|group| *group == 1 || [3, 5, 7].iter().any(|base| is_power_of(*group, *base)))
             .collect();
         assert_eq!(with, [1, 3, 5, 7, 9, 25, 27, 49, 81, 125]);
+    }
+
+    #[test]
+    fn zero_divisors_are_refused() {
+        let mut bytes = [0; 1024];
+        put(&mut bytes, 0x38, SUPERBLOCK_MAGIC);
+        assert!(Superblock::parse(&bytes).is_err());
+        put(&mut bytes, 0x20, 8192_u32);
+        put(&mut bytes, 0x14, u32::MAX);
+        assert!(Superblock::parse(&bytes).is_err());
     }
 
     #[test]

@@ -372,6 +372,14 @@ impl<D: Device> FileSystem<D> {
         let step = &path.steps[level];
         let view = step.view();
         let all: Vec<IndexEntry> = (0..view.count()).map(|index| view.entry(index)).collect();
+        if all.len() < 2 {
+            return Err(Directory {
+                system: self,
+                number,
+                state,
+            }
+            .corrupt("a full index of one entry"));
+        }
         let (lower, upper) = all.split_at(all.len() / 2);
         let seed = Directory {
             system: self,

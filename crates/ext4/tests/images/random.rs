@@ -461,7 +461,7 @@ fn run(name: &str, arguments: &[&str], size: &str, seed: u64) {
     }
 }
 
-fn seed() -> u64 {
+pub(crate) fn seed() -> u64 {
     let clock = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
