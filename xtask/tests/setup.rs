@@ -39,6 +39,7 @@ impl Machine {
         }
         for tool in [
             "cc", "c++", "emcc", "npm", "tar", "gzip", "bzip2", "xz", "zstd", "skopeo", "umoci",
+            "chattr",
         ] {
             machine.install(tool, "exit 0");
         }
