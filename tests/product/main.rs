@@ -22,6 +22,7 @@
 //! | `check` | `build --check`: the rules of the language |
 //! | `copied` | what files keep when a build copies them |
 //! | `deep` | trees of directories that are deeper than paths, descriptors and stacks |
+//! | `disks` | ext4 file systems in files |
 //! | `steps` | `RUN`: programs of a build |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
@@ -44,6 +45,7 @@ mod containers;
 mod contended;
 mod copied;
 mod deep;
+mod disks;
 mod events;
 mod examples;
 mod faults;

@@ -38,7 +38,7 @@ const LAYERS: &[Layer] = &[
         "minke-build",
         &["minke-balenafile", "minke-image", "minke-engine"],
     ),
-    layer("minke", &["minke-engine", "minke-build"]),
+    layer("minke", &["minke-engine", "minke-build", "minke-ext4"]),
     layer("xtask", &[]),
 ];
 

@@ -213,7 +213,7 @@ fn values(command: &Command, argument: &Arg, current: &str) -> Vec<String> {
         }
         "VOLUME" if argument.is_positional() => volumes(),
         "VOLUME" => volumes().into_iter().chain([FILES.to_owned()]).collect(),
-        "FILE" | "DIR" | "PATH" | "CONTEXT" => vec![FILES.to_owned()],
+        "FILE" | "DIR" | "DISK" | "PATH" | "CONTEXT" => vec![FILES.to_owned()],
         _ => Vec::new(),
     }
 }

@@ -16,6 +16,7 @@ mod completion;
 mod confirm;
 mod container;
 mod create;
+mod disk;
 mod doctor;
 mod events;
 mod follow;
@@ -124,6 +125,7 @@ commands! {
     Image(image::Image),
     Container(container::Container),
     Volume(volume::Volume),
+    Disk(disk::Disk),
     Info(info::Info),
     Doctor(doctor::Doctor),
     Builder(builder::Builder),

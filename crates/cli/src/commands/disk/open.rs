@@ -1,0 +1,82 @@
+//! A disk that is open for reading, and paths in it.
+
+use std::path::Path;
+
+use minke_ext4::{Access, Error, FileSystem, FileType, InodeNumber, Timestamp};
+
+use super::file::DiskFile;
+use crate::report::Report;
+
+/// Symbolic links on one way. Linux: `MAXSYMLINKS`.
+const LINKS_MAX: usize = 40;
+
+/// Opens the file system in a file; nothing of the file is changed, whatever its journal asks for.
+pub(super) fn open(path: &Path) -> Result<FileSystem<DiskFile>, Report> {
+    let file = DiskFile::open(path)?;
+    FileSystem::open(file, Access::ReadOnly, Timestamp::default()).map_err(|error| {
+        Report::new(
+            format!("cannot read the disk `{}`: {error}", path.display()),
+            format!("`minke disk check {}` tells what is wrong", path.display()),
+        )
+    })
+}
+
+/// Makes a report of what went wrong at a path in a disk.
+pub(super) fn failed(path: &str, error: &Error) -> Report {
+    Report::new(
+        format!("`{path}`: {error}"),
+        "`minke disk ls` shows what there is",
+    )
+}
+
+/// Whether a symbolic link at the end of a path is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LastLink {
+    Follow,
+    Keep,
+}
+
+/// Finds what a path names, from the top directory on. POSIX: 4.16 Pathname Resolution.
+pub(super) fn resolve(
+    system: &FileSystem<DiskFile>,
+    path: &str,
+    last: LastLink,
+) -> Result<InodeNumber, Report> {
+    walk(system, path.as_bytes(), last).map_err(|error| failed(path, &error))
+}
+
+fn walk(system: &FileSystem<DiskFile>, path: &[u8], last: LastLink) -> Result<InodeNumber, Error> {
+    let mut at = InodeNumber::ROOT;
+    // The components that are left, the next one at the end.
+    let mut rest = components(path);
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        if name == b".." {
+            at = system.parent(at)?;
+            continue;
+        }
+        let found = system.lookup(at, &name)?;
+        let is_link = system.metadata(found)?.file_type == FileType::Symlink;
+        if !is_link || rest.is_empty() && last == LastLink::Keep {
+            at = found;
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(Error::InvalidArgument);
+        }
+        let target = system.read_link(found)?;
+        if target.starts_with(b"/") {
+            at = InodeNumber::ROOT;
+        }
+        rest.extend(components(&target));
+    }
+    Ok(at)
+}
+
+/// Returns a path's components, the first one at the end.
+fn components(path: &[u8]) -> Vec<Vec<u8>> {
+    let names = path.split(|byte| *byte == b'/');
+    let names = names.filter(|name| !name.is_empty() && *name != b".");
+    names.rev().map(<[u8]>::to_vec).collect()
+}
