@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::naps::{self, Nap};
 use super::quota::Balance;
@@ -82,13 +82,19 @@ fn watch(shared: &Arc<Shared>) {
     let mut burst = 0;
     let mut rota = Rota::default();
     let mut is_ending = false;
+    let mut looked_at = Instant::now();
     while !shared.is_shut_down() {
         let tick = if rota.is_kept() { rota::TURN } else { TICK };
-        let tick = if is_ending { ENDING_TICK } else { tick };
-        std::thread::park_timeout(shared.quota.tick(tick, shared.parallelism()));
+        let pause = if is_ending { ENDING_TICK } else { tick };
+        std::thread::park_timeout(shared.quota.tick(pause, shared.parallelism()));
         let balance = shared.quota.look();
         let mut queue = shared.queue();
         is_ending = queue.hurry_doomed();
+        if is_ending && looked_at.elapsed() < tick {
+            // A look at a thousand guests takes long enough to keep those waiting that are to end.
+            continue;
+        }
+        looked_at = Instant::now();
         // Detached workers need nobody's look but the quota's and the rota's.
         let is_counted = balance != Balance::Unlimited && !queue.detached.is_empty();
         let is_counted = is_counted || rota.is_kept() || is_ending;
