@@ -220,7 +220,9 @@ fn disks(corpus: &Path) -> Result<()> {
         let mut command = Command::new("mke2fs");
         // It is where only root's path leads.
         command.env("PATH", "/usr/sbin:/sbin:/usr/bin:/bin");
-        command.args(["-q", "-F", "-b", "1024", "-t", kind, "-O", features, "-d"]);
+        command.args([
+            "-q", "-F", "-b", "1024", "-N", "128", "-t", kind, "-O", features, "-d",
+        ]);
         run(command.arg(&tree).arg(&image).arg(size))?;
     }
     Ok(fs::remove_dir_all(tree)?)
