@@ -18,7 +18,7 @@
 //! Lock order of a disk: `staging` (one writer at a time), then `writer` (the log; held while a commit is written), then `view`
 //! (which block is where; held for look-ups and never during input or output). Readers take only the last.
 //!
-//! This crate asks no host: files come in through [`Storage`], and unique identifiers as arguments. Neighbours: `image` has
+//! This crate asks no host: files come in through [`Storage`], and unique identifiers as arguments. Neighbours: `disk` has
 //! storage in the host's files, with locks; `ext4` puts file systems on disks.
 
 mod allocator;

@@ -17,8 +17,6 @@
 //!
 //! Lock order: `layers/.lock`, then the database; never the other way round.
 //!
-//! [`disk`] has disks in files of the host.
-//!
 //! [`archive`] carries images from store to store, and to and from other tools.
 //!
 //! Neighbours: `build` writes images, `engine` reads them and pins those that containers use.
@@ -30,7 +28,6 @@ pub mod check;
 mod configuration;
 mod database;
 mod digest;
-pub mod disk;
 mod fan;
 mod file_digests;
 mod filter;

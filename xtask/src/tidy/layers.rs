@@ -28,7 +28,8 @@ const LAYERS: &[Layer] = &[
     layer("minke-ext4", &[]),
     layer("minke-glue", &["minke-abi"]),
     layer("minke-kernel", &["minke-abi", "minke-archive"]),
-    layer("minke-image", &["minke-blockstore"]),
+    layer("minke-disk", &["minke-blockstore", "minke-ext4"]),
+    layer("minke-image", &[]),
     layer(
         "minke-sandbox",
         &["minke-abi", "minke-glue", "minke-kernel"],
@@ -38,7 +39,10 @@ const LAYERS: &[Layer] = &[
         "minke-build",
         &["minke-balenafile", "minke-image", "minke-engine"],
     ),
-    layer("minke", &["minke-engine", "minke-build", "minke-ext4"]),
+    layer(
+        "minke",
+        &["minke-engine", "minke-build", "minke-disk", "minke-ext4"],
+    ),
     layer("xtask", &[]),
 ];
 

@@ -6,7 +6,7 @@ use clap::Args;
 use minke_ext4::check::{CheckReport, check};
 use serde::Serialize;
 
-use super::file::DiskFile;
+use super::file::open_file;
 use crate::format::{Format, List};
 use crate::output::print;
 use crate::report::{Kind, Report};
@@ -42,7 +42,7 @@ struct Row {
 
 impl Check {
     pub(crate) fn run(&self) -> Result<u8, Report> {
-        let file = DiskFile::open(&self.disk)?;
+        let file = open_file(&self.disk)?;
         let report = check(&file).map_err(|error| {
             Report::new(
                 format!("cannot check `{}`: {error}", self.disk.display()),

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
+use minke_disk::FileDevice;
 use minke_engine::syntax::parse_bytes;
 use minke_ext4::make::{Identity, Journal, MakeOptions, make};
 
-use super::file::DiskFile;
 use crate::report::Report;
 
 /// Make a file with an empty ext4 file system
@@ -84,11 +84,11 @@ impl Create {
         })
     }
 
-    fn new_file(&self, size: u64) -> io::Result<DiskFile> {
+    fn new_file(&self, size: u64) -> io::Result<FileDevice> {
         let path: &Path = &self.disk;
         let mut options = File::options();
         let file = options.read(true).write(true).create_new(true).open(path)?;
-        let sized = file.set_len(size).and_then(|()| DiskFile::of(file));
+        let sized = file.set_len(size).and_then(|()| FileDevice::new(file));
         sized.inspect_err(|_| {
             // Nobody has seen it.
             let _ = fs::remove_file(path);

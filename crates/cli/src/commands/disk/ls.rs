@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use minke_disk::FileDevice;
 use minke_ext4::{FileSystem, FileType, InodeNumber};
 use serde::Serialize;
 
-use super::file::DiskFile;
 use super::open::{LastLink, failed, open, resolve};
 use super::stat::{kind, mode_text, time_text};
 use crate::format::{Format, List};
@@ -92,7 +92,7 @@ impl Ls {
 }
 
 fn row(
-    system: &FileSystem<DiskFile>,
+    system: &FileSystem<FileDevice>,
     name: &[u8],
     inode: InodeNumber,
 ) -> Result<Row, minke_ext4::Error> {

@@ -2,17 +2,18 @@
 
 use std::path::Path;
 
+use minke_disk::FileDevice;
 use minke_ext4::{Access, Error, FileSystem, FileType, InodeNumber, Timestamp};
 
-use super::file::DiskFile;
+use super::file::open_file;
 use crate::report::Report;
 
 /// Symbolic links on one way. Linux: `MAXSYMLINKS`.
 const LINKS_MAX: usize = 40;
 
 /// Opens the file system in a file; nothing of the file is changed, whatever its journal asks for.
-pub(super) fn open(path: &Path) -> Result<FileSystem<DiskFile>, Report> {
-    let file = DiskFile::open(path)?;
+pub(super) fn open(path: &Path) -> Result<FileSystem<FileDevice>, Report> {
+    let file = open_file(path)?;
     FileSystem::open(file, Access::ReadOnly, Timestamp::default()).map_err(|error| {
         Report::new(
             format!("cannot read the disk `{}`: {error}", path.display()),
@@ -38,14 +39,18 @@ pub(super) enum LastLink {
 
 /// Finds what a path names, from the top directory on. POSIX: 4.16 Pathname Resolution.
 pub(super) fn resolve(
-    system: &FileSystem<DiskFile>,
+    system: &FileSystem<FileDevice>,
     path: &str,
     last: LastLink,
 ) -> Result<InodeNumber, Report> {
     walk(system, path.as_bytes(), last).map_err(|error| failed(path, &error))
 }
 
-fn walk(system: &FileSystem<DiskFile>, path: &[u8], last: LastLink) -> Result<InodeNumber, Error> {
+fn walk(
+    system: &FileSystem<FileDevice>,
+    path: &[u8],
+    last: LastLink,
+) -> Result<InodeNumber, Error> {
     let mut at = InodeNumber::ROOT;
     // The components that are left, the next one at the end.
     let mut rest = components(path);

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use memmap2::Mmap;
 use minke_blockstore::Storage;
 use rustix::fs::{FallocateFlags, fallocate};
+use rustix::rand::{GetRandomFlags, getrandom};
 
 use super::DiskFileError;
 
@@ -142,4 +143,12 @@ pub(super) fn failed<'a>(
         path: path.to_owned(),
         source,
     }
+}
+
+/// Returns an identifier for a new change file, which no guest can guess.
+pub(super) fn random_uuid() -> io::Result<[u8; 16]> {
+    let mut uuid = [0; 16];
+    // Linux: getrandom(2) gives up to 256 bytes whole.
+    getrandom(&mut uuid, GetRandomFlags::empty())?;
+    Ok(uuid)
 }

@@ -2,19 +2,21 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, State, merge};
-use rustix::rand::{GetRandomFlags, getrandom};
 
-use super::host_file::failed;
-use super::{Access, DiskFileError, HostFile, content_identity};
+use super::chain::on;
+use super::host_file::{failed, random_uuid};
+use super::{Access, DiskFileError, HostFile, image_identity};
 
 /// An image file that is in use, locked, and its disk.
 #[derive(Debug)]
 pub struct Volume {
-    disk: Disk,
+    /// `None` once its changes are merged.
+    disk: RwLock<Option<Disk>>,
+    size_bytes: u64,
     image: Arc<HostFile>,
     identity: Identity,
     changes: Arc<HostFile>,
@@ -29,7 +31,7 @@ impl Volume {
     pub fn open(image: &Path, changes: &Path, limits: Limits) -> Result<Volume, DiskFileError> {
         let image = Arc::new(HostFile::open(image, Access::Write)?);
         let left = changes_left(&image, changes, &limits)?;
-        let identity = content_identity(&image)?;
+        let identity = image_identity(&image)?;
         let below = Snapshot::of_base(image.clone(), identity).map_err(on(image.path()))?;
         let below = Arc::new(below);
         let (changes, disk) = match left {
@@ -45,7 +47,8 @@ impl Volume {
             }
         };
         Ok(Volume {
-            disk: disk.map_err(on(changes.path()))?,
+            disk: RwLock::new(Some(disk.map_err(on(changes.path()))?)),
+            size_bytes: identity.size_bytes,
             image,
             identity,
             changes,
@@ -53,19 +56,28 @@ impl Volume {
         })
     }
 
-    /// Returns the disk.
-    pub fn disk(&self) -> &Disk {
-        &self.disk
+    /// Returns the size in bytes.
+    pub fn size_bytes(&self) -> u64 {
+        self.size_bytes
     }
 
-    /// Commits, writes the changes into the image file, and deletes the file that had them.
+    /// Returns the disk; `None` once it was merged.
+    pub fn disk(&self) -> RwLockReadGuard<'_, Option<Disk>> {
+        self.disk.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Commits, writes the changes into the image file, and deletes the file that had them. Nothing is read or written any more.
     ///
     /// After a failure they are still there, and the next opening goes on.
-    pub fn merge(self) -> Result<(), DiskFileError> {
-        let changes = &self.changes;
-        self.disk.commit().map_err(on(changes.path()))?;
+    pub fn merge(&self) -> Result<(), DiskFileError> {
+        let mut disk = self.disk.write().unwrap_or_else(PoisonError::into_inner);
         // From here on the file belongs to the merge.
-        drop(self.disk);
+        let Some(disk) = disk.take() else {
+            return Ok(());
+        };
+        let changes = &self.changes;
+        disk.commit().map_err(on(changes.path()))?;
+        drop(disk);
         merge(changes.clone(), &*self.image, self.identity, &self.limits)
             .map_err(on(changes.path()))?;
         remove(changes.path())
@@ -103,16 +115,4 @@ fn changes_left(
 fn remove(path: &Path) -> Result<(), DiskFileError> {
     // If a crash brings it back, it is known as merged.
     fs::remove_file(path).map_err(failed("remove", path))
-}
-
-fn random_uuid() -> io::Result<[u8; 16]> {
-    let mut uuid = [0; 16];
-    // Linux: getrandom(2) gives up to 256 bytes whole.
-    getrandom(&mut uuid, GetRandomFlags::empty())?;
-    Ok(uuid)
-}
-
-fn on(path: &Path) -> impl FnOnce(DiskError) -> DiskFileError {
-    let path = PathBuf::from(path);
-    move |source| DiskFileError::Disk { path, source }
 }

@@ -1,8 +1,17 @@
-//! Disks in the host's files: storage for `minke-blockstore`, with locks, and image files as volumes.
+//! Disks in files of the host: what `minke-blockstore` keeps, with locks, as block devices for `minke-ext4`.
 //!
 //! Who writes a file holds its lock alone, who reads it shares it, for as long as it is open: the kernel drops a lock when its process
 //! ends, however it ends. A second writer is told that the file is in use.
+//!
+//! | module | is |
+//! |---|---|
+//! | `host_file` | a file with its lock, mapped or not |
+//! | `chain` | snapshots over each other, and the file that is written over them |
+//! | `volume` | an image file of a user, written through a change file beside it |
+//! | `device` | each of these as what a file system lies on |
 
+mod chain;
+mod device;
 mod host_file;
 mod identity;
 mod volume;
@@ -10,10 +19,11 @@ mod volume;
 use std::io;
 use std::path::PathBuf;
 
-use minke_blockstore::DiskError;
-
+pub use chain::{WritableDisk, open_chain};
+pub use device::{FileDevice, ReadOnlyDisk};
 pub use host_file::{Access, HostFile};
-pub use identity::content_identity;
+pub use identity::image_identity;
+pub use minke_blockstore::{DiskError, Identity, Limits, Snapshot};
 pub use volume::Volume;
 
 /// What can go wrong with a disk in a file.
