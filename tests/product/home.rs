@@ -1,7 +1,8 @@
 //! A home for one test, and the ways to run `minke` in it.
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
@@ -215,6 +216,14 @@ pub(crate) fn example(name: &str) -> String {
         "`{name}` is not built: run `cargo xtask guests`"
     );
     path.to_str().expect("the path is text").to_owned()
+}
+
+/// Returns an address of this machine's loopback that no other test has: a port there that is free for a moment is still free
+/// the next one. On `127.0.0.1` the host gives such a port to whoever asks for any.
+pub(crate) fn own_address() -> Ipv4Addr {
+    let [one, two, three, ..] = RandomState::new().hash_one(0).to_ne_bytes();
+    // Neither a network's own address nor that of all in it.
+    Ipv4Addr::new(127, one, two, three.clamp(1, 254))
 }
 
 /// Sends one request and returns the whole answer, status line first.

@@ -5,22 +5,15 @@ use std::net::SocketAddr;
 
 use serde_json::{Value, json};
 
-use crate::home::{Home, example, fetch, guest};
+use crate::home::{Home, example, fetch, guest, own_address};
 
 /// Builds an example and starts it; returns the host's address.
 #[track_caller]
 fn start(home: &Home, example_name: &str, name: &str) -> SocketAddr {
     let image = format!("{example_name}:1");
     home.ok(&["build", "-q", "-t", &image, &example(example_name)]);
-    home.ok(&[
-        "run",
-        "-d",
-        "--name",
-        name,
-        "-p",
-        "127.0.0.1:0:3000",
-        &image,
-    ]);
+    let publish = format!("{}:0:3000", own_address());
+    home.ok(&["run", "-d", "--name", name, "-p", &publish, &image]);
     home.published(name, "3000/tcp")
 }
 

@@ -20,8 +20,15 @@ fn slow_module() -> Vec<u8> {
 /// Starts `minke run` of a module that is not compiled yet; returns it with its compiler's process number.
 fn compiling(home: &Home) -> (Child, u32) {
     home.write("slow.wasm", slow_module());
-    let mut run = home
-        .command(&["run", "--rm", "./slow.wasm"])
+    let minke = home.command(&["run", "--rm", "./slow.wasm"]);
+    // A shell starts what is to run in the background so that it ignores `SIGINT`, and that is inherited.
+    let mut run = Command::new("env")
+        .arg("--default-signal=INT")
+        .arg(minke.get_program())
+        .args(minke.get_args())
+        .env("MINKE_HOME", home.path())
+        .current_dir(home.files())
+        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -112,6 +119,12 @@ fn a_first_run_holds_no_more_memory_than_the_next() {
     let probe = guest("probe.wasm");
     for name in ["first", "next"] {
         home.ok(&["run", "-d", "--name", name, &probe, "wait"]);
+    }
+    // Both have what they need once they have said that they wait.
+    for name in ["first", "next"] {
+        while home.ok(&["logs", name]) != "waiting" {
+            std::thread::yield_now();
+        }
     }
     let first = anonymous_kib(&home, "first");
     let next = anonymous_kib(&home, "next");

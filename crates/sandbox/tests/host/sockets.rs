@@ -1,7 +1,7 @@
 //! Host sockets in a guest's hands: waiting, ends, errors, limits.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 
 use minke_abi::linux::{OpenFlags, PollEvents, SOCK_DGRAM, SOCK_STREAM, Signal};
@@ -11,6 +11,7 @@ use minke_kernel::net::{MessageFlags, NetworkMode};
 use minke_kernel::task::Deadline;
 use minke_kernel::{Errno, Fd, Task};
 use minke_sandbox::spec::TransportSpec::Tcp;
+use rustix::net::{AddressFamily, SocketType};
 
 use crate::container::{Container, MEMORY_BYTES, at, echo, listen, receive, send, socket_for};
 
@@ -100,14 +101,14 @@ fn a_private_network_does_not_reach_the_hosts_loopback() {
 
 #[test]
 fn a_refused_connection_is_told_to_waiters_and_to_those_who_ask() {
-    // Bound and closed again: nobody listens there.
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    // Bound, so that nobody else gets the port, and nobody listens there.
+    let bound = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+    rustix::net::bind(&bound, &any).unwrap();
     let container = Container::new(NetworkMode::Host, &[]);
     let task = container.task();
-    let peer = free.to_string();
+    let free = SocketAddr::try_from(rustix::net::getsockname(&bound).unwrap());
+    let peer = free.unwrap().to_string();
     container.run(async move {
         let fd = socket_for(&task, &peer, SOCK_STREAM);
         let refused = task.connect(fd, &at(&peer)).await;
@@ -124,7 +125,7 @@ fn a_send_to_a_peer_that_never_reads_waits_and_ends_with_the_process() {
     let silent = TcpStream::connect(container.bound[0]).unwrap();
     let sender = Arc::clone(&task);
     let handle = container.executor.spawn(async move {
-        let (fd, _) = sender.accept(listener, OpenFlags::empty()).await.unwrap();
+        let (fd, _) = sender.accept(listener, OpenFlags::empty()).await?;
         fill_and_wait(&sender, fd).await
     });
     let ended = container.run(async move {
