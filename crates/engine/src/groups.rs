@@ -16,13 +16,16 @@
 //! Linux: Documentation/admin-guide/cgroup-v2.rst. systemd: docs/CGROUP_DELEGATION.md.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use minke_sandbox::spec::LimitsSpec;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, access, getxattr, statfs};
+use rustix::io::Errno;
 
 use crate::names::ignore_missing;
 
@@ -49,6 +52,9 @@ const SANDBOX_CPUS: f64 = 0.1;
 
 /// Over which the CPU time is counted. Linux: the default of `cpu.max`.
 const PERIOD_US: f64 = 100_000.0;
+
+/// How long a dead sandbox may take to leave its group; only one that does not leave it takes longer.
+const EMPTIED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Bounds what is looked at above our own group for one that was handed over; systemd's trees are less deep.
 const DEPTH_MAX: usize = 16;
@@ -145,6 +151,40 @@ pub(crate) fn remove_of(run_directory: &Path) -> io::Result<()> {
             ignore_missing(fs::remove_file(link))
         }
         Err(_) => Ok(()),
+    }
+}
+
+/// Does what [`remove_of`] does for a container whose sandbox has let go of its lock: Linux takes a process out of its group a
+/// moment after it has closed its files, so that is waited for. Linux: kernel/exit.c do_exit().
+pub(crate) fn remove_emptied_of(run_directory: &Path) -> io::Result<()> {
+    match remove_of(run_directory) {
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            wait_until_empty(&fs::read_link(run_directory.join(LINK))?)?;
+            remove_of(run_directory)
+        }
+        removed => removed,
+    }
+}
+
+/// Waits until a group has no processes, for [`EMPTIED_WITHIN`] at most. Linux: Documentation/admin-guide/cgroup-v2.rst,
+/// "Populated Notification".
+fn wait_until_empty(group: &Path) -> io::Result<()> {
+    let until = Instant::now() + EMPTIED_WITHIN;
+    let mut events = File::open(group.join("cgroup.events"))?;
+    loop {
+        let mut text = String::new();
+        events.rewind()?;
+        // What changes after it was read ends the wait.
+        events.read_to_string(&mut text)?;
+        let left = until.saturating_duration_since(Instant::now());
+        if text.contains("populated 0") || left.is_zero() {
+            return Ok(());
+        }
+        let left = Timespec::try_from(left).unwrap_or_default();
+        match poll(&mut [PollFd::new(&events, PollFlags::PRI)], Some(&left)) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
 }
 

@@ -244,7 +244,7 @@ pub(crate) fn remove_files(
 
 /// Removes the directory of a container's socket, and its control group.
 pub(crate) fn remove_run_directory(path: &Path) -> io::Result<()> {
-    groups::remove_of(path)?;
+    groups::remove_emptied_of(path)?;
     ignore_missing(fs::remove_dir_all(path))
 }
 
