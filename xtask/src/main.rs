@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod flaky;
 mod fuzz;
 mod guests;
 mod layout;

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use crate::layout::{guests_dir, root};
 use crate::process::{cargo, find, run};
 use crate::setup::{self, Purpose};
-use crate::{guests, tidy};
+use crate::{flaky, guests, tidy};
 
 struct Section {
     name: &'static str,
@@ -213,13 +213,16 @@ fn tell_skipped() {
 fn run_tests() -> Result<()> {
     tell_skipped();
     if find("cargo-nextest").is_some() {
-        return run(&mut cargo_at_root(&[
+        flaky::forget()?;
+        let tested = run(&mut cargo_at_root(&[
             "nextest",
             "run",
             "--workspace",
             "--locked",
             "--no-fail-fast",
         ]));
+        flaky::tell()?;
+        return tested;
     }
     run(&mut cargo_at_root(&[
         "test",
