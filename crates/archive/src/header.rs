@@ -17,9 +17,14 @@ const CHECK_SUM: Range<usize> = 148..156;
 const TYPE: usize = 156;
 const LINK: Range<usize> = 157..257;
 const MAGIC: Range<usize> = 257..263;
+const VERSION: Range<usize> = 263..265;
 const MAJOR: Range<usize> = 329..337;
 const MINOR: Range<usize> = 337..345;
 const PREFIX: Range<usize> = 345..500;
+/// Of a sparse file in GNU's own format: the first segments, whether blocks with more of them follow, and the size with its holes.
+const SEGMENTS: Range<usize> = 386..482;
+const HAS_MORE_SEGMENTS: usize = 482;
+const REAL_SIZE: Range<usize> = 483..495;
 
 /// Set in the first byte of a number that is binary. GNU tar: "Large files".
 const BINARY: u8 = 0x80;
@@ -97,6 +102,72 @@ impl<'a> Header<'a> {
     }
 }
 
+impl<'a> Header<'a> {
+    /// Returns the segments that the header of a sparse file has, and whether blocks with more of them follow.
+    pub(crate) fn segments(&self) -> (&'a [u8], bool) {
+        (&self.0[SEGMENTS], self.0[HAS_MORE_SEGMENTS] != 0)
+    }
+
+    /// Returns the size of a sparse file with its holes.
+    pub(crate) fn real_size(&self) -> Result<u64, ArchiveError> {
+        number(&self.0[REAL_SIZE]).ok_or(ArchiveError::Corrupt("size"))
+    }
+}
+
+/// The fields of a header to be written.
+pub(crate) struct Fields<'a> {
+    pub(crate) kind: u8,
+    pub(crate) path: &'a [u8],
+    pub(crate) link: &'a [u8],
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) size: u64,
+    pub(crate) seconds: i64,
+    pub(crate) device: (u32, u32),
+}
+
+/// Bytes that a path or a link's target has room for.
+pub(crate) const NAME_BYTES: usize = NAME.end - NAME.start;
+/// Largest user or group.
+pub(crate) const ID_MAX: u32 = 0o777_7777;
+/// Largest size and time.
+pub(crate) const NUMBER_MAX: u64 = 0o777_7777_7777;
+
+impl Fields<'_> {
+    /// Makes the header; what does not fit a field is cut off there, and has been said before by a pax header.
+    pub(crate) fn block(&self) -> [u8; BLOCK_BYTES] {
+        let mut block = [0; BLOCK_BYTES];
+        put_text(&mut block[NAME], self.path);
+        put_text(&mut block[LINK], self.link);
+        block[TYPE] = self.kind;
+        block[MAGIC].copy_from_slice(b"ustar\0");
+        block[VERSION].copy_from_slice(b"00");
+        let clamped = |number: u64, most: u64| if number > most { 0 } else { number };
+        for (range, value) in [
+            (MODE, u64::from(self.mode)),
+            (UID, clamped(self.uid.into(), ID_MAX.into())),
+            (GID, clamped(self.gid.into(), ID_MAX.into())),
+            (SIZE, clamped(self.size, NUMBER_MAX)),
+            (MODIFIED, clamped(self.seconds.max(0) as u64, NUMBER_MAX)),
+            (MAJOR, self.device.0.into()),
+            (MINOR, self.device.1.into()),
+        ] {
+            let digits = range.len() - 1;
+            put_text(&mut block[range], format!("{value:0digits$o}").as_bytes());
+        }
+        block[CHECK_SUM].fill(b' ');
+        let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+        block[CHECK_SUM].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+        block
+    }
+}
+
+fn put_text(field: &mut [u8], text: &[u8]) {
+    let count = text.len().min(field.len());
+    field[..count].copy_from_slice(&text[..count]);
+}
+
 /// Takes a field that holds a number of 32 bits.
 fn small(raw: &[u8], what: &'static str) -> Result<u32, ArchiveError> {
     let number = field(raw, what)?;
@@ -112,7 +183,7 @@ fn field(raw: &[u8], what: &'static str) -> Result<u64, ArchiveError> {
 }
 
 /// Reads a number in octal digits, or in binary, big end first.
-fn number(raw: &[u8]) -> Option<u64> {
+pub(crate) fn number(raw: &[u8]) -> Option<u64> {
     let (first, rest) = raw.split_first()?;
     if first & BINARY == 0 {
         return octal(raw);

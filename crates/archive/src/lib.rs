@@ -4,6 +4,8 @@
 //! and every position is checked against the end of the bytes. Nothing is looked up and no path is judged here: whoever
 //! makes the changes does that.
 //!
+//! [`Entries`] reads a tar that lies in memory, [`Reader`] one that comes as a stream, and [`Writer`] writes one.
+//!
 //! Spec: OCI image-spec 1.1 layer.md; POSIX: pax, "ustar Interchange Format".
 
 use std::ops::Range;
@@ -13,6 +15,13 @@ use pax::Extensions;
 
 mod header;
 mod pax;
+mod reader;
+mod sparse;
+mod writer;
+
+pub use reader::{ReadError, Reader};
+pub use sparse::{Content, Segment};
+pub use writer::Writer;
 
 /// Longest extended header or GNU long name: bounds what one entry can bring beside its content.
 const EXTENSION_BYTES_MAX: usize = 1 << 20;
@@ -32,11 +41,20 @@ pub enum ArchiveError {
     Unsupported(char),
 }
 
-/// What one entry of a layer asks for.
+/// What is done about names that are whiteouts in a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whiteouts {
+    /// They hide what lower layers have.
+    Apply,
+    /// They are names as any other: the tar is no layer.
+    Keep,
+}
+
+/// What one entry of a layer asks for. `C` tells where a file's content is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum Change<C = Range<usize>> {
     /// Something new, or in place of what lower layers have.
-    Add(Member),
+    Add(Member<C>),
     /// Lower layers' object at this path is hidden.
     WhiteOut(Vec<u8>),
     /// All that lower layers have in this directory is hidden.
@@ -45,10 +63,10 @@ pub enum Change {
 
 /// An object of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member {
+pub struct Member<C = Range<usize>> {
     /// As written, without slashes at the end; empty is the top.
     pub path: Vec<u8>,
-    pub kind: MemberKind,
+    pub kind: MemberKind<C>,
     pub uid: u32,
     pub gid: u32,
     /// Permission bits.
@@ -60,9 +78,9 @@ pub struct Member {
 
 /// What a member is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MemberKind {
-    /// Where in the tar the content lies.
-    Regular(Range<usize>),
+pub enum MemberKind<C = Range<usize>> {
+    /// Where in the tar the content lies, or what a stream says of it.
+    Regular(C),
     Directory,
     /// What it says.
     Symlink(Vec<u8>),
@@ -110,6 +128,7 @@ mod letter {
     pub(super) const PAX_GLOBAL: u8 = b'g';
     pub(super) const GNU_LONG_NAME: u8 = b'L';
     pub(super) const GNU_LONG_LINK: u8 = b'K';
+    pub(super) const GNU_SPARSE: u8 = b'S';
 }
 
 impl<'a> Entries<'a> {
@@ -135,23 +154,21 @@ impl<'a> Entries<'a> {
             self.header_start = self.position;
             let header = Header::new(block)?;
             let start = self.position + BLOCK_BYTES;
-            let size = self.content_size(&header)?;
+            let size = content_size(&header, &self.extensions)?;
+            let size = usize::try_from(size).map_err(|_| ArchiveError::Truncated)?;
             let end = start.checked_add(size).ok_or(ArchiveError::Truncated)?;
             let content = self.bytes.get(start..end).ok_or(ArchiveError::Truncated)?;
-            let change = match header.kind() {
-                letter::PAX_GLOBAL => None,
-                letter::PAX => self.extensions.read(content).map(|()| None)?,
-                letter::GNU_LONG_NAME => {
-                    self.extensions.path = Some(pax::long_name(content));
-                    None
-                }
-                letter::GNU_LONG_LINK => {
-                    self.extensions.link = Some(pax::long_name(content));
-                    None
-                }
-                _ => {
+            let change = match is_extension(&header) {
+                true => self
+                    .extensions
+                    .take(header.kind(), content)
+                    .map(|()| None)?,
+                false => {
                     let extensions = std::mem::take(&mut self.extensions);
-                    Some(change(&header, extensions, start..end)?)
+                    if header.kind() == letter::GNU_SPARSE || extensions.sparse.is_some() {
+                        return Err(ArchiveError::Unsupported(char::from(letter::GNU_SPARSE)));
+                    }
+                    Some(change(&header, extensions, start..end, Whiteouts::Apply)?)
                 }
             };
             self.position = end.next_multiple_of(BLOCK_BYTES);
@@ -172,38 +189,45 @@ impl<'a> Entries<'a> {
             None => Err(ArchiveError::Truncated),
         }
     }
+}
 
-    /// Returns the bytes that follow the header; links, devices and directories have none, whatever they say.
-    fn content_size(&self, header: &Header<'_>) -> Result<usize, ArchiveError> {
-        let kind = header.kind();
-        if (letter::LINK..=letter::FIFO).contains(&kind) {
-            return Ok(0);
-        }
-        let is_extension = matches!(
-            kind,
-            letter::PAX | letter::PAX_GLOBAL | letter::GNU_LONG_NAME | letter::GNU_LONG_LINK
-        );
-        let size = match self.extensions.size {
-            Some(size) if !is_extension => size,
-            _ => header.size()?,
-        };
-        let size = usize::try_from(size).map_err(|_| ArchiveError::Truncated)?;
-        if is_extension && size > EXTENSION_BYTES_MAX {
-            return Err(ArchiveError::Corrupt(
-                "an extended header of more than 1 MiB",
-            ));
-        }
-        Ok(size)
+/// Whether a header says something of the next one only.
+fn is_extension(header: &Header<'_>) -> bool {
+    matches!(
+        header.kind(),
+        letter::PAX | letter::PAX_GLOBAL | letter::GNU_LONG_NAME | letter::GNU_LONG_LINK
+    )
+}
+
+/// Returns the bytes that follow the header; links, devices and directories have none, whatever they say.
+fn content_size(header: &Header<'_>, extensions: &Extensions) -> Result<u64, ArchiveError> {
+    if (letter::LINK..=letter::FIFO).contains(&header.kind()) {
+        return Ok(0);
     }
+    let is_extension = is_extension(header);
+    let size = match extensions.size {
+        Some(size) if !is_extension => size,
+        _ => header.size()?,
+    };
+    if is_extension && size > EXTENSION_BYTES_MAX as u64 {
+        return Err(ArchiveError::Corrupt(
+            "an extended header of more than 1 MiB",
+        ));
+    }
+    Ok(size)
 }
 
 /// Returns what an entry asks for: to be added, or what its whiteout name says.
-fn change(
+fn change<C>(
     header: &Header<'_>,
     extensions: Extensions,
-    content: Range<usize>,
-) -> Result<Change, ArchiveError> {
+    content: C,
+    whiteouts: Whiteouts,
+) -> Result<Change<C>, ArchiveError> {
     let path = extensions.path.clone().unwrap_or_else(|| header.path());
+    if whiteouts == Whiteouts::Keep {
+        return member(header, extensions, &path, content).map(Change::Add);
+    }
     let trimmed = trim_slashes(&path);
     let (directory, name) = match trimmed.iter().rposition(|byte| *byte == b'/') {
         Some(slash) => (&trimmed[..slash], &trimmed[slash + 1..]),
@@ -221,12 +245,12 @@ fn change(
     member(header, extensions, &path, content).map(Change::Add)
 }
 
-fn member(
+fn member<C>(
     header: &Header<'_>,
     extensions: Extensions,
     path: &[u8],
-    content: Range<usize>,
-) -> Result<Member, ArchiveError> {
+    content: C,
+) -> Result<Member<C>, ArchiveError> {
     let from_header = || {
         Ok(Modified {
             seconds: header.modified()?,
@@ -245,16 +269,16 @@ fn member(
     })
 }
 
-fn kind_of(
+fn kind_of<C>(
     header: &Header<'_>,
     path: &[u8],
     link: Vec<u8>,
-    content: Range<usize>,
-) -> Result<MemberKind, ArchiveError> {
+    content: C,
+) -> Result<MemberKind<C>, ArchiveError> {
     Ok(match header.kind() {
         // Before ustar, a directory was a file whose name ends with a slash.
         letter::REGULAR if path.ends_with(b"/") => MemberKind::Directory,
-        letter::REGULAR | letter::CONTIGUOUS => MemberKind::Regular(content),
+        letter::REGULAR | letter::CONTIGUOUS | letter::GNU_SPARSE => MemberKind::Regular(content),
         letter::DIRECTORY => MemberKind::Directory,
         letter::SYMLINK if link.is_empty() => return Err(ArchiveError::Corrupt("empty link")),
         letter::SYMLINK => MemberKind::Symlink(link),

@@ -1,9 +1,12 @@
 //! What pax and GNU headers say of the entry that follows them. POSIX: pax, "pax Extended Header".
 
-use crate::{ArchiveError, Modified};
+use crate::sparse::SparseKeys;
+use crate::{ArchiveError, Modified, letter};
 
 /// Key prefix of extended attributes.
-const EXTENDED_PREFIX: &[u8] = b"SCHILY.xattr.";
+pub(crate) const EXTENDED_PREFIX: &[u8] = b"SCHILY.xattr.";
+/// Key prefix of what is said of holes. GNU tar: "Storing Sparse Files".
+const SPARSE_PREFIX: &[u8] = b"GNU.sparse.";
 
 /// What was said of the next entry.
 #[derive(Default)]
@@ -15,11 +18,24 @@ pub(crate) struct Extensions {
     pub(crate) gid: Option<u32>,
     pub(crate) modified: Option<Modified>,
     pub(crate) extended: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) sparse: Option<SparseKeys>,
 }
 
 impl Extensions {
+    /// Takes the content of a header that says something of the next entry.
+    pub(crate) fn take(&mut self, kind: u8, content: &[u8]) -> Result<(), ArchiveError> {
+        match kind {
+            letter::PAX => return self.read(content),
+            letter::GNU_LONG_NAME => self.path = Some(long_name(content)),
+            letter::GNU_LONG_LINK => self.link = Some(long_name(content)),
+            // What a global header says holds for all, which no writer of layers uses.
+            _ => {}
+        }
+        Ok(())
+    }
+
     /// Reads the records `LENGTH KEY=VALUE\n` of a pax header.
-    pub(crate) fn read(&mut self, mut content: &[u8]) -> Result<(), ArchiveError> {
+    fn read(&mut self, mut content: &[u8]) -> Result<(), ArchiveError> {
         let bad = || ArchiveError::Corrupt("pax record");
         while !content.is_empty() {
             let space = content.iter().position(|byte| *byte == b' ');
@@ -46,10 +62,12 @@ impl Extensions {
             b"uid" => self.uid = Some(id().ok_or(bad)?),
             b"gid" => self.gid = Some(id().ok_or(bad)?),
             b"mtime" => self.modified = Some(time(value).ok_or(bad)?),
-            b"GNU.sparse.major" | b"GNU.sparse.map" => return Err(ArchiveError::Unsupported('S')),
             _ => {
                 if let Some(name) = key.strip_prefix(EXTENDED_PREFIX) {
                     self.extended.push((name.to_vec(), value.to_vec()));
+                } else if let Some(rest) = key.strip_prefix(SPARSE_PREFIX) {
+                    let sparse = self.sparse.get_or_insert_default();
+                    sparse.set(rest, value)?;
                 }
             }
         }
@@ -58,12 +76,12 @@ impl Extensions {
 }
 
 /// Reads a GNU long name, which a zero ends.
-pub(crate) fn long_name(content: &[u8]) -> Vec<u8> {
+fn long_name(content: &[u8]) -> Vec<u8> {
     let name = content.split(|byte| *byte == 0).next();
     name.unwrap_or_default().to_vec()
 }
 
-fn decimal(text: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(text: &[u8]) -> Option<u64> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
