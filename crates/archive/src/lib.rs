@@ -61,6 +61,9 @@ pub enum Change<C = Range<usize>> {
     MakeOpaque(Vec<u8>),
 }
 
+/// Extended attributes: names, and values that may be any bytes.
+pub type Extended = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// An object of a layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Member<C = Range<usize>> {
@@ -72,8 +75,7 @@ pub struct Member<C = Range<usize>> {
     /// Permission bits.
     pub mode: u32,
     pub modified: Modified,
-    /// Extended attributes.
-    pub extended: Vec<(Vec<u8>, Vec<u8>)>,
+    pub extended: Extended,
 }
 
 /// What a member is.

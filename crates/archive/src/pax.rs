@@ -1,7 +1,7 @@
 //! What pax and GNU headers say of the entry that follows them. POSIX: pax, "pax Extended Header".
 
 use crate::sparse::SparseKeys;
-use crate::{ArchiveError, Modified, letter};
+use crate::{ArchiveError, Extended, Modified, letter};
 
 /// Key prefix of extended attributes.
 pub(crate) const EXTENDED_PREFIX: &[u8] = b"SCHILY.xattr.";
@@ -17,7 +17,7 @@ pub(crate) struct Extensions {
     pub(crate) uid: Option<u32>,
     pub(crate) gid: Option<u32>,
     pub(crate) modified: Option<Modified>,
-    pub(crate) extended: Vec<(Vec<u8>, Vec<u8>)>,
+    pub(crate) extended: Extended,
     pub(crate) sparse: Option<SparseKeys>,
 }
 

@@ -9,11 +9,13 @@
 //! | `chain` | snapshots over each other, and the file that is written over them |
 //! | `volume` | an image file of a user, written through a change file beside it |
 //! | `device` | each of these as what a file system lies on |
+//! | [`tree`] | trees of files between tars and file systems |
 
 mod chain;
 mod device;
 mod host_file;
 mod identity;
+pub mod tree;
 mod volume;
 
 use std::io;

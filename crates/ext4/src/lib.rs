@@ -13,7 +13,7 @@
 //! | `file_system`, `geometry` | an open file system, and what does not change of it; the order of locks |
 //! | `blocks`, `nodes` | metadata blocks and inodes in memory |
 //! | `allocator` | what is free |
-//! | `files`, `names`, `attributes` | content, directories, attributes |
+//! | `files`, `seek`, `names`, `attributes` | content and its holes, directories, attributes |
 //! | [`make`], [`check`] | making file systems, and finding what is wrong with one |
 //! | `recovery`, `sync` | the journal, orphans, making changes durable |
 //!
@@ -33,6 +33,7 @@ pub mod make;
 mod names;
 mod nodes;
 mod recovery;
+mod seek;
 mod sync;
 
 pub use attributes::{AttributeChange, AttributeMode};

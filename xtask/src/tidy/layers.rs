@@ -28,7 +28,10 @@ const LAYERS: &[Layer] = &[
     layer("minke-ext4", &[]),
     layer("minke-glue", &["minke-abi"]),
     layer("minke-kernel", &["minke-abi", "minke-archive"]),
-    layer("minke-disk", &["minke-blockstore", "minke-ext4"]),
+    layer(
+        "minke-disk",
+        &["minke-archive", "minke-blockstore", "minke-ext4"],
+    ),
     layer("minke-image", &[]),
     layer(
         "minke-sandbox",

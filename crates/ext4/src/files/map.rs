@@ -47,6 +47,11 @@ impl FileMap {
         &self.runs
     }
 
+    /// Returns the runs that end behind `logical`.
+    pub(crate) fn runs_from(&self, logical: u32) -> &[Extent] {
+        &self.runs[self.index_of(logical)..]
+    }
+
     /// Index of the first run that ends behind `logical`.
     fn index_of(&self, logical: u32) -> usize {
         self.runs
