@@ -209,7 +209,7 @@ fn a_tree_that_gnu_tar_packed_comes_out_as_it_went_in() {
         };
         assert_eq!(sorted("out.tar"), sorted("in.tar"), "{holes:?}");
         run(
-            "rm -rf again && mkdir again && tar -C again -xf out.tar && diff -r --no-dereference tree again",
+            "rm -rf again && mkdir again && tar -C again -xf out.tar && diff -r --no-dereference -x fifo tree again",
         );
     }
 }
