@@ -19,15 +19,23 @@ pub(crate) struct Space {
     pub(crate) blocks_free: u64,
     /// Of the free blocks, those that are kept for content that was accepted.
     pub(crate) blocks_promised: u64,
+    /// Of the free blocks, those that a limit keeps from being used.
+    pub(crate) blocks_withheld: u64,
     pub(crate) inodes_free: u32,
     /// Blocks of metadata of fixed place.
     pub(crate) blocks_fixed: u64,
 }
 
 impl Space {
+    /// Free blocks that were promised to nobody.
+    pub(crate) fn blocks_available(&self) -> u64 {
+        let kept = self.blocks_promised.saturating_add(self.blocks_withheld);
+        self.blocks_free.saturating_sub(kept)
+    }
+
     /// Promises `count` more blocks, if there are so many.
     pub(crate) fn promise(&mut self, count: u64) -> Result<(), Error> {
-        if self.blocks_free.saturating_sub(self.blocks_promised) < count {
+        if self.blocks_available() < count {
             return Err(Error::NoSpace);
         }
         self.blocks_promised += count;
@@ -107,6 +115,7 @@ impl Writer {
         Space {
             blocks_free: count(|it| it.free_blocks_count).min(self.superblock.blocks_count),
             blocks_promised: 0,
+            blocks_withheld: 0,
             inodes_free: inodes_free as u32,
             blocks_fixed: self.fixed.iter().map(|(_, count)| count).sum(),
         }
@@ -121,7 +130,7 @@ impl Writer {
         (goal, wanted, funds): (u64, u32, Funds),
     ) -> Result<(u64, u32), Error> {
         let available = match funds {
-            Funds::Free => space.blocks_free.saturating_sub(space.blocks_promised),
+            Funds::Free => space.blocks_available(),
             Funds::Promised => space.blocks_free,
         };
         let wanted = u64::from(wanted).min(available) as u32;

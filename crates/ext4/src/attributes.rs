@@ -44,7 +44,7 @@ pub enum AttributeMode {
 }
 
 impl<D: Device> FileSystem<D> {
-    /// Changes attributes of an inode. The change time becomes `now`, but not if only the time of access changes.
+    /// Changes attributes of an inode. The change time becomes `now`.
     ///
     /// # Errors
     /// [`Error::ReadOnly`], and those of broken images.
@@ -70,13 +70,25 @@ impl<D: Device> FileSystem<D> {
         inode.gid = change.gid.unwrap_or(inode.gid);
         inode.accessed = change.accessed.unwrap_or(inode.accessed);
         inode.modified = change.modified.unwrap_or(inode.modified);
-        let is_access = AttributeChange {
-            accessed: None,
-            ..change.clone()
-        } == AttributeChange::default();
-        if !is_access || change.accessed.is_none() {
-            inode.changed = now;
+        inode.changed = now;
+        self.nodes.mark_changed(&node, &mut state);
+        Ok(())
+    }
+
+    /// Notes when an inode was last read, and changes nothing else of it.
+    ///
+    /// # Errors
+    /// As [`FileSystem::set_attributes`].
+    pub fn set_accessed(&self, number: InodeNumber, accessed: Timestamp) -> Result<(), Error> {
+        if !self.is_writable() {
+            return Err(Error::ReadOnly);
         }
+        let node = self.node(number)?;
+        let mut state = node.write();
+        if state.is_freed {
+            return Err(Error::NotFound);
+        }
+        state.inode.accessed = accessed;
         self.nodes.mark_changed(&node, &mut state);
         Ok(())
     }

@@ -326,14 +326,24 @@ impl<D: Device> FileSystem<D> {
         })
     }
 
+    /// Lets files, with what they need of metadata, have so many bytes together and no more. Those that have more already keep them.
+    pub fn limit(&self, bytes_max: u64) {
+        let blocks_max = bytes_max / self.geometry.block_size as u64;
+        let mut space = self.lock_space();
+        let blocks = self.geometry.superblock.blocks_count;
+        let blocks = blocks.saturating_sub(space.blocks_fixed);
+        space.blocks_withheld = blocks.saturating_sub(blocks_max);
+    }
+
     /// Returns size and use.
     pub fn statistics(&self) -> Statistics {
         let space = self.lock_space();
         let superblock = &self.geometry.superblock;
-        let blocks_free = space.blocks_free.saturating_sub(space.blocks_promised);
+        let blocks_free = space.blocks_available();
+        let kept = space.blocks_fixed.saturating_add(space.blocks_withheld);
         Statistics {
             block_size: superblock.block_size_bytes(),
-            blocks: superblock.blocks_count.saturating_sub(space.blocks_fixed),
+            blocks: superblock.blocks_count.saturating_sub(kept),
             blocks_free,
             blocks_available: blocks_free.saturating_sub(superblock.reserved_blocks_count),
             inodes: superblock.inodes_count,

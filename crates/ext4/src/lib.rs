@@ -43,3 +43,4 @@ pub use file_system::{Access, FileSystem, Metadata, Statistics};
 pub use files::Preallocation;
 pub use layout::{FileType, InodeFlags, InodeNumber, Timestamp};
 pub use names::{ListedEntry, NewInode, Ownership, RenameMode};
+pub use sync::Closed;

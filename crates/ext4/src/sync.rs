@@ -22,6 +22,15 @@ use crate::{Error, Place};
 /// Orphans that are looked for: bounds a list that goes round.
 const ORPHANS_MAX: usize = 1 << 20;
 
+/// What became of an inode that was closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// It has a name, or is open still.
+    Kept,
+    /// It had no name, and nobody had it open any more.
+    Freed,
+}
+
 impl<D: Device> FileSystem<D> {
     /// Makes all that was changed durable at once. A read-only file system has nothing to do.
     ///
@@ -93,27 +102,28 @@ impl<D: Device> FileSystem<D> {
         Ok(())
     }
 
-    /// Says that an inode that was opened is not in use any more, and frees it if it has no name.
+    /// Says that an inode that was opened is not in use any more, and frees it if it has no name. Returns whether it was freed.
     ///
     /// # Errors
     /// What goes wrong when it is freed.
-    pub fn close_inode(&self, number: InodeNumber, now: Timestamp) -> Result<(), Error> {
+    pub fn close_inode(&self, number: InodeNumber, now: Timestamp) -> Result<Closed, Error> {
         let node = self.node(number)?;
         let before = node.opened.fetch_sub(1, Ordering::AcqRel);
         assert!(before > 0, "an inode is closed as often as it was opened");
         let is_nameless = node.read().inode.links_count == 0;
         if before > 1 || !is_nameless || !self.is_writable() {
-            return Ok(());
+            return Ok(Closed::Kept);
         }
         let mut writer = self.writer()?;
         // It may have been opened again before the lock was taken, or freed by another.
         if node.opened.load(Ordering::Acquire) > 0 || node.read().is_freed {
-            return Ok(());
+            return Ok(Closed::Kept);
         }
         writer.orphans.retain(|orphan| *orphan != number);
         writer.are_orphans_changed = true;
         writer.is_changed = true;
-        self.free_node(&mut writer, &node, now)
+        self.free_node(&mut writer, &node, now)?;
+        Ok(Closed::Freed)
     }
 
     /// Frees an inode that has no name, or remembers to when it is closed.

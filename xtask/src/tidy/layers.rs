@@ -27,7 +27,10 @@ const LAYERS: &[Layer] = &[
     layer("minke-blockstore", &[]),
     layer("minke-ext4", &[]),
     layer("minke-glue", &["minke-abi"]),
-    layer("minke-kernel", &["minke-abi", "minke-archive"]),
+    layer(
+        "minke-kernel",
+        &["minke-abi", "minke-archive", "minke-ext4"],
+    ),
     layer(
         "minke-disk",
         &["minke-archive", "minke-blockstore", "minke-ext4"],

@@ -23,6 +23,14 @@ const BATCH_BLOCKS: u32 = 256;
 /// Files from this size on need the feature `large_file`.
 const LARGE_FILE_BYTES: u64 = 1 << 31;
 
+/// Where writing begins.
+#[derive(Clone, Copy)]
+enum Start {
+    At(u64),
+    /// At the end of the file, wherever that is when the inode's lock was taken.
+    End,
+}
+
 /// Returns how many blocks are promised for so many blocks of content without a place: each may need one for the map, and a new
 /// map one for each of its levels.
 fn promise_for(pages: u64) -> u64 {
@@ -65,17 +73,55 @@ impl<D: Device> FileSystem<D> {
         bytes: &[u8],
         now: Timestamp,
     ) -> Result<usize, Error> {
+        let (written, _) = self.write_from(number, Start::At(offset), bytes, now)?;
+        Ok(written)
+    }
+
+    /// Writes to the end of a regular file in one step, and returns how many bytes, and the size that the file has then.
+    ///
+    /// # Errors
+    /// As [`FileSystem::write`].
+    pub fn append(
+        &self,
+        number: InodeNumber,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<(usize, u64), Error> {
+        self.write_from(number, Start::End, bytes, now)
+    }
+
+    fn write_from(
+        &self,
+        number: InodeNumber,
+        start: Start,
+        bytes: &[u8],
+        now: Timestamp,
+    ) -> Result<(usize, u64), Error> {
         if !self.is_writable() {
             return Err(Error::ReadOnly);
         }
         let node = self.node(number)?;
-        let written = match self.write_pages(&node, offset, bytes, now) {
-            // Promises are generous: what waits may need less.
-            Err(Error::NoSpace) => {
-                self.write_back_content()?;
-                self.write_pages(&node, offset, bytes, now)?
+        let (mut done, mut start, mut has_settled) = (0, start, false);
+        let written = loop {
+            match self.write_pages(&node, start, &bytes[done..], now) {
+                Ok((count, end)) => {
+                    done += count;
+                    if count == 0 || done == bytes.len() {
+                        break (done, end);
+                    }
+                    start = match start {
+                        Start::At(offset) => Start::At(offset + count as u64),
+                        Start::End => Start::End,
+                    };
+                }
+                // Promises are generous: what waits may need less.
+                Err(Error::NoSpace) if !has_settled => {
+                    self.write_back_content()?;
+                    has_settled = true;
+                }
+                Err(error) if done == 0 => return Err(error),
+                Err(_) => break (done, node.read().inode.size),
             }
-            result => result?,
         };
         let waiting = self.pages_count.load(Ordering::Relaxed) * self.geometry.block_size;
         if waiting > WAITING_BYTES_MAX {
@@ -88,10 +134,10 @@ impl<D: Device> FileSystem<D> {
     fn write_pages(
         &self,
         node: &Arc<Node>,
-        offset: u64,
+        start: Start,
         bytes: &[u8],
         now: Timestamp,
-    ) -> Result<usize, Error> {
+    ) -> Result<(usize, u64), Error> {
         let mut state = self.write_mapped_state(node)?;
         match state.file_type(node.number)? {
             FileType::Regular => {}
@@ -101,6 +147,10 @@ impl<D: Device> FileSystem<D> {
         if state.is_freed {
             return Err(Error::NotFound);
         }
+        let offset = match start {
+            Start::At(offset) => offset,
+            Start::End => state.inode.size,
+        };
         let room = self.size_max(state.inode.flags).saturating_sub(offset);
         if room == 0 && !bytes.is_empty() {
             return Err(Error::FileTooLarge);
@@ -120,7 +170,7 @@ impl<D: Device> FileSystem<D> {
             state.inode.changed = now;
             self.nodes.mark_changed(node, &mut state);
         }
-        Ok(done)
+        Ok((done, offset + done as u64))
     }
 
     /// Writes to one block in memory, and returns how many bytes.

@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`memory`] | tmpfs, and the overlay of a writable memory on a read-only tree |
 //! | [`tree`] | a read-only tree whose files are ranges of mapped bytes |
+//! | [`ext4`] | ext2, ext3 and ext4 on block devices |
 //! | [`changes`] | what became of a tree |
 //! | [`proc`] | `/proc` |
 //! | [`device`] | what the nodes of `/dev` stand for |
@@ -30,6 +31,7 @@ use crate::task::Task;
 
 pub mod changes;
 pub mod device;
+pub mod ext4;
 pub mod memory;
 mod mount;
 pub(crate) mod permission;

@@ -1,5 +1,6 @@
-//! Files and directories through the calls of a task, on a tmpfs.
+//! Files and directories through the calls of a task, on a tmpfs and on a disk.
 
+use crate::disk::machines;
 use crate::machine::{Machine, Shortcuts, memory_options};
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_kernel::calls::{At, Follow};
@@ -9,9 +10,9 @@ use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
 use minke_kernel::vfs::{FileSystem, MountOptions, NewInode, RenameFlags};
 use minke_kernel::{Errno, Task};
 
-/// A process of a container that stays until the test ends.
-fn root() -> Task {
-    Machine::with_tmpfs().root()
+/// Processes of containers whose roots are of each kind.
+fn roots() -> [Task; 2] {
+    machines().map(|machine| machine.root())
 }
 
 fn rename(task: &Task, old: &str, new: &str, flags: RenameFlags) -> Result<(), Errno> {
@@ -20,37 +21,40 @@ fn rename(task: &Task, old: &str, new: &str, flags: RenameFlags) -> Result<(), E
 
 #[test]
 fn what_was_written_is_read_back_across_pages() {
-    let task = root();
-    let content: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
-    task.put("/a", &content).unwrap();
-    assert_eq!(task.get("/a").unwrap(), content);
-    assert_eq!(task.stat(At::Cwd, b"/a", Follow::Yes).unwrap().size, 10_000);
+    for task in roots() {
+        let content: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
+        task.put("/a", &content).unwrap();
+        assert_eq!(task.get("/a").unwrap(), content);
+        assert_eq!(task.stat(At::Cwd, b"/a", Follow::Yes).unwrap().size, 10_000);
+    }
 }
 
 #[test]
 fn a_hole_reads_as_zeros_and_costs_nothing() {
-    let task = root();
-    let file = task
-        .opened("/sparse", OpenFlags::CREAT | OpenFlags::RDWR)
-        .unwrap();
-    file.write_at(b"end", 1 << 40).unwrap();
-    let mut buffer = [1; 8];
-    assert_eq!(file.read_at(&mut buffer, 1 << 20).unwrap(), 8);
-    assert_eq!(buffer, [0; 8]);
-    assert_eq!(file.file.metadata().unwrap().blocks, 8);
-    assert_eq!(file.seek(SeekTarget::Data(0)).unwrap(), 1 << 40);
-    assert_eq!(file.seek(SeekTarget::Hole(0)).unwrap(), 0);
+    for task in roots() {
+        let file = task
+            .opened("/sparse", OpenFlags::CREAT | OpenFlags::RDWR)
+            .unwrap();
+        file.write_at(b"end", 1 << 40).unwrap();
+        let mut buffer = [1; 8];
+        assert_eq!(file.read_at(&mut buffer, 1 << 20).unwrap(), 8);
+        assert_eq!(buffer, [0; 8]);
+        assert_eq!(file.file.metadata().unwrap().blocks, 8);
+        assert_eq!(file.seek(SeekTarget::Data(0)).unwrap(), 1 << 40);
+        assert_eq!(file.seek(SeekTarget::Hole(0)).unwrap(), 0);
+    }
 }
 
 #[test]
 fn a_file_cut_in_a_page_reads_zeros_when_it_grows_again() {
-    let task = root();
-    task.put("/a", &[7; 5000]).unwrap();
-    task.truncate(At::Cwd, b"/a", 4500).unwrap();
-    task.truncate(At::Cwd, b"/a", 5000).unwrap();
-    let content = task.get("/a").unwrap();
-    assert_eq!(content[4499], 7);
-    assert_eq!(content[4500..], [0; 500]);
+    for task in roots() {
+        task.put("/a", &[7; 5000]).unwrap();
+        task.truncate(At::Cwd, b"/a", 4500).unwrap();
+        task.truncate(At::Cwd, b"/a", 5000).unwrap();
+        let content = task.get("/a").unwrap();
+        assert_eq!(content[4499], 7);
+        assert_eq!(content[4500..], [0; 500]);
+    }
 }
 
 #[test]
@@ -104,209 +108,219 @@ fn a_very_deep_tree_is_taken_apart_without_recursion() {
 
 #[test]
 fn an_unlinked_file_lives_while_it_is_open() {
-    let task = root();
-    task.put("/a", b"text").unwrap();
-    let file = task.opened("/a", OpenFlags::RDWR).unwrap();
-    task.unlink(At::Cwd, b"/a").unwrap();
-    assert_eq!(task.get("/a"), Err(Errno::ENOENT));
-    let mut buffer = [0; 8];
-    assert_eq!(file.read(&mut buffer).unwrap(), 4);
-    assert_eq!(file.file.metadata().unwrap().links, 0);
+    for task in roots() {
+        task.put("/a", b"text").unwrap();
+        let file = task.opened("/a", OpenFlags::RDWR).unwrap();
+        task.unlink(At::Cwd, b"/a").unwrap();
+        assert_eq!(task.get("/a"), Err(Errno::ENOENT));
+        let mut buffer = [0; 8];
+        assert_eq!(file.read(&mut buffer).unwrap(), 4);
+        assert_eq!(file.file.metadata().unwrap().links, 0);
+    }
 }
 
 #[test]
 fn a_moved_working_directory_knows_its_new_path_and_parent() {
-    let task = root();
-    for path in ["/a", "/a/b", "/x"] {
-        task.mkdir(path).unwrap();
+    for task in roots() {
+        for path in ["/a", "/a/b", "/x"] {
+            task.mkdir(path).unwrap();
+        }
+        task.change_directory(At::Cwd, b"/a/b").unwrap();
+        rename(&task, "/a/b", "/x/c", RenameFlags::empty()).unwrap();
+        assert_eq!(task.current_directory().unwrap(), b"/x/c");
+        task.put("../sibling", b"").unwrap();
+        assert_eq!(task.names("/x").unwrap(), ["c", "sibling"]);
+        task.remove_directory(At::Cwd, b"/x/c").unwrap();
+        assert_eq!(task.current_directory(), Err(Errno::ENOENT));
+        assert_eq!(task.put("file", b""), Err(Errno::ENOENT));
     }
-    task.change_directory(At::Cwd, b"/a/b").unwrap();
-    rename(&task, "/a/b", "/x/c", RenameFlags::empty()).unwrap();
-    assert_eq!(task.current_directory().unwrap(), b"/x/c");
-    task.put("../sibling", b"").unwrap();
-    assert_eq!(task.names("/x").unwrap(), ["c", "sibling"]);
-    task.remove_directory(At::Cwd, b"/x/c").unwrap();
-    assert_eq!(task.current_directory(), Err(Errno::ENOENT));
-    assert_eq!(task.put("file", b""), Err(Errno::ENOENT));
 }
 
 #[test]
 fn dot_dot_never_leaves_the_root() {
-    let task = root();
-    task.put("/top", b"here").unwrap();
-    assert_eq!(task.get("/../../top").unwrap(), b"here");
-    assert_eq!(task.get("../../../top").unwrap(), b"here");
+    for task in roots() {
+        task.put("/top", b"here").unwrap();
+        assert_eq!(task.get("/../../top").unwrap(), b"here");
+        assert_eq!(task.get("../../../top").unwrap(), b"here");
+    }
 }
 
 #[test]
 fn links_are_followed_forty_times_and_loops_end() {
-    let task = root();
-    task.put("/0", b"end").unwrap();
-    for n in 1..=41 {
-        let (target, path) = (format!("{}", n - 1), format!("/{n}"));
-        task.symlink(target.as_bytes(), At::Cwd, path.as_bytes())
-            .unwrap();
+    for task in roots() {
+        task.put("/0", b"end").unwrap();
+        for n in 1..=41 {
+            let (target, path) = (format!("{}", n - 1), format!("/{n}"));
+            task.symlink(target.as_bytes(), At::Cwd, path.as_bytes())
+                .unwrap();
+        }
+        assert_eq!(task.get("/40").unwrap(), b"end");
+        assert_eq!(task.get("/41"), Err(Errno::ELOOP));
+        task.symlink(b"loop", At::Cwd, b"/loop").unwrap();
+        assert_eq!(task.get("/loop"), Err(Errno::ELOOP));
+        assert_eq!(task.get("/loop/x"), Err(Errno::ELOOP));
     }
-    assert_eq!(task.get("/40").unwrap(), b"end");
-    assert_eq!(task.get("/41"), Err(Errno::ELOOP));
-    task.symlink(b"loop", At::Cwd, b"/loop").unwrap();
-    assert_eq!(task.get("/loop"), Err(Errno::ELOOP));
-    assert_eq!(task.get("/loop/x"), Err(Errno::ELOOP));
 }
 
 #[test]
 fn exchange_swaps_a_file_and_a_directory() {
-    let task = root();
-    task.mkdir("/d").unwrap();
-    task.mkdir("/d/sub").unwrap();
-    task.put("/f", b"file").unwrap();
-    rename(&task, "/f", "/d/sub", RenameFlags::EXCHANGE).unwrap();
-    assert_eq!(task.get("/d/sub").unwrap(), b"file");
-    let swapped = task.stat(At::Cwd, b"/f", Follow::No).unwrap();
-    assert_eq!(swapped.file_type, FileType::Directory);
-    assert_eq!(
-        rename(&task, "/d", "/f", RenameFlags::NOREPLACE),
-        Err(Errno::EEXIST)
-    );
-    assert_eq!(
-        rename(&task, "/d", "/d/sub/x", RenameFlags::empty()),
-        Err(Errno::ENOTDIR)
-    );
-    assert_eq!(
-        rename(&task, "/d", "/d/x", RenameFlags::empty()),
-        Err(Errno::EINVAL)
-    );
+    for task in roots() {
+        task.mkdir("/d").unwrap();
+        task.mkdir("/d/sub").unwrap();
+        task.put("/f", b"file").unwrap();
+        rename(&task, "/f", "/d/sub", RenameFlags::EXCHANGE).unwrap();
+        assert_eq!(task.get("/d/sub").unwrap(), b"file");
+        let swapped = task.stat(At::Cwd, b"/f", Follow::No).unwrap();
+        assert_eq!(swapped.file_type, FileType::Directory);
+        assert_eq!(
+            rename(&task, "/d", "/f", RenameFlags::NOREPLACE),
+            Err(Errno::EEXIST)
+        );
+        assert_eq!(
+            rename(&task, "/d", "/d/sub/x", RenameFlags::empty()),
+            Err(Errno::ENOTDIR)
+        );
+        assert_eq!(
+            rename(&task, "/d", "/d/x", RenameFlags::empty()),
+            Err(Errno::EINVAL)
+        );
+    }
 }
 
 #[test]
 fn a_directory_can_be_read_while_it_changes() {
-    let task = root();
-    task.mkdir("/d").unwrap();
-    for n in 0..20 {
-        task.put(&format!("/d/{n:02}"), b"").unwrap();
+    for task in roots() {
+        task.mkdir("/d").unwrap();
+        for n in 0..20 {
+            task.put(&format!("/d/{n:02}"), b"").unwrap();
+        }
+        let fd = task.open(At::Cwd, b"/d", OpenFlags::DIRECTORY, 0).unwrap();
+        let mut seen = Vec::new();
+        let mut cookie = 0;
+        loop {
+            let before = seen.len();
+            task.read_directory(fd, cookie, &mut |entry| {
+                seen.push(entry.name.to_vec());
+                cookie = entry.next_cookie;
+                seen.len() < before + 3
+            })
+            .unwrap();
+            if seen.len() == before {
+                break;
+            }
+            // Removing what was read, and making something new, must neither skip nor repeat the rest.
+            for name in &seen[before..] {
+                let _ = task.unlink(At::Fd(fd), name);
+            }
+            if before < 12 {
+                task.put(&format!("/d/new{before}"), b"").unwrap();
+            }
+        }
+        let mut unique = seen.clone();
+        unique.sort();
+        unique.dedup();
+        assert_eq!(unique.len(), seen.len());
+        let old = |n: i32| format!("{n:02}").into_bytes();
+        assert!((0..20).all(|n| seen.contains(&old(n))));
     }
-    let fd = task.open(At::Cwd, b"/d", OpenFlags::DIRECTORY, 0).unwrap();
-    let mut seen = Vec::new();
-    let mut cookie = 0;
-    loop {
-        let before = seen.len();
-        task.read_directory(fd, cookie, &mut |entry| {
-            seen.push(entry.name.to_vec());
-            cookie = entry.next_cookie;
-            seen.len() < before + 3
-        })
-        .unwrap();
-        if seen.len() == before {
-            break;
-        }
-        // Removing what was read, and making something new, must neither skip nor repeat the rest.
-        for name in &seen[before..] {
-            let _ = task.unlink(At::Fd(fd), name);
-        }
-        if before < 12 {
-            task.put(&format!("/d/new{before}"), b"").unwrap();
-        }
-    }
-    let mut unique = seen.clone();
-    unique.sort();
-    unique.dedup();
-    assert_eq!(unique.len(), seen.len());
-    let old = |n: i32| format!("{n:02}").into_bytes();
-    assert!((0..20).all(|n| seen.contains(&old(n))));
 }
 
 #[test]
 fn mounts_are_crossed_both_ways_and_protected() {
-    let machine = Machine::with_tmpfs();
-    let task = machine.root();
-    let mounts = &machine.kernel.mounts;
-    mounts
-        .make_mount_point(b"/mnt/deep", FileType::Directory)
-        .unwrap();
-    let inner = MemoryFileSystem::tmpfs(memory_options()).unwrap();
-    mounts
-        .mount(b"/mnt/deep", inner, MountOptions::default())
-        .unwrap();
-    task.put("/mnt/deep/file", b"inner").unwrap();
-    task.put("/mnt/outer", b"outer").unwrap();
-    assert_eq!(task.get("/mnt/deep/../outer").unwrap(), b"outer");
-    task.change_directory(At::Cwd, b"/mnt/deep").unwrap();
-    assert_eq!(task.current_directory().unwrap(), b"/mnt/deep");
-    assert_eq!(
-        task.remove_directory(At::Cwd, b"/mnt/deep"),
-        Err(Errno::EBUSY)
-    );
-    assert_eq!(
-        rename(&task, "/mnt/outer", "/mnt/deep/x", RenameFlags::empty()),
-        Err(Errno::EXDEV)
-    );
-    let device = |path: &[u8]| task.stat(At::Cwd, path, Follow::Yes).unwrap().device;
-    assert_ne!(device(b"/mnt"), device(b"/mnt/deep"));
+    for machine in machines() {
+        let task = machine.root();
+        let mounts = &machine.kernel.mounts;
+        mounts
+            .make_mount_point(b"/mnt/deep", FileType::Directory)
+            .unwrap();
+        let inner = MemoryFileSystem::tmpfs(memory_options()).unwrap();
+        mounts
+            .mount(b"/mnt/deep", inner, MountOptions::default())
+            .unwrap();
+        task.put("/mnt/deep/file", b"inner").unwrap();
+        task.put("/mnt/outer", b"outer").unwrap();
+        assert_eq!(task.get("/mnt/deep/../outer").unwrap(), b"outer");
+        task.change_directory(At::Cwd, b"/mnt/deep").unwrap();
+        assert_eq!(task.current_directory().unwrap(), b"/mnt/deep");
+        assert_eq!(
+            task.remove_directory(At::Cwd, b"/mnt/deep"),
+            Err(Errno::EBUSY)
+        );
+        assert_eq!(
+            rename(&task, "/mnt/outer", "/mnt/deep/x", RenameFlags::empty()),
+            Err(Errno::EXDEV)
+        );
+        let device = |path: &[u8]| task.stat(At::Cwd, path, Follow::Yes).unwrap().device;
+        assert_ne!(device(b"/mnt"), device(b"/mnt/deep"));
+    }
 }
 
 #[test]
 fn a_read_only_mount_refuses_every_change() {
-    let machine = Machine::with_tmpfs();
-    let task = machine.root();
-    let inner = MemoryFileSystem::tmpfs(memory_options()).unwrap();
-    let owned = minke_kernel::vfs::Ownership {
-        uid: 0,
-        gid: 0,
-        mode: 0o644,
-    };
-    inner
-        .root()
-        .create(b"file", &NewInode::Regular, owned)
-        .unwrap();
-    let options = MountOptions {
-        is_read_only: true,
-        ..MountOptions::default()
-    };
-    task.mkdir("/ro").unwrap();
-    machine.kernel.mounts.mount(b"/ro", inner, options).unwrap();
-    assert_eq!(task.get("/ro/file").unwrap(), b"");
-    assert_eq!(task.put("/ro/file", b""), Err(Errno::EROFS));
-    assert_eq!(task.put("/ro/new", b""), Err(Errno::EROFS));
-    assert_eq!(task.mkdir("/ro/new"), Err(Errno::EROFS));
-    assert_eq!(task.unlink(At::Cwd, b"/ro/file"), Err(Errno::EROFS));
-    assert_eq!(
-        task.change_mode(At::Cwd, b"/ro/file", 0o600, Follow::Yes),
-        Err(Errno::EROFS)
-    );
-    assert_eq!(
-        rename(&task, "/ro/file", "/ro/x", RenameFlags::empty()),
-        Err(Errno::EROFS)
-    );
+    for machine in machines() {
+        let task = machine.root();
+        let inner = MemoryFileSystem::tmpfs(memory_options()).unwrap();
+        let owned = minke_kernel::vfs::Ownership {
+            uid: 0,
+            gid: 0,
+            mode: 0o644,
+        };
+        inner
+            .root()
+            .create(b"file", &NewInode::Regular, owned)
+            .unwrap();
+        let options = MountOptions {
+            is_read_only: true,
+            ..MountOptions::default()
+        };
+        task.mkdir("/ro").unwrap();
+        machine.kernel.mounts.mount(b"/ro", inner, options).unwrap();
+        assert_eq!(task.get("/ro/file").unwrap(), b"");
+        assert_eq!(task.put("/ro/file", b""), Err(Errno::EROFS));
+        assert_eq!(task.put("/ro/new", b""), Err(Errno::EROFS));
+        assert_eq!(task.mkdir("/ro/new"), Err(Errno::EROFS));
+        assert_eq!(task.unlink(At::Cwd, b"/ro/file"), Err(Errno::EROFS));
+        assert_eq!(
+            task.change_mode(At::Cwd, b"/ro/file", 0o600, Follow::Yes),
+            Err(Errno::EROFS)
+        );
+        assert_eq!(
+            rename(&task, "/ro/file", "/ro/x", RenameFlags::empty()),
+            Err(Errno::EROFS)
+        );
+    }
 }
 
 #[test]
 fn a_sticky_directory_protects_what_others_own() {
-    let machine = Machine::with_tmpfs();
-    let root = machine.root();
-    root.mkdir("/tmp").unwrap();
-    root.change_mode(At::Cwd, b"/tmp", 0o1777, Follow::Yes)
-        .unwrap();
-    let alice = machine.task(Credentials::user(1000, 1000));
-    let bob = machine.task(Credentials::user(1001, 1001));
-    alice.put("/tmp/hers", b"secret").unwrap();
-    assert_eq!(bob.unlink(At::Cwd, b"/tmp/hers"), Err(Errno::EPERM));
-    assert_eq!(
-        rename(&bob, "/tmp/hers", "/tmp/his", RenameFlags::empty()),
-        Err(Errno::EPERM)
-    );
-    assert_eq!(bob.get("/tmp/hers").unwrap(), b"secret");
-    assert_eq!(bob.put("/tmp/hers", b""), Err(Errno::EACCES));
-    alice.unlink(At::Cwd, b"/tmp/hers").unwrap();
+    for machine in machines() {
+        let root = machine.root();
+        root.mkdir("/tmp").unwrap();
+        root.change_mode(At::Cwd, b"/tmp", 0o1777, Follow::Yes)
+            .unwrap();
+        let alice = machine.task(Credentials::user(1000, 1000));
+        let bob = machine.task(Credentials::user(1001, 1001));
+        alice.put("/tmp/hers", b"secret").unwrap();
+        assert_eq!(bob.unlink(At::Cwd, b"/tmp/hers"), Err(Errno::EPERM));
+        assert_eq!(
+            rename(&bob, "/tmp/hers", "/tmp/his", RenameFlags::empty()),
+            Err(Errno::EPERM)
+        );
+        assert_eq!(bob.get("/tmp/hers").unwrap(), b"secret");
+        assert_eq!(bob.put("/tmp/hers", b""), Err(Errno::EACCES));
+        alice.unlink(At::Cwd, b"/tmp/hers").unwrap();
+    }
 }
 
 #[test]
 fn a_change_of_owner_takes_set_id_bits_away() {
-    let task = root();
-    task.put("/a", b"").unwrap();
-    task.change_mode(At::Cwd, b"/a", 0o6755, Follow::Yes)
-        .unwrap();
-    task.change_owner(At::Cwd, b"/a", Some(5), None, Follow::Yes)
-        .unwrap();
-    let metadata = task.stat(At::Cwd, b"/a", Follow::Yes).unwrap();
-    assert_eq!((metadata.mode, metadata.uid), (0o755, 5));
+    for task in roots() {
+        task.put("/a", b"").unwrap();
+        task.change_mode(At::Cwd, b"/a", 0o6755, Follow::Yes)
+            .unwrap();
+        task.change_owner(At::Cwd, b"/a", Some(5), None, Follow::Yes)
+            .unwrap();
+        let metadata = task.stat(At::Cwd, b"/a", Follow::Yes).unwrap();
+        assert_eq!((metadata.mode, metadata.uid), (0o755, 5));
+    }
 }

@@ -6,9 +6,12 @@
 )]
 
 mod changes;
+mod disk;
+mod ext4;
 mod extended;
 mod files;
 mod machine;
 mod overlay;
 mod proc;
+mod random;
 mod together;

@@ -5,7 +5,8 @@ use minke_kernel::calls::{At, Follow};
 use minke_kernel::vfs::RenameFlags;
 use minke_kernel::{Errno, Task};
 
-use crate::machine::{Machine, Shortcuts};
+use crate::disk::machines;
+use crate::machine::Shortcuts;
 
 const TASKS: u64 = 4;
 const STEPS: u64 = 4000;
@@ -60,75 +61,78 @@ fn step(task: &Task, numbers: &mut Numbers) {
 
 #[test]
 fn directories_moved_by_many_never_form_a_circle_nor_get_lost() {
-    let machine = Machine::with_tmpfs();
-    std::thread::scope(|scope| {
-        for seed in 0..TASKS {
-            let task = machine.root();
-            scope.spawn(move || {
-                let mut numbers = Numbers(seed);
-                (0..STEPS).for_each(|_| step(&task, &mut numbers));
-            });
-        }
-    });
-    let task = machine.root();
-    let mut pending = vec![String::new()];
-    while let Some(directory) = pending.pop() {
-        let path = format!("{directory}/");
-        let names = task.names(&path).unwrap();
-        let links = task
-            .stat(At::Cwd, path.as_bytes(), Follow::Yes)
-            .unwrap()
-            .links;
-        assert_eq!(links as usize, 2 + names.len(), "{path}");
-        for name in names {
-            let below = format!("{directory}/{name}");
-            task.change_directory(At::Cwd, below.as_bytes()).unwrap();
-            assert_eq!(task.current_directory().unwrap(), below.as_bytes());
-            pending.push(below);
+    for machine in machines() {
+        std::thread::scope(|scope| {
+            for seed in 0..TASKS {
+                let task = machine.root();
+                scope.spawn(move || {
+                    let mut numbers = Numbers(seed);
+                    (0..STEPS).for_each(|_| step(&task, &mut numbers));
+                });
+            }
+        });
+        let task = machine.root();
+        let mut pending = vec![String::new()];
+        while let Some(directory) = pending.pop() {
+            let path = format!("{directory}/");
+            let names = task.names(&path).unwrap();
+            let links = task
+                .stat(At::Cwd, path.as_bytes(), Follow::Yes)
+                .unwrap()
+                .links;
+            assert_eq!(links as usize, 2 + names.len(), "{path}");
+            for name in names {
+                let below = format!("{directory}/{name}");
+                task.change_directory(At::Cwd, below.as_bytes()).unwrap();
+                assert_eq!(task.current_directory().unwrap(), below.as_bytes());
+                pending.push(below);
+            }
         }
     }
 }
 
 #[test]
 fn appends_of_many_do_not_overwrite_each_other() {
-    let machine = Machine::with_tmpfs();
-    machine.root().put("/log", b"").unwrap();
-    std::thread::scope(|scope| {
-        for letter in b'a'..b'e' {
-            let task = machine.root();
-            scope.spawn(move || {
-                let flags = OpenFlags::WRONLY | OpenFlags::APPEND;
-                let file = task.opened("/log", flags).unwrap();
-                for _ in 0..200 {
-                    file.write(&[letter; 100]).unwrap();
-                }
-            });
-        }
-    });
-    let content = machine.root().get("/log").unwrap();
-    assert_eq!(content.len(), 4 * 200 * 100);
-    assert!(
-        content
-            .chunks(100)
-            .all(|line| line.iter().all(|b| *b == line[0]))
-    );
+    for machine in machines() {
+        machine.root().put("/log", b"").unwrap();
+        std::thread::scope(|scope| {
+            for letter in b'a'..b'e' {
+                let task = machine.root();
+                scope.spawn(move || {
+                    let flags = OpenFlags::WRONLY | OpenFlags::APPEND;
+                    let file = task.opened("/log", flags).unwrap();
+                    for _ in 0..200 {
+                        file.write(&[letter; 100]).unwrap();
+                    }
+                });
+            }
+        });
+        let content = machine.root().get("/log").unwrap();
+        assert_eq!(content.len(), 4 * 200 * 100);
+        assert!(
+            content
+                .chunks(100)
+                .all(|line| line.iter().all(|b| *b == line[0]))
+        );
+    }
 }
 
 #[test]
 fn a_fifo_joins_two_tasks() {
-    let machine = Machine::with_tmpfs();
-    let (a, b) = (machine.root(), machine.root());
-    let fifo = minke_kernel::vfs::NewInode::Fifo;
-    a.make_node(At::Cwd, b"/fifo", &fifo, 0o644).unwrap();
-    let early = a.opened("/fifo", OpenFlags::WRONLY | OpenFlags::NONBLOCK);
-    assert_eq!(early.err(), Some(Errno::ENXIO));
-    let reader = a
-        .opened("/fifo", OpenFlags::RDONLY | OpenFlags::NONBLOCK)
-        .unwrap();
-    let writer = b.opened("/fifo", OpenFlags::WRONLY).unwrap();
-    writer.write(b"through").unwrap();
-    let mut buffer = [0; 16];
-    assert_eq!(reader.read(&mut buffer), Ok(7));
-    drop(writer);
-    assert_eq!(reader.read(&mut buffer), Ok(0));
+    for machine in machines() {
+        let (a, b) = (machine.root(), machine.root());
+        let fifo = minke_kernel::vfs::NewInode::Fifo;
+        a.make_node(At::Cwd, b"/fifo", &fifo, 0o644).unwrap();
+        let early = a.opened("/fifo", OpenFlags::WRONLY | OpenFlags::NONBLOCK);
+        assert_eq!(early.err(), Some(Errno::ENXIO));
+        let reader = a
+            .opened("/fifo", OpenFlags::RDONLY | OpenFlags::NONBLOCK)
+            .unwrap();
+        let writer = b.opened("/fifo", OpenFlags::WRONLY).unwrap();
+        writer.write(b"through").unwrap();
+        let mut buffer = [0; 16];
+        assert_eq!(reader.read(&mut buffer), Ok(7));
+        drop(writer);
+        assert_eq!(reader.read(&mut buffer), Ok(0));
+    }
 }
