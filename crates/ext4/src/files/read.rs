@@ -119,54 +119,6 @@ impl<D: Device> FileSystem<D> {
         }
     }
 
-    /// Returns the next place from byte `offset` of a regular file on that holds data. Linux: `SEEK_DATA`.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is none before the end, and as [`FileSystem::read`].
-    pub fn next_data(&self, number: InodeNumber, offset: u64) -> Result<u64, Error> {
-        self.next(number, offset, |piece| !matches!(piece, Piece::Hole))
-            .and_then(|found| found.ok_or(Error::NotFound))
-    }
-
-    /// Returns the next place from byte `offset` of a regular file on that lies in a hole: the end of the file if there is none before.
-    /// Linux: `SEEK_HOLE`.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if `offset` lies behind the end, and as [`FileSystem::read`].
-    pub fn next_hole(&self, number: InodeNumber, offset: u64) -> Result<u64, Error> {
-        let found = self.next(number, offset, |piece| matches!(piece, Piece::Hole))?;
-        let size = self.node(number)?.read().inode.size;
-        match found {
-            Some(found) => Ok(found),
-            None if offset < size => Ok(size),
-            None => Err(Error::NotFound),
-        }
-    }
-
-    /// Returns the first place from `offset` on whose piece is as wanted.
-    fn next(
-        &self,
-        number: InodeNumber,
-        offset: u64,
-        is_wanted: impl Fn(&Piece<'_>) -> bool,
-    ) -> Result<Option<u64>, Error> {
-        let node = self.node(number)?;
-        let state = self.read_mapped_state(&node)?;
-        if state.file_type(number)? != FileType::Regular {
-            return Err(Error::InvalidArgument);
-        }
-        let mut at = offset;
-        while at < state.inode.size {
-            let rest = usize::try_from(state.inode.size - at).unwrap_or(usize::MAX);
-            let (piece, count) = self.piece(&state, at, rest);
-            if is_wanted(&piece) {
-                return Ok(Some(at));
-            }
-            at += count as u64;
-        }
-        Ok(None)
-    }
-
     /// Returns the target of a symbolic link.
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! Open files.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_abi::{Errno, Result};
-use minke_ext4::{Error, Preallocation};
+use minke_ext4::Preallocation;
 
 use super::Change;
 use super::convert::errno;
@@ -61,13 +62,14 @@ impl OpenFile {
         }
     }
 
-    /// Looks for the next data or hole; there is none behind the end: `ENXIO`.
-    fn seek(&self, found: std::result::Result<u64, Error>) -> Result<u64> {
+    /// Returns the next data from `offset` on, which lies before the end: `ENXIO` otherwise.
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>> {
         self.check_regular()?;
-        found.map_err(|error| match error {
-            Error::NotFound => Errno::ENXIO,
-            error => errno(error),
-        })
+        if offset >= self.node.stat()?.size {
+            return Err(Errno::ENXIO);
+        }
+        let system = &self.node.shared.system;
+        system.next_data(self.node.number, offset).map_err(errno)
     }
 }
 
@@ -126,11 +128,16 @@ impl File for OpenFile {
     }
 
     fn seek_data(&self, offset: u64) -> Result<u64> {
-        self.seek(self.node.shared.system.next_data(self.node.number, offset))
+        let data = self.next_data(offset)?.ok_or(Errno::ENXIO)?;
+        Ok(data.start)
     }
 
     fn seek_hole(&self, offset: u64) -> Result<u64> {
-        self.seek(self.node.shared.system.next_hole(self.node.number, offset))
+        match self.next_data(offset)? {
+            // The end of a file is a hole.
+            Some(data) if data.start <= offset => Ok(data.end),
+            _ => Ok(offset),
+        }
     }
 
     fn readable_bytes(&self) -> Result<usize> {
