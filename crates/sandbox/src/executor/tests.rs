@@ -191,6 +191,31 @@ fn compute_bound_tasks_starve_nobody() {
     executor.run(watch).unwrap();
 }
 
+/// How often a thread computes until another waits for events in its place.
+const ROUNDS: usize = 20;
+
+#[test]
+fn timers_of_a_caller_that_computes_go_off() {
+    let executor = executor(1);
+    let spawner = executor.spawner();
+    let caller = std::thread::current().id();
+    let computing_and_sleeping = async move {
+        for _ in 0..ROUNDS {
+            while std::thread::current().id() != caller {
+                yield_now().await;
+            }
+            // The caller's thread is found stuck, and a worker waits for events in its place. When the caller is back, one of the
+            // two is too many.
+            while !spawner.shared.queue().has_poller {
+                std::hint::spin_loop();
+            }
+            sleep(spawner.reactor(), Duration::from_millis(1)).await;
+        }
+    };
+    // With nobody to see that the time has come, it would hang here for ever.
+    executor.run(computing_and_sleeping).unwrap();
+}
+
 #[test]
 fn a_panic_ends_its_task_only() {
     let executor = executor(1);

@@ -273,17 +273,22 @@ impl Shared {
             task.run();
             worker.busy_since.store(0, Ordering::Relaxed);
         }
-        let mut queue = self.queue();
-        queue.forget(worker);
-        // A wake-up that was meant for this worker must not be lost.
-        let wake = if queue.runnable.is_empty() {
-            Wake::Nobody
-        } else {
-            self.choose_wake(&mut queue)
-        };
-        drop(queue);
+        let wake = self.leave(worker);
         self.wake(wake);
         CURRENT.set(before);
+    }
+
+    /// Gives up the worker's place; returns who must do what was left to it.
+    fn leave(&self, worker: &Arc<Worker>) -> Wake {
+        let mut queue = self.queue();
+        queue.forget(worker);
+        // A wake-up that was meant for this worker must not be lost, and if it was the one that waited for events, another must: those
+        // who sleep would not hear of them, nor of timers.
+        let is_poller_missing = !queue.has_poller && queue.sleeping > queue.wakeups;
+        match queue.runnable.is_empty() && !is_poller_missing {
+            true => Wake::Nobody,
+            false => self.choose_wake(&mut queue),
+        }
     }
 
     /// Returns the next task, waiting for one, or `None` when the worker has to go.
@@ -404,5 +409,35 @@ impl Queue {
         self.active.retain(|active| !Arc::ptr_eq(active, worker));
         self.detached
             .retain(|detached| !Arc::ptr_eq(detached, worker));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An executor with room for one worker, one that sleeps, and one that is to leave.
+    fn crowded() -> (Arc<Shared>, Arc<Worker>) {
+        let shared = Shared::new(1, Reactor::new().expect("the host has epoll"));
+        let leaving = Worker::starting(1);
+        let mut queue = shared.queue();
+        queue.active = vec![Worker::caller(), Arc::clone(&leaving)];
+        queue.sleeping = 1;
+        drop(queue);
+        (shared, leaving)
+    }
+
+    #[test]
+    fn one_who_sleeps_is_woken_to_wait_for_events_when_the_one_who_did_leaves() {
+        let (shared, leaving) = crowded();
+        assert!(matches!(shared.leave(&leaving), Wake::Sleeper));
+        assert_eq!(shared.queue().active.len(), 1);
+    }
+
+    #[test]
+    fn nobody_is_woken_for_events_while_another_waits_for_them() {
+        let (shared, leaving) = crowded();
+        shared.queue().has_poller = true;
+        assert!(matches!(shared.leave(&leaving), Wake::Nobody));
     }
 }
