@@ -196,7 +196,7 @@ impl Writer {
             self.count_blocks(group, freed);
             space.blocks_free =
                 (space.blocks_free + freed as u64).min(geometry.superblock.blocks_count);
-            (0..u64::from(stop)).for_each(|index| blocks.forget(first + index));
+            blocks.forget(first, stop.into());
             blocks.discard(first, stop.into())?;
             first += u64::from(stop);
             if freed != i64::from(stop) {

@@ -2,14 +2,18 @@
 //!
 //! A reader gets a block as it is and keeps it, whatever becomes of it. What was changed is written to the device when
 //! [`Blocks::write_back`] is called, with its checksum, which is only then computed. A shard's lock is held for a look-up or for a change of one block,
-//! and no other lock is taken under it.
+//! and no other lock is taken under it. Blocks are read without it, so what was read counts only if none of the shard was written meanwhile.
+//!
+//! Content of files goes past this cache and through [`ContentCache`].
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::device::{Device, DeviceError};
+use crate::files::cache::ContentCache;
 use crate::layout::{attribute, directory, extent, hash_tree, orphan};
+use crate::numbered::Numbered;
 use crate::{Error, Place};
 
 /// Parts of the cache: so many changes can be made at once.
@@ -58,7 +62,24 @@ struct Cached {
     is_recent: AtomicBool,
 }
 
-type Shard = HashMap<u64, Cached>;
+/// A part of the cache.
+struct Shard {
+    blocks: HashMap<u64, Cached, Numbered>,
+    /// How often blocks of this part were written to the device or forgotten.
+    writes: u64,
+    /// So many blocks make it look for some to drop.
+    blocks_max: usize,
+}
+
+impl Default for Shard {
+    fn default() -> Shard {
+        Shard {
+            blocks: HashMap::default(),
+            writes: 0,
+            blocks_max: CLEAN_MAX,
+        }
+    }
+}
 
 /// The device by blocks, with a cache of metadata.
 pub(crate) struct Blocks<D> {
@@ -67,6 +88,7 @@ pub(crate) struct Blocks<D> {
     replayed: HashMap<u64, Box<[u8]>>,
     block_size: usize,
     shards: [RwLock<Shard>; SHARDS],
+    content: ContentCache,
 }
 
 impl<D: Device> Blocks<D> {
@@ -80,6 +102,7 @@ impl<D: Device> Blocks<D> {
             replayed,
             block_size,
             shards: std::array::from_fn(|_| RwLock::default()),
+            content: ContentCache::new(block_size),
         }
     }
 
@@ -115,26 +138,26 @@ impl<D: Device> Blocks<D> {
     pub(crate) fn get(
         &self,
         number: u64,
-        verify: impl FnOnce(&[u8]) -> Result<(), Error>,
+        verify: impl Fn(&[u8]) -> Result<(), Error>,
     ) -> Result<Arc<[u8]>, Error> {
-        if let Some(cached) = self.read_shard(number).get(&number) {
-            cached.is_recent.store(true, Ordering::Relaxed);
-            return Ok(Arc::clone(&cached.bytes));
+        loop {
+            let writes = {
+                let shard = self.read_shard(number);
+                if let Some(cached) = shard.blocks.get(&number) {
+                    cached.is_recent.store(true, Ordering::Relaxed);
+                    return Ok(Arc::clone(&cached.bytes));
+                }
+                shard.writes
+            };
+            let mut bytes = vec![0; self.block_size];
+            self.read(number, 0, &mut bytes)?;
+            verify(&bytes)?;
+            let mut shard = self.write_shard(number);
+            if shard.writes == writes || shard.blocks.contains_key(&number) {
+                return Ok(shard.keep(number, bytes));
+            }
+            // It may have been written and dropped meanwhile: what was read may be what it was before.
         }
-        let mut bytes = vec![0; self.block_size];
-        self.read(number, 0, &mut bytes)?;
-        verify(&bytes)?;
-        let mut shard = self.write_shard(number);
-        if shard.len() >= CLEAN_MAX {
-            evict(&mut shard);
-        }
-        // Another may have read it, or a writer changed it, meanwhile.
-        let cached = shard.entry(number).or_insert_with(|| Cached {
-            bytes: bytes.into(),
-            changed: None,
-            is_recent: AtomicBool::new(true),
-        });
-        Ok(Arc::clone(&cached.bytes))
     }
 
     /// Changes a block that was read before, or reads it now without judging it.
@@ -146,7 +169,7 @@ impl<D: Device> Blocks<D> {
     ) -> Result<T, Error> {
         let bytes = self.get(number, |_| Ok(()))?;
         let mut shard = self.write_shard(number);
-        let cached = shard.entry(number).or_insert_with(|| Cached {
+        let cached = shard.blocks.entry(number).or_insert_with(|| Cached {
             bytes: Arc::clone(&bytes),
             changed: None,
             is_recent: AtomicBool::new(true),
@@ -167,12 +190,17 @@ impl<D: Device> Blocks<D> {
             changed: Some(seal),
             is_recent: AtomicBool::new(true),
         };
-        self.write_shard(number).insert(number, cached);
+        self.write_shard(number).blocks.insert(number, cached);
     }
 
-    /// Drops what is known of a block that was freed.
-    pub(crate) fn forget(&self, number: u64) {
-        self.write_shard(number).remove(&number);
+    /// Drops what is known of blocks that were freed.
+    pub(crate) fn forget(&self, first: u64, count: u64) {
+        for number in first..first + count {
+            let mut shard = self.write_shard(number);
+            shard.blocks.remove(&number);
+            shard.writes += 1;
+        }
+        self.content.forget(first, count);
     }
 
     /// Writes all changed blocks to the device, with their checksums.
@@ -182,6 +210,7 @@ impl<D: Device> Blocks<D> {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
             numbers.extend(
                 shard
+                    .blocks
                     .iter()
                     .filter(|(_, it)| it.changed.is_some())
                     .map(|(number, _)| *number),
@@ -194,8 +223,9 @@ impl<D: Device> Blocks<D> {
         }
         for shard in &self.shards {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            if shard.len() > CLEAN_MAX {
-                evict(&mut shard);
+            shard.blocks_max = CLEAN_MAX;
+            if shard.blocks.len() > CLEAN_MAX {
+                shard.evict();
             }
         }
         Ok(())
@@ -204,12 +234,14 @@ impl<D: Device> Blocks<D> {
     fn write_one(&self, number: u64, has_checksums: bool) -> Result<(), Error> {
         let offset = self.offset(number)?;
         let mut shard = self.write_shard(number);
-        let Some(cached) = shard.get_mut(&number) else {
+        let shard = &mut *shard;
+        let Some(cached) = shard.blocks.get_mut(&number) else {
             return Ok(());
         };
         let Some(seal) = cached.changed else {
             return Ok(());
         };
+        shard.writes += 1;
         if has_checksums && seal != Seal::None {
             let mut bytes = cached.bytes.to_vec();
             seal.apply(number, &mut bytes);
@@ -244,6 +276,84 @@ impl<D: Device> Blocks<D> {
         Ok(self.device.write_at(self.offset(number)?, bytes)?)
     }
 
+    /// Reads content of a file, whose lock the caller holds: from byte `at` of a block on.
+    pub(crate) fn read_content(
+        &self,
+        mut number: u64,
+        mut at: usize,
+        mut buffer: &mut [u8],
+    ) -> Result<(), Error> {
+        while !buffer.is_empty() {
+            let count = self.content.read(number, at, buffer);
+            (number, at) = self.advance(number, at + count);
+            buffer = &mut buffer[count..];
+            if buffer.is_empty() {
+                break;
+            }
+            let in_block = (self.block_size - at).min(buffer.len());
+            let mapped = [buffer.len(), in_block]
+                .into_iter()
+                .find_map(|length| self.mapped(number, at, length));
+            if let Some(bytes) = mapped {
+                buffer[..bytes.len()].copy_from_slice(bytes);
+                (number, at) = self.advance(number, at + bytes.len());
+                buffer = &mut buffer[bytes.len()..];
+                continue;
+            }
+            let blocks = (at + buffer.len()).div_ceil(self.block_size);
+            let missing = self.content.missing(number, blocks);
+            let count = (missing * self.block_size - at).min(buffer.len());
+            let (part, rest) = buffer.split_at_mut(count);
+            self.read_missing(number, at, part)?;
+            (number, at) = self.advance(number, at + count);
+            buffer = rest;
+        }
+        Ok(())
+    }
+
+    fn advance(&self, number: u64, at: usize) -> (u64, usize) {
+        (number + (at / self.block_size) as u64, at % self.block_size)
+    }
+
+    /// Reads whole blocks from the device, keeps them, and hands out a part of them.
+    fn read_missing(&self, number: u64, at: usize, part: &mut [u8]) -> Result<(), Error> {
+        let size = self.block_size;
+        let is_whole = at == 0 && part.len().is_multiple_of(size);
+        if is_whole {
+            self.read(number, 0, part)?;
+            self.content.keep(number, part);
+            return Ok(());
+        }
+        let mut bytes = vec![0; (at + part.len()).div_ceil(size) * size];
+        self.read(number, 0, &mut bytes)?;
+        self.content.keep(number, &bytes);
+        part.copy_from_slice(&bytes[at..at + part.len()]);
+        Ok(())
+    }
+
+    /// Copies content that is kept in memory, until some is missing. Returns how many bytes that were.
+    pub(crate) fn read_kept(&self, number: u64, at: usize, buffer: &mut [u8]) -> usize {
+        self.content.read(number, at, buffer)
+    }
+
+    /// Writes whole blocks of content to the device. The caller holds the file's lock for writing.
+    pub(crate) fn write_content(&self, number: u64, bytes: &[u8]) -> Result<(), Error> {
+        // What was kept is not so any more, even if writing fails.
+        let count = bytes.len() / self.block_size;
+        self.content.forget(number, count as u64);
+        self.write(number, bytes)
+    }
+
+    /// Keeps a block of content that was just written.
+    pub(crate) fn keep_content(&self, number: u64, bytes: Box<[u8]>) {
+        self.content.keep_block(number, bytes);
+    }
+
+    /// Keeps at most so many bytes of content that is on the device.
+    pub(crate) fn limit_content(&self, bytes_max: usize) {
+        self.content.limit(bytes_max);
+    }
+
     /// Says that blocks are not used any more.
     pub(crate) fn discard(&self, number: u64, count: u64) -> Result<(), DeviceError> {
         let size = self.block_size as u64;
@@ -260,13 +370,90 @@ impl<D: Device> Blocks<D> {
     }
 }
 
-/// Drops clean blocks that were not used since the last time; all clean ones if they were.
-fn evict(shard: &mut Shard) {
-    let before = shard.len();
-    shard.retain(|_, cached| {
-        cached.changed.is_some() || cached.is_recent.swap(false, Ordering::Relaxed)
-    });
-    if shard.len() == before {
-        shard.retain(|_, cached| cached.changed.is_some());
+impl Shard {
+    /// Keeps a block that was read, unless another has read or changed it meanwhile.
+    fn keep(&mut self, number: u64, bytes: Vec<u8>) -> Arc<[u8]> {
+        if self.blocks.len() >= self.blocks_max {
+            self.evict();
+        }
+        let cached = self.blocks.entry(number).or_insert_with(|| Cached {
+            bytes: bytes.into(),
+            changed: None,
+            is_recent: AtomicBool::new(true),
+        });
+        Arc::clone(&cached.bytes)
+    }
+
+    /// Drops clean blocks that were not used since the last time; all clean ones if they were.
+    fn evict(&mut self) {
+        let before = self.blocks.len();
+        self.blocks.retain(|_, cached| {
+            cached.changed.is_some() || cached.is_recent.swap(false, Ordering::Relaxed)
+        });
+        if self.blocks.len() == before {
+            self.blocks.retain(|_, cached| cached.changed.is_some());
+        }
+        // Changed ones stay until they are written: looking through them again and again would take for ever.
+        self.blocks_max = CLEAN_MAX.max(2 * self.blocks.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::MemoryDevice;
+
+    /// A device whose next read of a block first lets others do something.
+    struct Interrupted {
+        device: MemoryDevice,
+        interruption: std::sync::Mutex<Option<Box<dyn FnOnce() + Send>>>,
+    }
+
+    impl Device for Arc<Interrupted> {
+        fn size(&self) -> u64 {
+            self.device.size()
+        }
+
+        fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
+            self.device.read_at(offset, buffer)?;
+            let interruption = self.interruption.lock().unwrap().take();
+            interruption.into_iter().for_each(|interrupt| interrupt());
+            Ok(())
+        }
+
+        fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+            self.device.write_at(offset, bytes)
+        }
+
+        fn discard(&self, offset: u64, length: u64) -> Result<(), DeviceError> {
+            self.device.discard(offset, length)
+        }
+
+        fn commit(&self) -> Result<(), DeviceError> {
+            self.device.commit()
+        }
+
+        fn mapped(&self, _offset: u64, _length: usize) -> Option<&[u8]> {
+            None
+        }
+    }
+
+    #[test]
+    fn a_block_that_was_written_and_dropped_while_it_was_read_is_read_again() {
+        let device = Arc::new(Interrupted {
+            device: MemoryDevice::new(1 << 20),
+            interruption: std::sync::Mutex::default(),
+        });
+        let blocks = Arc::new(Blocks::new(Arc::clone(&device), 4096, HashMap::new()));
+        let writer = Arc::clone(&blocks);
+        *device.interruption.lock().unwrap() = Some(Box::new(move || {
+            writer.change(7, Seal::None, |bytes| bytes.fill(1)).unwrap();
+            writer.write_back(false).unwrap();
+            writer.write_shard(7).evict();
+            writer.write_shard(7).evict();
+        }));
+        let found = blocks.get(7, |_| Ok(())).unwrap();
+        assert_eq!(found[0], 1);
+        assert_eq!(blocks.get(7, |_| Ok(())).unwrap()[0], 1);
     }
 }

@@ -335,6 +335,11 @@ impl<D: Device> FileSystem<D> {
         space.blocks_withheld = blocks.saturating_sub(blocks_max);
     }
 
+    /// Keeps at most so many bytes of content in memory that is on the device; what is not there yet is bounded by itself.
+    pub fn limit_cache(&self, bytes_max: usize) {
+        self.blocks.limit_content(bytes_max);
+    }
+
     /// Returns size and use.
     pub fn statistics(&self) -> Statistics {
         let space = self.lock_space();

@@ -32,6 +32,7 @@ pub mod layout;
 pub mod make;
 mod names;
 mod nodes;
+mod numbered;
 mod recovery;
 mod seek;
 mod sync;

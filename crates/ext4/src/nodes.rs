@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, Rw
 
 use crate::files::map::FileMap;
 use crate::layout::{FileType, Inode, InodeNumber};
+use crate::numbered::Numbered;
 use crate::{Error, Place};
 
 /// Parts of the cache.
@@ -88,9 +89,25 @@ impl NodeState {
     }
 }
 
+/// A part of the inodes in memory.
+struct Shard {
+    nodes: HashMap<InodeNumber, Arc<Node>, Numbered>,
+    /// So many make it look for some to drop.
+    nodes_max: usize,
+}
+
+impl Default for Shard {
+    fn default() -> Shard {
+        Shard {
+            nodes: HashMap::default(),
+            nodes_max: NODES_MAX,
+        }
+    }
+}
+
 /// All inodes in memory.
 pub(crate) struct Nodes {
-    shards: [RwLock<HashMap<InodeNumber, Arc<Node>>>; SHARDS],
+    shards: [RwLock<Shard>; SHARDS],
     /// Those that differ from the device, in the order of the device.
     changed: Mutex<BTreeMap<InodeNumber, Arc<Node>>>,
 }
@@ -113,20 +130,18 @@ impl Nodes {
         if let Some(node) = shard
             .read()
             .unwrap_or_else(PoisonError::into_inner)
+            .nodes
             .get(&number)
         {
             return Ok(Arc::clone(node));
         }
         // Under the lock, so that nobody writes the inode back and forgets it between.
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(node) = shard.get(&number) {
+        if let Some(node) = shard.nodes.get(&number) {
             return Ok(Arc::clone(node));
         }
         let node = Arc::new(Node::new(number, load()?));
-        if shard.len() >= NODES_MAX {
-            evict(&mut shard);
-        }
-        shard.insert(number, Arc::clone(&node));
+        shard.keep(&node);
         Ok(node)
     }
 
@@ -134,7 +149,7 @@ impl Nodes {
     pub(crate) fn insert(&self, node: &Arc<Node>) {
         let shard = &self.shards[node.number.0 as usize % SHARDS];
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        shard.insert(node.number, Arc::clone(node));
+        shard.keep(node);
     }
 
     /// Drops an inode that was freed.
@@ -144,6 +159,7 @@ impl Nodes {
         shard
             .write()
             .unwrap_or_else(PoisonError::into_inner)
+            .nodes
             .remove(&number);
     }
 
@@ -171,7 +187,20 @@ impl Nodes {
     }
 }
 
-/// Drops inodes that nobody uses: changed ones are in the other table too, open ones are counted.
-fn evict(shard: &mut HashMap<InodeNumber, Arc<Node>>) {
-    shard.retain(|_, node| Arc::strong_count(node) > 1 || node.opened.load(Ordering::Relaxed) > 0);
+impl Shard {
+    fn keep(&mut self, node: &Arc<Node>) {
+        if self.nodes.len() >= self.nodes_max {
+            self.evict();
+        }
+        self.nodes.insert(node.number, Arc::clone(node));
+    }
+
+    /// Drops inodes that nobody uses: changed ones are in the other table too, open ones are counted.
+    fn evict(&mut self) {
+        self.nodes.retain(|_, node| {
+            Arc::strong_count(node) > 1 || node.opened.load(Ordering::Relaxed) > 0
+        });
+        // Those in use stay: looking through them again and again would take for ever.
+        self.nodes_max = NODES_MAX.max(2 * self.nodes.len());
+    }
 }

@@ -6,8 +6,10 @@
 //! | [`extents`], [`indirect`] | the two forms of maps on the device |
 //! | [`read`] | reading: from blocks in memory, the device, or in place |
 //! | [`write`] | writing into memory, and from memory to blocks |
+//! | [`cache`] | content that is on the device, kept in memory |
 //! | [`resize`] | cutting, preallocating and punching holes |
 
+pub(crate) mod cache;
 pub(crate) mod extents;
 pub(crate) mod indirect;
 pub(crate) mod map;

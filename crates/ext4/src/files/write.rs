@@ -199,7 +199,7 @@ impl<D: Device> FileSystem<D> {
         if !state.pages.contains_key(&logical) {
             let mut bytes = vec![0; self.geometry.block_size];
             if let Some(run) = state.map().find(logical).filter(|run| !run.is_unwritten) {
-                self.blocks.read(run.physical, 0, &mut bytes)?;
+                self.blocks.read_content(run.physical, 0, &mut bytes)?;
             }
             self.add_page(state, logical, bytes.into())?;
         }
@@ -293,12 +293,15 @@ impl<D: Device> FileSystem<D> {
                 .range(logical..)
                 .take(count as usize)
                 .for_each(|(_, page)| buffer.extend_from_slice(page));
-            self.blocks.write(run.physical, &buffer)?;
+            self.blocks.write_content(run.physical, &buffer)?;
             if run.is_unwritten {
                 state.map_mut().mark_written(logical, count);
             }
             for index in 0..count {
-                state.pages.remove(&(logical + index));
+                if let Some(page) = state.pages.remove(&(logical + index)) {
+                    let block = run.physical + u64::from(index);
+                    self.blocks.keep_content(block, page);
+                }
             }
             self.pages_count
                 .fetch_sub(count as usize, Ordering::Relaxed);
