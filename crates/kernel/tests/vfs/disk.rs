@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use minke_ext4::make::{Identity, Journal, MakeOptions, make};
 use minke_ext4::{Access, Device, MemoryDevice};
 use minke_kernel::kernel::MemoryBudget;
-use minke_kernel::vfs::ext4::{AccessTimes, Ext4FileSystem, Ext4Options};
+use minke_kernel::vfs::ext4::{AccessTimes, CACHE_BYTES, Ext4FileSystem, Ext4Options};
 
 use crate::machine::{Machine, TickingClock};
 
@@ -48,6 +48,7 @@ impl Disk {
             is_synchronous: false,
             access_times: AccessTimes::Relative,
             bytes_max: None,
+            cache_bytes_max: CACHE_BYTES,
             on_dirty: Box::new(move || {
                 dirtied.fetch_add(1, Ordering::Relaxed);
             }),

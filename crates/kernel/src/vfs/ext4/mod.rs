@@ -54,6 +54,8 @@ const MAGIC: u64 = 0xef53;
 const NAMES_MAX: usize = 16_384;
 /// Changes of names and attributes after which whoever makes the next one writes them back: bounds what waits in memory.
 const CHANGES_MAX: u32 = 16_384;
+/// Usual bytes of content that are kept in memory.
+pub const CACHE_BYTES: usize = 32 << 20;
 /// Parts of the table of nodes.
 const SHARDS: usize = 16;
 
@@ -77,6 +79,9 @@ pub struct Ext4Options {
     pub access_times: AccessTimes,
     /// Bytes that files may have together, with what they need of metadata: `ENOSPC` beyond.
     pub bytes_max: Option<u64>,
+    /// Bytes of content that are kept in memory though they are on the device, beside what the device has mapped; [`CACHE_BYTES`] if nothing
+    /// speaks for more or less.
+    pub cache_bytes_max: usize,
     /// Called when something has changed after all was durable; not to wait, and not to call the file system.
     pub on_dirty: Box<dyn Fn() + Send + Sync>,
 }
@@ -124,6 +129,7 @@ impl Ext4FileSystem {
     ) -> std::result::Result<Arc<Ext4FileSystem>, minke_ext4::Error> {
         let now = Timestamp::from_nanoseconds(options.clock.realtime());
         let system = minke_ext4::FileSystem::open(device, access, convert::to_ext4(now))?;
+        system.limit_cache(options.cache_bytes_max);
         if let Some(bytes_max) = options.bytes_max {
             system.limit(bytes_max);
         }
