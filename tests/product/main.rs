@@ -21,6 +21,7 @@
 //! | `images` | lists, names, archives and the store |
 //! | `check` | `build --check`: the rules of the language |
 //! | `copied` | what files keep when a build copies them |
+//! | `copied_files` | files between a container and the host |
 //! | `deep` | trees of directories that are deeper than paths, descriptors and stacks |
 //! | `disks` | ext4 file systems in files |
 //! | `steps` | `RUN`: programs of a build |
@@ -44,6 +45,7 @@ mod check;
 mod containers;
 mod contended;
 mod copied;
+mod copied_files;
 mod deep;
 mod disks;
 mod events;

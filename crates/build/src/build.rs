@@ -83,6 +83,9 @@ pub enum BuildError {
     /// `--build-arg BUILDKIT_DOCKERFILE_CHECK`
     #[error("{0}")]
     LintOptions(String),
+    /// It does more than change a configuration.
+    #[error("`{0}` is not a valid change command")]
+    NoChangeCommand(String),
     /// Another stage failed first.
     #[error("the build is over")]
     Over,
@@ -123,6 +126,9 @@ impl BuildError {
             Self::Violation(_) => {
                 Some("change what the warnings show, or take `error=true` out of `# check=`".into())
             }
+            Self::NoChangeCommand(_) => Some(
+                "use CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME or WORKDIR".into(),
+            ),
             Self::Io { .. } | Self::Changes(_) | Self::Over => None,
         }
     }

@@ -23,6 +23,7 @@ mod ahead;
 mod archive;
 mod build;
 mod changes;
+mod commit;
 mod configure;
 mod context;
 mod export;
@@ -44,6 +45,7 @@ mod stopping;
 mod variables;
 
 pub use build::{BuildError, BuiltImage, HeldImage, build, build_and_hold, check};
+pub use commit::{CommitOptions, commit};
 pub use context::{CONTEXT_FILES_MAX, DIRECTORY_DEPTH_MAX};
 pub use export::ExportError;
 pub use inputs::BALENAFILE_NAMES;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Parser};
+use minke_engine::files::process;
 use minke_engine::image::nearest;
 use minke_engine::{Home, step, supervise};
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     start_logging();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     if let Some(code) = step(&arguments)
+        .or_else(|| files(&arguments))
         .or_else(|| hidden(&arguments))
         .or_else(|| compile(&arguments))
         .or_else(|| completed(&arguments))
@@ -90,6 +92,14 @@ fn step(arguments: &[OsString]) -> Option<u8> {
         return None;
     };
     (command == step::STEP_COMMAND).then(step::step_main)
+}
+
+/// Serves the files of a container that does not run, if that is what this process is for.
+fn files(arguments: &[OsString]) -> Option<u8> {
+    let [_, command] = arguments else {
+        return None;
+    };
+    (command == process::FILES_COMMAND).then(process::files_main)
 }
 
 /// Completes a word, if that is what this process is for. Words as typed look like options of ours: they are not parsed.

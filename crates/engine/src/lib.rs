@@ -13,6 +13,7 @@
 //! | [`supervise`] | a sandbox from its start to its recorded end, in this process |
 //! | [`restart`] | when a container is started again |
 //! | [`filter`] | which containers are asked for |
+//! | [`files`] | files between a container and the host |
 //! | [`step`] | a program of a build, in a sandbox of its own |
 //! | [`logs`] | reading what programs printed |
 //! | [`events`] | what happened, kept and followed |
@@ -32,6 +33,7 @@ pub mod build_caches;
 pub mod check;
 pub mod engine;
 pub mod events;
+pub mod files;
 pub mod filter;
 pub mod groups;
 pub mod home;

@@ -9,6 +9,7 @@
 //! | [`executor`] | guests' threads as futures, with the reactor and timers |
 //! | [`container`] | the parts put together, from the specification to the end |
 //! | [`control`] | how commands reach a running container |
+//! | [`files`] | a container's files for commands: changes, tars out and in |
 //! | [`logs`] | what programs print, kept on disk |
 //! | [`signals`] | signals of the host that are meant for the guest |
 //! | [`platform`] | clock, entropy, host sockets, host files, standard streams |
@@ -18,6 +19,7 @@
 pub mod container;
 pub mod control;
 pub mod executor;
+pub mod files;
 pub mod jail;
 pub mod logs;
 pub mod personality;

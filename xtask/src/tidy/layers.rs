@@ -38,9 +38,12 @@ const LAYERS: &[Layer] = &[
     layer("minke-image", &[]),
     layer(
         "minke-sandbox",
-        &["minke-abi", "minke-glue", "minke-kernel"],
+        &["minke-abi", "minke-archive", "minke-glue", "minke-kernel"],
     ),
-    layer("minke-engine", &["minke-image", "minke-sandbox"]),
+    layer(
+        "minke-engine",
+        &["minke-archive", "minke-image", "minke-sandbox"],
+    ),
     layer(
         "minke-build",
         &["minke-balenafile", "minke-image", "minke-engine"],

@@ -213,6 +213,11 @@ fn values(command: &Command, argument: &Arg, current: &str) -> Vec<String> {
         }
         "VOLUME" if argument.is_positional() => volumes(),
         "VOLUME" => volumes().into_iter().chain([FILES.to_owned()]).collect(),
+        "SRC_PATH" | "DEST_PATH" if current.contains(':') => Vec::new(),
+        "SRC_PATH" | "DEST_PATH" => {
+            let containers = containers(command.get_name());
+            containers.into_iter().chain([FILES.to_owned()]).collect()
+        }
         "FILE" | "DIR" | "DISK" | "PATH" | "CONTEXT" => vec![FILES.to_owned()],
         _ => Vec::new(),
     }

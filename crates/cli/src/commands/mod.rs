@@ -11,14 +11,18 @@ use crate::report::{Kind, Report};
 
 mod build;
 mod builder;
+mod commit;
 pub(crate) mod complete;
 mod completion;
 mod confirm;
 mod container;
+mod cp;
 mod create;
+mod diff;
 mod disk;
 mod doctor;
 mod events;
+mod export;
 mod follow;
 mod history;
 mod image;
@@ -115,6 +119,10 @@ commands! {
     Rename(rename::Rename),
     Update(update::Update),
     Port(port::Port),
+    Cp(cp::Cp),
+    Diff(diff::Diff),
+    Commit(commit::Commit),
+    Export(export::Export),
     Rm(rm::Rm),
     Images(images::Images),
     Rmi(rmi::Rmi),

@@ -7,6 +7,7 @@ use minke_image::StoreError;
 use minke_image::archive::ArchiveError;
 use minke_sandbox::container::StartError;
 
+use crate::files::FilesError;
 use crate::names::NameError;
 use crate::plan::PlanError;
 use crate::volumes::VolumeError;
@@ -32,6 +33,8 @@ pub enum EngineError {
     Plan(#[from] PlanError),
     #[error(transparent)]
     Start(#[from] StartError),
+    #[error(transparent)]
+    Files(#[from] FilesError),
     #[error("no such container: `{wanted}`")]
     NoSuchContainer {
         wanted: String,
@@ -41,6 +44,8 @@ pub enum EngineError {
     Ambiguous { wanted: String, count: usize },
     #[error("cannot {action} container `{name}`: it is not running")]
     NotRunning { action: &'static str, name: String },
+    #[error("cannot read the files of container `{name}`: it is being started, or copied from")]
+    Busy { name: String },
     #[error("cannot remove container `{name}`: it is {state}")]
     Running { name: String, state: &'static str },
     #[error("cannot start container `{name}`: its record is damaged")]
@@ -70,12 +75,14 @@ impl EngineError {
             EngineError::Volume(error) => volume_hint(error),
             EngineError::Plan(error) => Some(error.hint().to_owned()),
             EngineError::Start(error) => error.hint.clone(),
+            EngineError::Files(error) => error.hint(),
             EngineError::NoSuchContainer { nearest, .. } => Some(match nearest {
                 Some(nearest) => format!("did you mean `{nearest}`?"),
                 None => "`minke ps -a` lists the containers".to_owned(),
             }),
             EngineError::Ambiguous { .. } => Some("give more digits of the id".to_owned()),
             EngineError::NotRunning { .. } => Some("`minke ps` lists what runs".to_owned()),
+            EngineError::Busy { .. } => Some("try again in a moment".to_owned()),
             EngineError::Running { name, .. } => Some(format!(
                 "stop it with `minke stop {name}`, or remove it with `minke rm -f {name}`"
             )),

@@ -19,6 +19,7 @@ use crate::volumes::Volumes;
 
 mod change;
 mod error;
+mod files;
 mod find;
 pub mod images;
 mod prune;

@@ -121,7 +121,7 @@ impl Engine {
     }
 
     /// Makes the unpacked layers of a container's image, if they are gone: they are a cache. Returns whether they are elsewhere now.
-    fn renew_layers(&self, config: &mut ContainerConfig) -> Result<bool, EngineError> {
+    pub(super) fn renew_layers(&self, config: &mut ContainerConfig) -> Result<bool, EngineError> {
         let Some(image_id) = &config.image_id else {
             return Ok(false);
         };

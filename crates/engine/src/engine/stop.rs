@@ -307,6 +307,7 @@ fn action(request: &Request) -> &'static str {
         Request::Wait => "wait for",
         Request::Statistics => "measure",
         Request::Limit(_) => "update",
+        Request::Files(_) => "copy files of",
     }
 }
 

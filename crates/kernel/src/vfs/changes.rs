@@ -20,11 +20,20 @@ pub enum Change<'a> {
         path: &'a [u8],
         inode: &'a Arc<dyn Inode>,
         metadata: Metadata,
-        /// A directory that took the place of another: nothing of that one is in it.
-        is_opaque: bool,
+        before: Before<'a>,
     },
     /// The lower tree's name is gone.
     Absent { path: &'a [u8] },
+}
+
+/// What the lower tree has at the path of something that is there.
+#[derive(Clone, Copy)]
+pub enum Before<'a> {
+    Nothing,
+    /// Something else: of a directory in its place, nothing is in this one.
+    Other,
+    /// The same object, as it was.
+    Same(&'a Arc<dyn Inode>),
 }
 
 /// Tells `visit` of every change, a directory before what is in it, in an order that only the trees decide.
@@ -53,9 +62,11 @@ pub fn visit_changes<E: From<Errno>>(
                 visit(&Change::Present {
                     path: &child.path,
                     inode: &child.upper,
-                    is_opaque: child.lower.is_none()
-                        && below.contains(name)
-                        && child.is_directory(),
+                    before: match &child.lower {
+                        Some(lower) => Before::Same(lower),
+                        None if below.contains(name) => Before::Other,
+                        None => Before::Nothing,
+                    },
                     metadata,
                 })?;
             }

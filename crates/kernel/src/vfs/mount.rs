@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use minke_abi::linux::{FileType, PATH_MAX};
 use minke_abi::{Errno, Result};
 
+use crate::calls::paths::Follow;
 use crate::process::Credentials;
 use crate::vfs::walk::{Place, Walk};
 use crate::vfs::{FileSystem, Inode, Name, NewInode, Ownership};
@@ -191,10 +192,19 @@ impl MountTree {
 
     /// Finds what an absolute path names, as root and without processes.
     pub fn find(&self, path: &[u8]) -> Result<Arc<Location>> {
+        self.find_as(path, Follow::Yes)
+    }
+
+    /// The same, but a link at the path's end is what is found.
+    pub fn find_unfollowed(&self, path: &[u8]) -> Result<Arc<Location>> {
+        self.find_as(path, Follow::No)
+    }
+
+    fn find_as(&self, path: &[u8], follow: Follow) -> Result<Arc<Location>> {
         let root = self.root();
         let credentials = Credentials::root();
         let mut walk = Walk::new(Place::of(&root), Place::of(&root), &credentials, None, path)?;
-        walk.find_location()
+        walk.find_location(follow)
     }
 
     /// Mounts a file system on an existing directory or file, given by its absolute path.

@@ -145,11 +145,11 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Walks the whole path, following links, and keeps the name of what is found.
-    pub(crate) fn find_location(&mut self) -> Result<Arc<Location>> {
+    /// Walks the whole path, and keeps the name of what is found.
+    pub(crate) fn find_location(&mut self, follow: Follow) -> Result<Arc<Location>> {
         loop {
             let last = self.walk_to_last()?;
-            if let Some(found) = self.finish(&last, Follow::Yes)? {
+            if let Some(found) = self.finish(&last, follow)? {
                 return Ok(self.location_of(found, &last));
             }
         }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use minke_abi::linux::OpenFlags;
+use minke_abi::linux::{FileType, OpenFlags};
 use minke_kernel::calls::At;
-use minke_kernel::vfs::changes::{Change, visit_changes};
+use minke_kernel::vfs::changes::{Before, Change, visit_changes};
 use minke_kernel::vfs::memory::MemoryFileSystem;
 use minke_kernel::vfs::tree::{ByteRange, Bytes, TreeBuilder, TreeEntry, TreeKind, TreeOwner};
 use minke_kernel::vfs::{FileSystem, RenameFlags};
@@ -49,9 +49,15 @@ fn changes(act: impl FnOnce(&Task)) -> Vec<String> {
         seen.push(match change {
             Change::Absent { path } => format!("- {}", String::from_utf8_lossy(path)),
             Change::Present {
-                path, is_opaque, ..
+                path,
+                metadata,
+                before,
+                ..
             } => {
-                let mark = if *is_opaque { "=" } else { "+" };
+                let mark = match before {
+                    Before::Other if metadata.file_type == FileType::Directory => "=",
+                    _ => "+",
+                };
                 format!("{mark} {}", String::from_utf8_lossy(path))
             }
         });

@@ -13,6 +13,7 @@
 //! | `parts` | mounts of a build's step: parts of layers, files in memory |
 //! | `program` | which file a command's first word means |
 //! | `step` | a step of a build: a container without a record |
+//! | `stopped` | the files of a container that does not run |
 //! | `streams` | standard streams: the caller's, the log, or both |
 //! | `target` | what the control socket acts on |
 //! | `users` | who the first process acts as |
@@ -34,6 +35,7 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::control::{Listener, Server};
 use crate::executor::{self, Executor, ExecutorConfig, TaskError};
+use crate::files::changes::RuntimePaths;
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{
     HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, SavedModes, TerminalReader,
@@ -51,15 +53,17 @@ mod mounts;
 mod parts;
 mod program;
 mod step;
+mod stopped;
 mod streams;
 mod target;
 mod users;
 
 use mounts::Assembled;
-use target::Target;
+use target::{FilesService, Target};
 
 pub use error::{StartError, StartErrorKind};
 pub use step::run_step;
+pub use stopped::{FilesScope, serve_files};
 
 /// Instances that come from the pool. A container has one process until guests can spawn others, and to make a pool for
 /// one takes longer than to make its instance on demand: some fifty system calls against 50 µs.
@@ -87,6 +91,21 @@ pub struct Surroundings {
     pub control_group: Option<Arc<File>>,
     /// Whether what is printed is kept.
     pub has_log: bool,
+}
+
+/// The surroundings of what leaves nothing behind and is asked by nobody.
+fn surroundings_of_nothing() -> Surroundings {
+    Surroundings {
+        state_directory: PathBuf::new(),
+        run_directory: PathBuf::new(),
+        writable: Vec::new(),
+        removable: Vec::new(),
+        attachment: Attachment::Attached {
+            stdin: Stdin::Closed,
+        },
+        control_group: None,
+        has_log: false,
+    }
 }
 
 /// Where the standard streams go.
@@ -152,7 +171,7 @@ pub fn run(
     let jailed = jail::enter(&policy(spec, surroundings))
         .map_err(|error| StartError::failed("cannot close the jail", &error))?;
     let mut server = prepared
-        .server(listener, control_group)
+        .server(listener, control_group, spec)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
     let callers_modes = std::mem::take(&mut prepared.callers_modes);
     let terminal = prepared.terminal.take().map(TerminalReader::start);
@@ -273,7 +292,12 @@ impl Prepared {
         })
     }
 
-    fn server(&self, listener: Listener, control_group: Option<Arc<File>>) -> io::Result<Server> {
+    fn server(
+        &self,
+        listener: Listener,
+        control_group: Option<Arc<File>>,
+        spec: &SandboxSpec,
+    ) -> io::Result<Server> {
         let signals = signals::forward()?;
         if !self.callers_modes.is_empty() {
             signals::forward_also(Signal::WINCH)?;
@@ -285,6 +309,7 @@ impl Prepared {
                 &self.task.process,
                 &self.executor,
                 control_group,
+                FilesService::new(Arc::clone(&self.lower), RuntimePaths::of(spec)),
             )),
         )
     }

@@ -1,12 +1,12 @@
 //! A step of a build: a container that nobody lists or stops, whose changes are kept.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::changes::{Root, Seen};
+use super::changes::{Seen, write_changes};
 use super::error::StartError;
-use super::{Attachment, Outcome, Prepared, Progress, Stdin, Surroundings, policy};
+use super::{Outcome, Prepared, Progress, policy, surroundings_of_nothing};
+use crate::files::changes::Root;
 use crate::jail;
 use crate::spec::SandboxSpec;
 
@@ -21,7 +21,7 @@ pub fn run_step(
     changes: &mut dyn Write,
 ) -> Result<(), StartError> {
     super::raise_descriptor_limit();
-    let surroundings = surroundings();
+    let surroundings = surroundings_of_nothing();
     let prepared = Prepared::new(spec, &surroundings, progress)?;
     let root = Root {
         upper: Arc::clone(&prepared.kernel.mounts.root().mount.file_system),
@@ -33,23 +33,8 @@ pub fn run_step(
         .map_err(|error| StartError::failed("cannot close the jail", &error))?;
     let outcome = prepared.run_unasked();
     let told = ended(&outcome).and_then(|()| match outcome.exit_code {
-        0 => root.write_changes(&made_for_mounts, changes),
+        0 => write_changes(&root, &made_for_mounts, changes),
         _ => Ok(()),
     });
     told.map_err(|error| StartError::failed("cannot keep what the program made", &error))
-}
-
-/// Nothing is written but what the program prints.
-fn surroundings() -> Surroundings {
-    Surroundings {
-        state_directory: PathBuf::new(),
-        run_directory: PathBuf::new(),
-        writable: Vec::new(),
-        removable: Vec::new(),
-        attachment: Attachment::Attached {
-            stdin: Stdin::Closed,
-        },
-        control_group: None,
-        has_log: false,
-    }
 }

@@ -1,17 +1,24 @@
 //! What the control socket of a container acts on.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{Cursor, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::thread;
 
 use minke_abi::linux::Signal;
 use minke_kernel::kernel::Use;
 use minke_kernel::signal::Posted;
+use minke_kernel::vfs::FileSystem;
 use minke_kernel::{Kernel, Process};
 
 use super::footprint;
 use crate::control::{Controlled, Fate, LimitsChange, Statistics};
 use crate::executor::{CpuQuota, Executor, Spawner};
+use crate::files::changes::RuntimePaths;
+use crate::files::request::FilesRequest;
+use crate::files::{Files, RootWrites};
 use crate::platform::TRAFFIC;
 
 /// Docker counts CPU time per time in billionths of a CPU.
@@ -20,13 +27,52 @@ const NANO: f64 = 1e9;
 /// Threads that are told of a fatal signal, each by a change of a page's protection. More of them end with the sandbox sooner.
 const INTERRUPTED_MAX: u32 = 16;
 
-/// What the control socket acts on. It keeps nothing alive.
+/// Bounds the clients that work on files at one time, each with a thread.
+const FILES_CLIENTS_MAX: usize = 8;
+
+/// What clients that work on files need, and how many there are.
+pub(super) struct FilesService {
+    /// What the root was before anything changed it.
+    lower: Arc<dyn FileSystem>,
+    made: RuntimePaths,
+    clients: Arc<AtomicUsize>,
+}
+
+/// A place among the clients that work on files.
+struct FilesClient(Arc<AtomicUsize>);
+
+impl FilesService {
+    pub(super) fn new(lower: Arc<dyn FileSystem>, made: RuntimePaths) -> FilesService {
+        FilesService {
+            lower,
+            made,
+            clients: Arc::default(),
+        }
+    }
+
+    fn admit(&self) -> Option<FilesClient> {
+        let fits = |count: usize| Some(count + 1).filter(|sum| *sum <= FILES_CLIENTS_MAX);
+        let counted = self
+            .clients
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits);
+        counted.ok().map(|_| FilesClient(Arc::clone(&self.clients)))
+    }
+}
+
+impl Drop for FilesClient {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What the control socket acts on. It keeps nothing alive but the root's lower file system.
 pub(super) struct Target {
     kernel: Weak<Kernel>,
     process: Weak<Process>,
     quota: Arc<CpuQuota>,
     spawner: Spawner,
     control_group: Option<Arc<File>>,
+    files: FilesService,
 }
 
 impl Target {
@@ -35,6 +81,7 @@ impl Target {
         process: &Arc<Process>,
         executor: &Executor,
         control_group: Option<Arc<File>>,
+        files: FilesService,
     ) -> Target {
         Target {
             kernel: Arc::downgrade(kernel),
@@ -42,6 +89,7 @@ impl Target {
             quota: Arc::clone(executor.quota()),
             spawner: executor.spawner(),
             control_group,
+            files,
         }
     }
 
@@ -106,6 +154,34 @@ impl Controlled for Target {
         }
     }
 
+    fn serve_files(
+        &self,
+        request: FilesRequest,
+        stream: UnixStream,
+        received: Vec<u8>,
+    ) -> Result<(), String> {
+        let ended = || "the container has ended".to_owned();
+        let kernel = self.kernel.upgrade().ok_or_else(ended)?;
+        let client = self.files.admit().ok_or_else(|| {
+            format!("{FILES_CLIENTS_MAX} other commands work on its files: try again later")
+        })?;
+        let files = Files::new(
+            &kernel.mounts,
+            Arc::clone(&self.files.lower),
+            self.files.made.clone(),
+            RootWrites::Kept,
+        );
+        let spawned = thread::Builder::new()
+            .name("files".to_owned())
+            .spawn(move || {
+                let _client = client;
+                if let Err(error) = serve_files(&files, &request, &stream, received) {
+                    tracing::debug!(%error, "a client that works on files has gone");
+                }
+            });
+        spawned.map(drop).map_err(|error| error.to_string())
+    }
+
     fn limit(&self, change: &LimitsChange) {
         let Some(kernel) = self.kernel.upgrade() else {
             return;
@@ -120,6 +196,17 @@ impl Controlled for Target {
             self.limit_cpu_time(nano_cpus);
         }
     }
+}
+
+/// Serves a client on its own thread. It is not waited for: what it has not done when the sandbox ends, it does not do.
+fn serve_files(
+    files: &Files,
+    request: &FilesRequest,
+    stream: &UnixStream,
+    received: Vec<u8>,
+) -> std::io::Result<()> {
+    stream.set_nonblocking(false)?;
+    files.serve(request, Cursor::new(received).chain(stream), &mut &*stream)
 }
 
 fn root_bytes(kernel: &Kernel) -> u64 {

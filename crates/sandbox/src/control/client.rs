@@ -5,6 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::files::request::FilesRequest;
+
 use super::{Request, Response, message, open_directory, short_path};
 
 /// A connection to a running sandbox.
@@ -24,6 +26,12 @@ impl Client {
     /// Bounds how long [`Client::ask`] waits; `None` waits for ever.
     pub fn set_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
         self.stream.set_read_timeout(timeout)
+    }
+
+    /// Gives up the connection for one request about files; what is to be sent and read after it is the caller's.
+    pub fn into_files(mut self, request: FilesRequest) -> io::Result<UnixStream> {
+        message::send(&mut self.stream, &Request::Files(request))?;
+        Ok(self.stream)
     }
 
     /// Sends a request and waits for its answer; `UnexpectedEof` when the sandbox died meanwhile.

@@ -12,7 +12,7 @@ pub(super) const MESSAGE_BYTES_MAX: usize = 64 << 10;
 const LENGTH_BYTES: usize = 4;
 
 /// Lays out a message with its length.
-pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
+pub(crate) fn encode(message: &impl Serialize) -> Vec<u8> {
     let json = serde_json::to_vec(message).expect("requests and responses are JSON");
     debug_assert!(
         json.len() <= MESSAGE_BYTES_MAX,
@@ -24,7 +24,7 @@ pub(super) fn encode(message: &impl Serialize) -> Vec<u8> {
 }
 
 /// Takes the first whole message out of `inbox`; `None` when more bytes are needed.
-pub(super) fn take<T: DeserializeOwned>(inbox: &mut Vec<u8>) -> io::Result<Option<T>> {
+pub(crate) fn take<T: DeserializeOwned>(inbox: &mut Vec<u8>) -> io::Result<Option<T>> {
     let Some(length) = inbox.first_chunk::<LENGTH_BYTES>() else {
         return Ok(None);
     };
@@ -38,12 +38,12 @@ pub(super) fn take<T: DeserializeOwned>(inbox: &mut Vec<u8>) -> io::Result<Optio
 }
 
 /// Writes one message.
-pub(super) fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
+pub fn send(stream: &mut impl Write, message: &impl Serialize) -> io::Result<()> {
     stream.write_all(&encode(message))
 }
 
 /// Reads one message; an end before it is `UnexpectedEof`.
-pub(super) fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<T> {
+pub fn receive<T: DeserializeOwned>(stream: &mut impl Read) -> io::Result<T> {
     let mut length = [0; LENGTH_BYTES];
     stream.read_exact(&mut length)?;
     let mut json = vec![0; checked_length(length)?];

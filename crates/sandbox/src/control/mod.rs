@@ -14,8 +14,10 @@ use minke_abi::linux::Signal;
 use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
+use crate::files::request::{FileStatus, FilesRequest};
+
 mod client;
-mod message;
+pub mod message;
 mod server;
 #[cfg(test)]
 mod tests;
@@ -44,6 +46,9 @@ pub enum Request {
     Statistics,
     /// Changes what the container may have from now on; the answer comes at once.
     Limit(LimitsChange),
+    /// Works on the container's files. The connection is its own from then on, and ends with it: streams go over it in
+    /// [`frames`](crate::files::frames).
+    Files(FilesRequest),
 }
 
 /// New limits; `None` leaves one as it is. What is in use already stays.
@@ -65,7 +70,11 @@ pub enum Response {
         exit_code: u8,
     },
     Statistics(Statistics),
-    /// The request is not understood.
+    FileStatus {
+        /// `None` where there is nothing.
+        status: Option<FileStatus>,
+    },
+    /// The request is not understood, or cannot be done.
     Refused {
         message: String,
     },

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use minke_abi::linux::Signal;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec};
 
+use crate::files::frames;
+use crate::files::request::FilesRequest;
+
 use super::{
     LimitsChange, Request, Response, SOCKET_NAME, Statistics, message, open_directory, short_path,
     take_request,
@@ -41,6 +44,14 @@ pub trait Controlled: Send + Sync {
     fn settle(&self);
     /// Returns what the container uses now.
     fn statistics(&self) -> Statistics;
+    /// Works on the container's files for a client that sent `received` behind its request, on a thread that outlives the call;
+    /// an error is a message for the client, whose connection is closed then.
+    fn serve_files(
+        &self,
+        request: FilesRequest,
+        stream: UnixStream,
+        received: Vec<u8>,
+    ) -> Result<(), String>;
     /// Changes what the container may have.
     fn limit(&self, change: &LimitsChange);
 }
@@ -341,7 +352,27 @@ impl Connection {
                 server.target.limit(change);
                 self.answer(&Response::Done);
             }
+            Request::Files(request) => self.hand_over(request.clone(), server),
         }
+    }
+
+    /// Gives the connection to who works on files.
+    fn hand_over(&mut self, request: FilesRequest, server: &Server) {
+        let received = std::mem::take(&mut self.inbox);
+        let is_streamed_back = request.is_streamed_back();
+        let served = self
+            .stream
+            .try_clone()
+            .map_err(|error| error.to_string())
+            .and_then(|stream| server.target.serve_files(request, stream, received));
+        if let Err(message) = served {
+            if is_streamed_back {
+                // A client that is gone is found out by the answer.
+                let _ = self.stream.write_all(&frames::END);
+            }
+            self.answer(&Response::Refused { message });
+        }
+        self.is_closed = true;
     }
 
     /// Sends a response; a client that does not read what it asked for is dropped.

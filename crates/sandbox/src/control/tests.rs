@@ -1,6 +1,6 @@
 //! The control socket against clients that behave and clients that do not.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
@@ -9,6 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use minke_abi::linux::Signal;
+
+use crate::files::frames::FrameReader;
+use crate::files::request::FilesRequest;
 
 use super::{
     Client, Controlled, Fate, LimitsChange, Listener, Request, Response, SOCKET_NAME, Server,
@@ -53,6 +56,29 @@ impl Controlled for Container {
             processes: 7,
             ..Statistics::default()
         }
+    }
+
+    fn serve_files(
+        &self,
+        request: FilesRequest,
+        mut stream: UnixStream,
+        mut received: Vec<u8>,
+    ) -> Result<(), String> {
+        if request != FilesRequest::Export {
+            return Err("nothing but exports".to_owned());
+        }
+        stream
+            .set_nonblocking(false)
+            .map_err(|error| error.to_string())?;
+        std::thread::spawn(move || {
+            let mut rest = [0; 4];
+            stream
+                .read_exact(&mut rest[received.len()..])
+                .expect("sent");
+            received.extend_from_slice(&rest[received.len()..]);
+            stream.write_all(&received).expect("read");
+        });
+        Ok(())
     }
 
     fn limit(&self, change: &LimitsChange) {
@@ -295,4 +321,29 @@ fn a_message_that_is_announced_too_long_is_refused_before_it_is_held() {
     let mut inbox = (deep.len() as u32).to_le_bytes().to_vec();
     inbox.extend_from_slice(deep.as_bytes());
     assert!(take_request(&mut inbox).is_err());
+}
+
+#[test]
+fn a_connection_is_handed_over_with_what_came_behind_the_request() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (_container, thread) = serve(temporary.path());
+    let client = Client::connect(temporary.path()).expect("a connection");
+    let mut stream = client.into_files(FilesRequest::Export).expect("sent");
+    stream.write_all(b"ab").expect("written");
+    stream.write_all(b"cd").expect("written");
+    let mut echoed = Vec::new();
+    stream
+        .read_to_end(&mut echoed)
+        .expect("it is closed behind");
+    assert_eq!(echoed, b"abcd");
+    let client = Client::connect(temporary.path()).expect("a connection");
+    let mut stream = client.into_files(FilesRequest::Changes).expect("sent");
+    let mut nothing = Vec::new();
+    let mut frames = FrameReader::new(&mut stream);
+    frames.read_to_end(&mut nothing).expect("an end");
+    assert!(nothing.is_empty());
+    let response: Response = message::receive(&mut stream).expect("an answer");
+    let message = "nothing but exports".to_owned();
+    assert_eq!(response, Response::Refused { message });
+    thread.finish(0);
 }

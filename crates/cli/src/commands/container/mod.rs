@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    create, inspect, kill, logs, port, ps, rename, restart, rm, run, start, stats, stop, update,
-    wait,
+    commit, cp, create, diff, export, inspect, kill, logs, port, ps, rename, restart, rm, run,
+    start, stats, stop, update, wait,
 };
 use crate::report::Report;
 
@@ -23,7 +23,11 @@ pub(crate) struct Container {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Commit(commit::Commit),
+    Cp(cp::Cp),
     Create(Box<create::Create>),
+    Diff(diff::Diff),
+    Export(export::Export),
     Inspect(inspect::Inspect),
     Kill(kill::Kill),
     Logs(logs::Logs),
@@ -46,7 +50,11 @@ enum Command {
 impl Container {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         match &self.command {
+            Command::Commit(command) => command.run(),
+            Command::Cp(command) => command.run(),
             Command::Create(command) => command.run(),
+            Command::Diff(command) => command.run(),
+            Command::Export(command) => command.run(),
             Command::Inspect(command) => command.run_for_containers(),
             Command::Kill(command) => command.run(),
             Command::Logs(command) => command.run(),
