@@ -25,7 +25,7 @@ use crate::layout::superblock::SUPERBLOCK_OFFSET;
 use crate::layout::{
     FileType, Incompatible, Inode, InodeFlags, InodeNumber, Superblock, Timestamp,
 };
-use crate::nodes::{Node, NodeState, Nodes};
+use crate::nodes::{InodeHandle, Node, NodeState, Nodes};
 use crate::recovery::{self, Replayed};
 use crate::{Error, Place};
 
@@ -291,7 +291,23 @@ impl<D: Device> FileSystem<D> {
     /// # Errors
     /// [`Error::Corrupt`] and the like if the inode is broken; [`Error::NotFound`] if it is not used.
     pub fn metadata(&self, number: InodeNumber) -> Result<Metadata, Error> {
-        let node = self.node(number)?;
+        self.metadata_of(&self.inode(number)?)
+    }
+
+    /// Returns an inode, for [`FileSystem::metadata_of`] and [`FileSystem::read_from`].
+    ///
+    /// # Errors
+    /// Those of broken images.
+    pub fn inode(&self, number: InodeNumber) -> Result<InodeHandle, Error> {
+        self.node(number).map(InodeHandle)
+    }
+
+    /// Returns the attributes of an inode, as [`FileSystem::metadata`].
+    ///
+    /// # Errors
+    /// As [`FileSystem::metadata`].
+    pub fn metadata_of(&self, InodeHandle(node): &InodeHandle) -> Result<Metadata, Error> {
+        let number = node.number;
         let state = node.read();
         let inode = &state.inode;
         let is_open = node.opened.load(Ordering::Relaxed) > 0;

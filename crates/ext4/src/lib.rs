@@ -44,4 +44,5 @@ pub use file_system::{Access, FileSystem, Metadata, Statistics};
 pub use files::Preallocation;
 pub use layout::{FileType, InodeFlags, InodeNumber, Timestamp};
 pub use names::{ListedEntry, NewInode, Ownership, RenameMode};
+pub use nodes::InodeHandle;
 pub use sync::Closed;

@@ -22,6 +22,11 @@ pub(crate) struct Node {
     state: RwLock<NodeState>,
 }
 
+/// An inode at hand: what is done through it need not look it up by its number. It keeps no inode that lost its last name; see
+/// [`FileSystem::open_inode`](crate::FileSystem::open_inode).
+#[derive(Clone)]
+pub struct InodeHandle(pub(crate) Arc<Node>);
+
 /// What a [`Node`]'s lock guards.
 pub(crate) struct NodeState {
     pub(crate) inode: Inode,

@@ -4,7 +4,7 @@ use crate::device::Device;
 use crate::file_system::{FileSystem, is_fast_symlink};
 use crate::layout::extent::Extent;
 use crate::layout::{FileType, InodeNumber};
-use crate::nodes::NodeState;
+use crate::nodes::{InodeHandle, NodeState};
 use crate::{Error, Place};
 
 /// Longest target of a symbolic link. Linux: `PATH_MAX`.
@@ -31,9 +31,21 @@ impl<D: Device> FileSystem<D> {
         offset: u64,
         buffer: &mut [u8],
     ) -> Result<usize, Error> {
-        let node = self.node(number)?;
-        let state = self.read_mapped_state(&node)?;
-        match state.file_type(number)? {
+        self.read_from(&self.inode(number)?, offset, buffer)
+    }
+
+    /// Reads from byte `offset` of a regular file on, as [`FileSystem::read`].
+    ///
+    /// # Errors
+    /// As [`FileSystem::read`].
+    pub fn read_from(
+        &self,
+        InodeHandle(node): &InodeHandle,
+        offset: u64,
+        buffer: &mut [u8],
+    ) -> Result<usize, Error> {
+        let state = self.read_mapped_state(node)?;
+        match state.file_type(node.number)? {
             FileType::Regular => {}
             FileType::Directory => return Err(Error::IsDirectory),
             _ => return Err(Error::InvalidArgument),

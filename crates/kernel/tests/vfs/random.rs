@@ -13,7 +13,7 @@ use minke_kernel::{Errno, FileDescription, Result, Task};
 use crate::disk::Disk;
 use crate::machine::{Machine, Shortcuts};
 
-const SEEDS: u64 = 8;
+const SEEDS: u64 = 4;
 const STEPS: u64 = 4_000;
 /// Steps between two times at which all is written back and mounted again.
 const STEPS_MOUNTED: u64 = 1_000;

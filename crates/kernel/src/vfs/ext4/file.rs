@@ -82,7 +82,7 @@ impl File for OpenFile {
         self.check_regular()?;
         let system = &self.node.shared.system;
         let count = system
-            .read(self.node.number, offset, buffer)
+            .read_from(&self.node.inode, offset, buffer)
             .map_err(errno)?;
         if self.notes_access {
             self.node.note_access()?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_abi::{Errno, Result};
-use minke_ext4::{AttributeMode, Error, InodeNumber};
+use minke_ext4::{AttributeMode, Error, InodeHandle, InodeNumber};
 
 use super::convert::{self, errno};
 use super::file::OpenFile;
@@ -29,6 +29,7 @@ pub(super) struct Node {
     pub(super) shared: Arc<Shared>,
     pub(super) number: InodeNumber,
     pub(super) kind: FileType,
+    pub(super) inode: InodeHandle,
     this: Weak<Node>,
     /// Where a directory is; a leaf lock.
     pub(super) place: Mutex<Place>,
@@ -47,10 +48,14 @@ impl Node {
         number: InodeNumber,
     ) -> std::result::Result<Arc<Node>, Error> {
         shared.system.open_inode(number)?;
-        let metadata = match shared.system.metadata(number) {
-            Ok(metadata) => metadata,
+        let system = &shared.system;
+        let found = system
+            .inode(number)
+            .and_then(|inode| Ok((system.metadata_of(&inode)?, inode)));
+        let (metadata, inode) = match found {
+            Ok(found) => found,
             Err(error) => {
-                shared.system.close_inode(number, shared.driver_now())?;
+                system.close_inode(number, shared.driver_now())?;
                 return Err(error);
             }
         };
@@ -58,6 +63,7 @@ impl Node {
             shared: Arc::clone(shared),
             number,
             kind: convert::file_type(metadata.file_type),
+            inode,
             this: Weak::clone(this),
             place: Mutex::default(),
             fifo: OnceLock::new(),
@@ -89,7 +95,7 @@ impl Node {
 
     pub(super) fn stat(&self) -> Result<Metadata> {
         let system = &self.shared.system;
-        let found = system.metadata(self.number).map_err(errno)?;
+        let found = system.metadata_of(&self.inode).map_err(errno)?;
         let block_size = system.superblock().block_size_bytes();
         Ok(convert::metadata(self.shared.device, block_size, &found))
     }
@@ -98,9 +104,11 @@ impl Node {
     pub(super) fn note_access(&self) -> Result<()> {
         let is_told = self.shared.options.access_times == AccessTimes::Relative
             && self.shared.system.is_writable();
-        if !is_told || self.is_access_noted.swap(true, Ordering::Relaxed) {
+        if !is_told || self.is_access_noted.load(Ordering::Relaxed) {
             return Ok(());
         }
+        // Before the look: a change that comes meanwhile takes it back.
+        self.is_access_noted.store(true, Ordering::Relaxed);
         let metadata = self.stat()?;
         let now = self.shared.now();
         let is_due = metadata.accessed <= metadata.modified
