@@ -5,7 +5,6 @@
 use crate::blocks::{Blocks, Seal};
 use crate::device::Device;
 use crate::geometry::Geometry;
-use crate::layout::features::{Compatible, Incompatible};
 use crate::layout::group::bitmap_checksum;
 use crate::layout::{GroupDescriptor, GroupFlags, InodeNumber, Superblock};
 use crate::{Error, Place};
@@ -472,38 +471,11 @@ impl Writer {
 
 /// Returns the runs of metadata of fixed place, sorted.
 fn fixed_blocks(geometry: &Geometry, descriptors: &[GroupDescriptor]) -> Vec<(u64, u64)> {
-    let superblock = &geometry.superblock;
-    let per_block = geometry.block_size / usize::from(superblock.descriptor_size_bytes());
-    let has_meta_groups = superblock.incompatible().contains(Incompatible::META_BG);
-    let table = (descriptors.len().div_ceil(per_block)) as u64;
-    let table = if has_meta_groups {
-        table.min(superblock.first_meta_bg.into())
-    } else {
-        table
-    };
-    let has_reserve = superblock.compatible().contains(Compatible::RESIZE_INODE);
-    let reserve = if has_reserve {
-        u64::from(superblock.reserved_gdt_blocks)
-    } else {
-        0
-    };
     let mut fixed = Vec::with_capacity(descriptors.len() * 3);
     for (group, descriptor) in (0_u32..).zip(descriptors) {
-        let start = geometry.group_start(group);
-        let has_superblock = superblock.group_has_superblock(group);
-        let head = if has_superblock {
-            1 + table + reserve
-        } else {
-            0
-        };
+        let head = geometry.head_blocks(group);
         if head > 0 {
-            fixed.push((start, head));
-        }
-        if has_meta_groups && group as usize / per_block >= superblock.first_meta_bg as usize {
-            let place = group as usize % per_block;
-            if place == 0 || place == 1 || place == per_block - 1 {
-                fixed.push((start + u64::from(has_superblock), 1));
-            }
+            fixed.push((geometry.group_start(group), head));
         }
         fixed.push((descriptor.block_bitmap, 1));
         fixed.push((descriptor.inode_bitmap, 1));

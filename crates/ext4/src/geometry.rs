@@ -5,12 +5,13 @@ use crate::device::Device;
 use crate::layout::features::names;
 use crate::layout::superblock::SuperblockFlags;
 use crate::layout::{
-    GroupDescriptor, Incompatible, InodeNumber, NameHasher, ReadOnlyCompatible, Superblock,
+    Compatible, GroupDescriptor, Incompatible, InodeNumber, NameHasher, ReadOnlyCompatible,
+    Superblock,
 };
 use crate::{Access, Error, Place};
 
 /// Groups that a file system may have: bounds the descriptors that are held. 32 TiB of blocks of 4 KiB.
-const GROUPS_MAX: u32 = 1 << 18;
+pub(crate) const GROUPS_MAX: u32 = 1 << 18;
 
 /// Features of images that can be read.
 const READABLE: Incompatible = Incompatible::FILETYPE
@@ -103,6 +104,37 @@ impl Geometry {
             descriptors.push(descriptor);
         }
         Ok((geometry, descriptors))
+    }
+
+    /// Descriptors in a block.
+    pub(crate) fn descriptors_per_block(&self) -> u32 {
+        (self.block_size / usize::from(self.superblock.descriptor_size_bytes())) as u32
+    }
+
+    /// Returns how many blocks at the head of a group hold superblock and descriptors, those kept for more included.
+    /// Spec: "Layout", "Meta Block Groups".
+    pub(crate) fn head_blocks(&self, group: u32) -> u64 {
+        let superblock = &self.superblock;
+        let per_block = self.descriptors_per_block();
+        let has_superblock = superblock.group_has_superblock(group);
+        let (index, place) = (group / per_block, group % per_block);
+        let mut table = superblock.groups_count().div_ceil(per_block);
+        if superblock.incompatible().contains(Incompatible::META_BG) {
+            if index >= superblock.first_meta_bg {
+                let has_descriptors = place <= 1 || place == per_block - 1;
+                return u64::from(has_superblock) + u64::from(has_descriptors);
+            }
+            table = table.min(superblock.first_meta_bg);
+        }
+        let has_reserve = superblock.compatible().contains(Compatible::RESIZE_INODE);
+        let reserve = match has_reserve {
+            true => u64::from(superblock.reserved_gdt_blocks),
+            false => 0,
+        };
+        match has_superblock {
+            true => 1 + u64::from(table) + reserve,
+            false => 0,
+        }
     }
 
     /// Where a group's descriptor lies: the block, and the byte in it. Spec: "Meta Block Groups".

@@ -14,7 +14,7 @@
 //! | `blocks`, `nodes` | metadata blocks and inodes in memory |
 //! | `allocator` | what is free |
 //! | `files`, `seek`, `names`, `attributes` | content and its holes, directories, attributes |
-//! | [`make`], [`check`] | making file systems, and finding what is wrong with one |
+//! | [`make`], [`mod@grow`], [`check`] | making file systems, making them larger, and finding what is wrong with one |
 //! | `recovery`, `sync` | the journal, orphans, making changes durable |
 //!
 //! Spec: the Linux kernel's documentation, "ext4 Data Structures and Algorithms", here "ext4 disk layout".
@@ -28,6 +28,7 @@ mod error;
 mod file_system;
 mod files;
 mod geometry;
+pub mod grow;
 pub mod layout;
 pub mod make;
 mod names;

@@ -7,6 +7,7 @@
 
 mod check;
 mod e2fsprogs;
+mod grow;
 mod hostile;
 mod journal;
 mod layout;
