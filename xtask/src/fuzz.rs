@@ -59,6 +59,11 @@ const TARGETS: &[Target] = &[
         seeds: disks,
     },
     Target {
+        name: "check",
+        directory: "crates/ext4",
+        seeds: disks,
+    },
+    Target {
         name: "names",
         directory: "crates/glue",
         seeds: glue_texts,

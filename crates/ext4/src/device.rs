@@ -83,6 +83,32 @@ impl<D: Device + ?Sized> Device for std::sync::Arc<D> {
     }
 }
 
+impl<D: Device + ?Sized> Device for &D {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
+        (**self).read_at(offset, buffer)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DeviceError> {
+        (**self).write_at(offset, bytes)
+    }
+
+    fn discard(&self, offset: u64, length: u64) -> Result<(), DeviceError> {
+        (**self).discard(offset, length)
+    }
+
+    fn commit(&self) -> Result<(), DeviceError> {
+        (**self).commit()
+    }
+
+    fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        (**self).mapped(offset, length)
+    }
+}
+
 /// Bytes in memory that cannot be written.
 impl Device for &[u8] {
     fn size(&self) -> u64 {

@@ -60,7 +60,7 @@ pub(crate) fn read_log<D: Device>(system: &FileSystem<D>) -> Result<Replayed, Er
     }
     let node = system.node(InodeNumber(superblock.journal_inode))?;
     let state = system.read_mapped_state(&node)?;
-    let mut log = Log::open(system, state.map())?;
+    let mut log = Log::open(&system.blocks, superblock.blocks_count, state.map())?;
     let mut blocks = HashMap::new();
     if log.journal.start != 0 {
         let (transactions, next) = log.committed()?;
@@ -74,6 +74,29 @@ pub(crate) fn read_log<D: Device>(system: &FileSystem<D>) -> Result<Replayed, Er
         superblock_block: log.place(0)?,
         journal: log.journal,
     })
+}
+
+/// Reads a log as replaying it does, and keeps nothing of it. `map` is that of the journal's inode.
+///
+/// # Errors
+/// What is wrong with a transaction that was committed.
+pub(crate) fn verify_log<D: Device>(
+    blocks: &Blocks<D>,
+    blocks_count: u64,
+    map: &FileMap,
+) -> Result<(), Error> {
+    let log = Log::open(blocks, blocks_count, map)?;
+    if log.journal.start == 0 {
+        return Ok(());
+    }
+    let (transactions, next) = log.committed()?;
+    log.refuse_fast_commits(next)?;
+    for transaction in &transactions {
+        for (tag, copy) in &transaction.copies {
+            log.restore(transaction.sequence, tag, *copy)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes what a log says to the device, and that the journal is empty.
@@ -109,12 +132,16 @@ struct Log<'a, D> {
 }
 
 impl<'a, D: Device> Log<'a, D> {
-    fn open(system: &'a FileSystem<D>, map: &'a FileMap) -> Result<Log<'a, D>, Error> {
+    fn open(
+        blocks: &'a Blocks<D>,
+        blocks_count: u64,
+        map: &'a FileMap,
+    ) -> Result<Log<'a, D>, Error> {
         let first = map
             .find(0)
             .ok_or(Error::corrupt(Place::Journal(0), "the journal is empty"))?;
-        let mut bytes = vec![0; system.geometry.block_size];
-        system.blocks.read(first.physical, 0, &mut bytes)?;
+        let mut bytes = vec![0; blocks.block_size()];
+        blocks.read(first.physical, 0, &mut bytes)?;
         let journal = JournalSuperblock::parse(&bytes).map_err(Error::layout(Place::Journal(0)))?;
         let unknown = journal.features().difference(REPLAYABLE);
         if !unknown.is_empty() || journal.feature_ro_compat != 0 {
@@ -122,7 +149,7 @@ impl<'a, D: Device> Log<'a, D> {
                 features: format!("journal with {}", names(unknown)),
             });
         }
-        if journal.block_size as usize != system.geometry.block_size {
+        if journal.block_size as usize != blocks.block_size() {
             return Err(Error::corrupt(Place::Journal(0), "blocks of another size"));
         }
         let fast = match (
@@ -141,8 +168,8 @@ impl<'a, D: Device> Log<'a, D> {
             ));
         }
         Ok(Log {
-            blocks: &system.blocks,
-            blocks_count: system.geometry.superblock.blocks_count,
+            blocks,
+            blocks_count,
             map,
             seed: journal.seed(),
             journal,

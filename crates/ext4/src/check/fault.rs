@@ -126,6 +126,9 @@ pub enum FaultKind {
     Orphan { reason: &'static str },
     #[error("{reason}")]
     Journal { reason: &'static str },
+    /// A change in the journal cannot be replayed.
+    #[error("{0}")]
+    Log(crate::Error),
     #[error("{reason}")]
     Superblock { reason: &'static str },
 }

@@ -1,12 +1,18 @@
 //! What the file system keeps for itself: orphans, the reserved descriptors, the journal, the orphan file.
 
+use std::collections::HashMap;
+
 use super::fault::{FaultKind, FaultPlace, Mismatch};
 use super::maps::{FoundMap, MappedRun, is_zero_from};
 use super::volume::address;
 use super::{CheckError, Checker};
+use crate::blocks::Blocks;
+use crate::files::map::{FileMap, Nodes};
+use crate::layout::extent::Extent;
 use crate::layout::journal::{JournalFeatures, JournalSuperblock};
 use crate::layout::orphan::{is_orphan_block_intact, parse_orphans};
 use crate::layout::{Compatible, Inode, InodeNumber};
+use crate::{Error, recovery};
 
 /// `h_blocktype` of a superblock that tells features and users.
 const JOURNAL_SUPERBLOCK_V2: u32 = 4;
@@ -190,6 +196,29 @@ impl Checker<'_> {
         }
         if journal.start != 0 && !self.report.needs_recovery {
             self.journal_fault("it has changes, but the superblock does not say so");
+        }
+        self.check_log(found)
+    }
+
+    /// Reads the changes in the journal as replaying them does.
+    fn check_log(&mut self, found: &FoundMap) -> Result<(), CheckError> {
+        let runs = found.runs.iter().filter_map(|run| {
+            Some(Extent {
+                logical: u32::try_from(run.logical).ok()?,
+                count: u32::try_from(run.count).ok()?,
+                physical: run.physical,
+                is_unwritten: false,
+            })
+        });
+        let map = FileMap::new(runs.collect(), Nodes::Indirect);
+        let blocks = Blocks::new(self.volume.device, self.volume.block_size, HashMap::new());
+        let blocks_count = self.volume.superblock.blocks_count;
+        let verified = recovery::verify_log(&blocks, blocks_count, &map);
+        match verified {
+            // What we cannot replay may be right.
+            Ok(()) | Err(Error::Unsupported { .. }) => {}
+            Err(Error::Device(error)) => return Err(error.into()),
+            Err(error) => self.fault(FaultPlace::Journal, FaultKind::Log(error)),
         }
         Ok(())
     }

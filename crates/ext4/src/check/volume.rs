@@ -42,7 +42,7 @@ const GROUPS_MAX: u32 = 1 << 20;
 
 /// What is read from.
 pub(super) struct Volume<'a> {
-    device: &'a dyn Device,
+    pub(super) device: &'a dyn Device,
     pub(super) superblock: Superblock,
     pub(super) groups: Vec<GroupDescriptor>,
     pub(super) block_size: usize,

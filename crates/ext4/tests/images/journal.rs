@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use minke_ext4::check::check;
 use minke_ext4::{Access, FileSystem, InodeNumber, MemoryDevice, Timestamp};
 
 use crate::e2fsprogs::{Image, tool};
@@ -100,4 +101,25 @@ fn dirty_journals_are_replayed_on_the_device_and_in_memory_as_e2fsck_does() {
         assert!(content(&in_memory) == expected, "{open}: in memory");
         assert!(content(&again) == expected, "{open}: on the device");
     }
+}
+
+#[test]
+fn a_change_in_the_journal_with_a_wrong_checksum_is_a_fault() {
+    let (arguments, open) = KINDS[0];
+    let image = dirty(arguments, open);
+    let mut bytes = image.bytes();
+    let report = check(&&bytes[..]).unwrap();
+    assert!(
+        report.needs_recovery && report.is_clean(),
+        "{:?}",
+        report.faults
+    );
+    // What the journal alone has.
+    let is_copy = |block: &[u8]| block.iter().all(|byte| *byte == b'1');
+    let copy = bytes.chunks(4096).position(is_copy).unwrap();
+    bytes[copy * 4096 + 7] ^= 1;
+    let report = check(&&bytes[..]).unwrap();
+    let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].contains("wrong checksum of a copy"), "{faults:?}");
 }
