@@ -9,12 +9,14 @@
 //! | `chain` | snapshots over each other, and the file that is written over them |
 //! | `volume` | an image file of a user, written through a change file beside it |
 //! | `device` | each of these as what a file system lies on |
+//! | `stack` | layers of an image as one plain disk |
 //! | [`tree`] | trees of files between tars and file systems |
 
 mod chain;
 mod device;
 mod host_file;
 mod identity;
+mod stack;
 pub mod tree;
 mod volume;
 
@@ -26,7 +28,8 @@ pub use device::{FileDevice, ReadOnlyDisk};
 pub use host_file::{Access, HostFile};
 pub use identity::image_identity;
 pub use minke_blockstore::{DiskError, Identity, Limits, Snapshot};
-pub use volume::Volume;
+pub use stack::{StackError, StackOptions, fitted_size, stack_layers};
+pub use volume::{Volume, changes_path};
 
 /// What can go wrong with a disk in a file.
 #[derive(Debug, thiserror::Error)]

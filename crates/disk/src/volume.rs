@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, State, merge};
@@ -10,6 +10,13 @@ use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, 
 use super::chain::on;
 use super::host_file::{failed, random_uuid};
 use super::{Access, DiskFileError, HostFile, image_identity};
+
+/// Returns where the changes of an image file lie while they are not in it: beside it, so that they move with its directory.
+pub fn changes_path(image: &Path) -> PathBuf {
+    let mut name = image.as_os_str().to_owned();
+    name.push(".changes");
+    PathBuf::from(name)
+}
 
 /// An image file that is in use, locked, and its disk.
 #[derive(Debug)]
@@ -64,6 +71,18 @@ impl Volume {
     /// Returns the disk; `None` once it was merged.
     pub fn disk(&self) -> RwLockReadGuard<'_, Option<Disk>> {
         self.disk.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives up what was not merged, and deletes the file that has it: the image file is as it was.
+    ///
+    /// # Errors
+    /// What the host says.
+    pub fn give_up(&self) -> Result<(), DiskFileError> {
+        let mut disk = self.disk.write().unwrap_or_else(PoisonError::into_inner);
+        match disk.take() {
+            Some(_) => remove(self.changes.path()),
+            None => Ok(()),
+        }
     }
 
     /// Commits, writes the changes into the image file, and deletes the file that had them. Nothing is read or written any more.

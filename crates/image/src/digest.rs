@@ -62,6 +62,11 @@ impl Digest {
         Some(Self(bytes))
     }
 
+    /// Returns the 32 bytes.
+    pub fn bytes(&self) -> [u8; 32] {
+        self.0
+    }
+
     /// Returns the 64 hexadecimal digits without the algorithm.
     pub fn hex(&self) -> String {
         use fmt::Write as _;

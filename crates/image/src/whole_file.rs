@@ -11,7 +11,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
 use crate::lease::is_at;
@@ -94,6 +94,19 @@ impl WholeFile {
         fs::rename(name, &self.path)?;
         self.name = None;
         Ok(())
+    }
+
+    /// Puts the file on the disk and gives it its path, which nothing may have: [`ErrorKind::AlreadyExists`].
+    pub fn publish_new(mut self) -> io::Result<()> {
+        self.file.sync_all()?;
+        match &self.name {
+            None => self.link(&self.path),
+            Some(name) => {
+                rustix::fs::renameat_with(CWD, name, CWD, &self.path, RenameFlags::NOREPLACE)?;
+                self.name = None;
+                Ok(())
+            }
+        }
     }
 
     /// Gives the file a name that nothing has. Linux: `open(2)`, `O_TMPFILE`, by way of `/proc`.
@@ -191,6 +204,19 @@ mod tests {
                 assert_eq!(fs::read_to_string(&path).expect("readable"), text);
                 assert_eq!(entries(directory.path()), ["x".repeat(255)]);
             }
+        }
+    }
+
+    #[test]
+    fn a_file_that_must_be_new_replaces_nothing() {
+        for create in WAYS {
+            let directory = tempfile::tempdir().expect("a directory");
+            let path = directory.path().join("x");
+            let file = create(&path).expect("it is made");
+            file.publish_new().expect("nothing has its path");
+            let again = create(&path).expect("it is made").publish_new();
+            assert_eq!(again.expect_err("taken").kind(), ErrorKind::AlreadyExists);
+            assert_eq!(entries(directory.path()), ["x"]);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Removing trees: what makes room for something else, and what whiteouts hide.
 
-use minke_ext4::{Device, Error, FileType, InodeNumber, ListedEntry};
+use minke_archive::Whiteouts;
+use minke_ext4::{Device, Error, FileSystem, FileType, InodeNumber, ListedEntry, Timestamp};
 
-use super::import::{ImportError, Importer};
+use super::import::{ImportError, ImportOptions, Importer};
 
 /// What of a tree is left when it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,24 @@ struct Frame {
     inode: InodeNumber,
     /// What was not looked at yet.
     entries: Vec<ListedEntry>,
+}
+
+/// Removes a name of a directory with all below it.
+///
+/// # Errors
+/// [`ImportError::Disk`]; what was removed before stays so.
+pub fn remove_tree<D: Device>(
+    system: &FileSystem<D>,
+    place: (InodeNumber, &[u8]),
+    time: Timestamp,
+) -> Result<(), ImportError> {
+    let options = ImportOptions {
+        directory: place.0,
+        whiteouts: Whiteouts::Keep,
+        time,
+    };
+    // Not finished: the directory gets a new time.
+    Importer::new(system, &options).remove(place, Left::Nothing, place.1)
 }
 
 impl<D: Device> Importer<'_, D> {

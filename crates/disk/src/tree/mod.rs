@@ -15,6 +15,7 @@ mod place;
 mod walk;
 
 pub use export::{ExportError, Holes, export};
+pub use hide::remove_tree;
 pub use import::{ContentSource, ImportError, ImportOptions, Importer, import};
 pub use minke_archive::{
     ArchiveError, Change, Content, Member, MemberKind, Modified, ReadError, Segment, Whiteouts,

@@ -19,6 +19,8 @@ pub enum WalkError {
     Disk { path: String, source: Error },
     #[error("`{path}`: a directory that has two names")]
     Loop { path: String },
+    #[error("`{path}`: a name that no file may have")]
+    BadName { path: String },
 }
 
 /// An entry of the tree.
@@ -134,6 +136,13 @@ impl<'s, D: Device> Walk<'s, D> {
         let is_top_of_all = self.seen.contains(&InodeNumber::ROOT);
         if path == LOST_AND_FOUND && is_top_of_all && names.is_empty() {
             return Ok(false);
+        }
+        // Nobody who unpacks this may be led elsewhere by a broken image.
+        let is_bad = |name: &[u8]| {
+            matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.contains(&0)
+        };
+        if names.iter().any(|(name, _)| is_bad(name)) {
+            return Err(WalkError::BadName { path: shown(path) });
         }
         names.sort_unstable_by(|one, other| other.cmp(one));
         let path = path.to_vec();
