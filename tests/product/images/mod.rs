@@ -6,10 +6,12 @@
 //! | `transfer` | `save` and `load`, from minke to minke |
 //! | `peers` | what skopeo and umoci read of ours, and what they write |
 //! | `system` | `system df`, `system prune`, `builder prune` |
+//! | `exported` | `image export` |
 //! | `check` | `system check`, and what it repairs |
 //! | `kills` | loads, removals and prunes that are killed, concurrent, or on a full disk |
 
 mod check;
+mod exported;
 mod kills;
 mod lists;
 mod peers;

@@ -1,12 +1,13 @@
 //! `minke disk create`: an empty file system in a new file.
 
-use std::fs::{self, File};
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
+use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
 use minke_disk::FileDevice;
+use minke_engine::image::{Digest, WholeFile};
 use minke_engine::syntax::parse_bytes;
 use minke_ext4::make::{Identity, Journal, MakeOptions, make};
 
@@ -41,6 +42,10 @@ pub(crate) struct Create {
     #[arg(long)]
     no_journal: bool,
 
+    /// Any text: equal seeds and options make equal disks, of 1970 [default: by chance]
+    #[arg(long, value_name = "TEXT")]
+    seed: Option<String>,
+
     /// A file that is not there
     #[arg(value_name = "NEW")]
     disk: PathBuf,
@@ -50,16 +55,19 @@ impl Create {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let size = parse_bytes(&self.size)?;
         let options = self.options().map_err(|error| self.failed(&error))?;
-        let file = self.new_file(size).map_err(|error| self.failed(&error))?;
-        let Err(error) = make(&file, &options) else {
-            return Ok(0);
-        };
-        // Nobody has seen it.
-        let _ = fs::remove_file(&self.disk);
-        Err(Report::new(
-            format!("cannot make `{}`: {error}", self.disk.display()),
-            "choose another `--size`, `--block-size` or `--label`",
-        ))
+        if self.disk.symlink_metadata().is_ok() {
+            return Err(self.failed(&ErrorKind::AlreadyExists.into()));
+        }
+        let file = WholeFile::create(&self.disk).map_err(|error| self.failed(&error))?;
+        let device = sized(&file, size).map_err(|error| self.failed(&error))?;
+        make(&device, &options).map_err(|error| {
+            Report::new(
+                format!("cannot make `{}`: {error}", self.disk.display()),
+                "choose another `--size`, `--block-size` or `--label`",
+            )
+        })?;
+        file.publish_new().map_err(|error| self.failed(&error))?;
+        Ok(0)
     }
 
     fn failed(&self, error: &io::Error) -> Report {
@@ -70,11 +78,18 @@ impl Create {
     }
 
     fn options(&self) -> io::Result<MakeOptions> {
-        let mut seed = [0; 32];
-        File::open("/dev/urandom")?.read_exact(&mut seed)?;
+        let (seed, time_seconds) = match &self.seed {
+            // Nothing of the time may be in what the seed alone decides.
+            Some(seed) => (Digest::of(seed.as_bytes()).bytes(), 0),
+            None => {
+                let mut seed = [0; 32];
+                File::open("/dev/urandom")?.read_exact(&mut seed)?;
+                (seed, Timestamp::now().as_second())
+            }
+        };
         Ok(MakeOptions {
             identity: Identity::from_seed(seed),
-            time_seconds: Timestamp::now().as_second(),
+            time_seconds,
             block_size_bytes: self.block_size,
             label: self.label.clone(),
             journal: match self.no_journal {
@@ -83,15 +98,9 @@ impl Create {
             },
         })
     }
+}
 
-    fn new_file(&self, size: u64) -> io::Result<FileDevice> {
-        let path: &Path = &self.disk;
-        let mut options = File::options();
-        let file = options.read(true).write(true).create_new(true).open(path)?;
-        let sized = file.set_len(size).and_then(|()| FileDevice::new(file));
-        sized.inspect_err(|_| {
-            // Nobody has seen it.
-            let _ = fs::remove_file(path);
-        })
-    }
+fn sized(file: &WholeFile, size: u64) -> io::Result<FileDevice> {
+    file.file().set_len(size)?;
+    FileDevice::new(file.file().try_clone()?)
 }

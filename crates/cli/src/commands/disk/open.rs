@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use minke_disk::FileDevice;
-use minke_ext4::{Access, Error, FileSystem, FileType, InodeNumber, Timestamp};
+use minke_ext4::{Access, Device, Error, FileSystem, FileType, InodeNumber, Timestamp};
 
+use super::edit::merge_left;
 use super::file::open_file;
 use crate::report::Report;
 
@@ -12,7 +13,10 @@ use crate::report::Report;
 const LINKS_MAX: usize = 40;
 
 /// Opens the file system in a file; nothing of the file is changed, whatever its journal asks for.
+///
+/// What a crash left beside the file is part of it, and merged first.
 pub(super) fn open(path: &Path) -> Result<FileSystem<FileDevice>, Report> {
+    merge_left(path)?;
     let file = open_file(path)?;
     FileSystem::open(file, Access::ReadOnly, Timestamp::default()).map_err(|error| {
         Report::new(
@@ -38,16 +42,33 @@ pub(super) enum LastLink {
 }
 
 /// Finds what a path names, from the top directory on. POSIX: 4.16 Pathname Resolution.
-pub(super) fn resolve(
-    system: &FileSystem<FileDevice>,
+pub(super) fn resolve<D: Device>(
+    system: &FileSystem<D>,
     path: &str,
     last: LastLink,
 ) -> Result<InodeNumber, Report> {
     walk(system, path.as_bytes(), last).map_err(|error| failed(path, &error))
 }
 
-fn walk(
-    system: &FileSystem<FileDevice>,
+/// Finds the directory in which a path's last name is or may be made, and that name.
+pub(super) fn resolve_parent<D: Device>(
+    system: &FileSystem<D>,
+    path: &str,
+) -> Result<(InodeNumber, Vec<u8>), Report> {
+    let trimmed = path.trim_end_matches('/');
+    let (directory, name) = match trimmed.rsplit_once('/') {
+        Some((directory, name)) => (directory, name),
+        None => ("", trimmed),
+    };
+    if matches!(name, "" | "." | "..") {
+        return Err(failed(path, &Error::InvalidArgument));
+    }
+    let found = resolve(system, directory, LastLink::Follow)?;
+    Ok((found, name.as_bytes().to_vec()))
+}
+
+fn walk<D: Device>(
+    system: &FileSystem<D>,
     path: &[u8],
     last: LastLink,
 ) -> Result<InodeNumber, Error> {

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::{build, history, images, load, rmi, save, tag};
 use crate::report::Report;
 
+mod export;
 pub(super) mod inspect;
 pub(super) mod prune;
 
@@ -22,6 +23,7 @@ pub(crate) struct Image {
 #[derive(Debug, Subcommand)]
 enum ImageCommand {
     Build(Box<build::Build>),
+    Export(export::Export),
     History(history::History),
     Inspect(inspect::Inspect),
     Load(load::Load),
@@ -38,6 +40,7 @@ impl Image {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         match &self.command {
             ImageCommand::Build(command) => command.run(),
+            ImageCommand::Export(command) => command.run(),
             ImageCommand::History(command) => command.run(),
             ImageCommand::Inspect(command) => command.run(),
             ImageCommand::Load(command) => command.run(),
