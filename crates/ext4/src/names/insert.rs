@@ -381,19 +381,7 @@ impl<D: Device> FileSystem<D> {
             .corrupt("a full index of one entry"));
         }
         let (lower, upper) = all.split_at(all.len() / 2);
-        let seed = Directory {
-            system: self,
-            number,
-            state,
-        }
-        .seed();
-        let new = self.append_block(
-            writer,
-            number,
-            state,
-            Seal::Index(seed),
-            self.index_block(upper),
-        )?;
+        let (new, seed) = self.append_index_block(writer, number, state, upper)?;
         let limit = view.limit();
         self.blocks.change(step.block, Seal::Index(seed), |bytes| {
             write_index(bytes, step.entries_at, limit, lower);
@@ -421,19 +409,7 @@ impl<D: Device> FileSystem<D> {
         let step = &path.steps[0];
         let view = step.view();
         let all: Vec<IndexEntry> = (0..view.count()).map(|index| view.entry(index)).collect();
-        let seed = Directory {
-            system: self,
-            number,
-            state,
-        }
-        .seed();
-        let new = self.append_block(
-            writer,
-            number,
-            state,
-            Seal::Index(seed),
-            self.index_block(&all),
-        )?;
+        let (new, seed) = self.append_index_block(writer, number, state, &all)?;
         let limit = view.limit();
         self.blocks.change(step.block, Seal::Index(seed), |bytes| {
             HashTreeRoot {
@@ -451,6 +427,20 @@ impl<D: Device> FileSystem<D> {
                 }],
             );
         })
+    }
+
+    /// Adds an index block with some entries to a directory; returns its place in it, and where sums of the directory's blocks begin.
+    fn append_index_block(
+        &self,
+        writer: &mut Writer,
+        number: InodeNumber,
+        state: &mut NodeState,
+        entries: &[IndexEntry],
+    ) -> Result<(u32, u32), Error> {
+        let seed = state.inode.seed(self.geometry.metadata_seed, number);
+        let bytes = self.index_block(entries);
+        let new = self.append_block(writer, number, state, Seal::Index(seed), bytes)?;
+        Ok((new, seed))
     }
 
     /// Returns an index block below the root with some entries.
