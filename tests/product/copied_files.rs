@@ -344,7 +344,7 @@ fn what_is_read_only_is_not_written() {
 #[test]
 fn a_disk_that_is_full_is_told_and_the_container_runs_on() {
     let home = home();
-    running(&home, &["--memory", "32m"]);
+    running(&home, &["--root-size", "16m"]);
     home.write("large", vec![1; 64 << 20]);
     let failed = home.run(&["cp", "large", "web:/srv"]);
     assert_eq!(failed.code, 1, "{failed:?}");
