@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::home::{Home, guest};
-
-/// What a build does within it; only a hang takes longer.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+use crate::home::{Home, PATIENCE, guest};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -68,7 +65,7 @@ impl Running {
         let running = Running(child);
         let started = Instant::now();
         while !caches(home).iter().any(|cache| is_held(cache)) {
-            assert!(started.elapsed() < STARTS_WITHIN, "no program started");
+            assert!(started.elapsed() < PATIENCE, "no program started");
             std::thread::sleep(Duration::from_millis(10));
         }
         running
@@ -127,7 +124,7 @@ fn a_cache_that_a_running_build_has_is_not_touched() {
     drop(running);
     let started = Instant::now();
     while kept.exists() {
-        assert!(started.elapsed() < STARTS_WITHIN, "it is held for ever");
+        assert!(started.elapsed() < PATIENCE, "it is held for ever");
         home.ok(&["builder", "prune", "-f"]);
     }
 }

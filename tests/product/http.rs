@@ -2,10 +2,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
 
-/// A server that does not answer for this long is taken to hang.
-const TIMEOUT: Duration = Duration::from_secs(60);
+use crate::home::PATIENCE;
 
 /// A connection that may be used for several requests.
 pub(crate) struct Client {
@@ -25,7 +23,7 @@ impl Client {
     pub(crate) fn connect(address: SocketAddr) -> Client {
         let stream = TcpStream::connect(address).expect("the port is published");
         stream
-            .set_read_timeout(Some(TIMEOUT))
+            .set_read_timeout(Some(PATIENCE))
             .expect("a timeout above zero");
         Client {
             stream: BufReader::new(stream),

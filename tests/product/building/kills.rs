@@ -9,16 +9,13 @@ use std::time::{Duration, Instant};
 
 use super::context;
 use crate::faults::moments::{Random, moments};
-use crate::home::{Home, guest};
+use crate::home::{Home, PATIENCE, guest};
 
 /// Moments that are tried where nobody asks for more.
 const MOMENTS: u64 = 24;
 
 /// After so many moments what was built is pruned, so that checking it all does not take ever longer.
 const MOMENTS_BETWEEN_PRUNES: u64 = 16;
-
-/// What ends with its build needs a moment for it; only what never does takes longer.
-const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 const FILE: &str = r#"
 FROM base AS one
@@ -148,7 +145,8 @@ fn litter(home: &Home) -> Vec<String> {
 /// Checks that what a killed build left is what a build that never was, or one that was done, leaves.
 #[track_caller]
 fn assert_whole(home: &Home, what: &str, before: &str, after: &str) -> String {
-    let until = Instant::now() + SETTLES_WITHIN;
+    // What ends with its build needs a moment for it.
+    let until = Instant::now() + PATIENCE;
     while !processes(home).is_empty() {
         assert!(
             Instant::now() < until,

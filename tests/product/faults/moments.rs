@@ -8,16 +8,13 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::home::{Home, guest};
+use crate::home::{Home, PATIENCE, guest};
 
 /// Moments that are tried where nobody asks for more.
 const MOMENTS: u64 = 40;
 
 /// The latest moment; most commands have ended by then.
 const LATEST: Duration = Duration::from_millis(150);
-
-/// What was going on when a command was killed settles by itself; only what never does takes longer.
-const SETTLES_WITHIN: Duration = Duration::from_secs(60);
 
 /// What is killed. The names meet by chance: some commands find nothing to do.
 const COMMANDS: [&[&str]; 10] = [
@@ -102,7 +99,8 @@ fn contradiction(home: &Home) -> Option<String> {
 }
 
 fn assert_settles(home: &Home, what: &str) {
-    let until = Instant::now() + SETTLES_WITHIN;
+    // What was going on when the command was killed settles by itself.
+    let until = Instant::now() + PATIENCE;
     while let Some(found) = contradiction(home) {
         assert!(Instant::now() < until, "after {what}: {found}");
         std::thread::yield_now();
