@@ -66,6 +66,6 @@ pub use nearest::nearest;
 pub use packing::{Compression, Packing};
 pub use reference::{ParseReferenceError, Reference};
 pub use root::LayerFile;
-pub use store::{Store, StoreError};
+pub use store::{Store, StoreError, WrongDiffId};
 pub use usage::DiskUsage;
 pub use whole_file::WholeFile;

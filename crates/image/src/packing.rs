@@ -18,7 +18,7 @@ const MAGICS: [(&[u8], Packing); 4] = [
 ];
 
 /// How a layer in the store is packed: what a manifest has a media type for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Compression {
     None,
     Gzip,

@@ -14,9 +14,10 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use crate::blob::place;
+use crate::check::label;
 use crate::digest::Hashing;
 use crate::layer::LAYER_BYTES_MAX;
-use crate::store::at;
+use crate::store::{WrongDiffId, at};
 use crate::{Digest, Image, Layer, Lease, Store, StoreError};
 
 /// Bounds the seal that is read: a few numbers in JSON.
@@ -160,10 +161,53 @@ fn unpack(lease: &Lease<'_>, layer: &Layer) -> Result<LayerFile, StoreError> {
     }
     match hasher.finish() {
         found if found == layer.diff_id => seal(lease, layer, file),
-        found => Err(StoreError::CorruptBlob {
-            digest: layer.diff_id,
+        found => Err(StoreError::WrongDiffId(Box::new(WrongDiffId {
+            layer: layer.digest,
+            images: images_with(store, layer),
             found,
-        }),
+            expected: layer.diff_id,
+        }))),
+    }
+}
+
+/// Returns what images are called whose configuration says this of a blob.
+fn images_with(store: &Store, layer: &Layer) -> Vec<String> {
+    let manifests = store.database.images_with(&layer.digest);
+    let images = manifests.into_iter().flatten().filter_map(|manifest| {
+        let image = store.image_by_manifest(&manifest).ok()?;
+        let tags = store.database.tags_of(&manifest).ok()?;
+        image
+            .layers
+            .contains(layer)
+            .then(|| label(&tags, &image.id))
+    });
+    images.collect()
+}
+
+/// Returns the digest of what is packed in a layer's blob.
+pub(crate) fn unpacked_digest(store: &Store, layer: &Layer) -> Result<Digest, StoreError> {
+    let malformed = |error: io::Error| match error.raw_os_error() {
+        Some(_) => at("read", &store.blob_path(&layer.digest))(error),
+        None => StoreError::MalformedBlob {
+            digest: layer.digest,
+            reason: error.to_string(),
+        },
+    };
+    let blob = BufReader::new(store.open_blob(&layer.digest)?);
+    let tar = layer.compression.unpack(blob).map_err(malformed)?;
+    let (found, size_bytes) =
+        Digest::of_reader(tar.take(LAYER_BYTES_MAX + 1)).map_err(malformed)?;
+    match size_bytes > LAYER_BYTES_MAX {
+        true => Err(too_large(layer)),
+        false => Ok(found),
+    }
+}
+
+fn too_large(layer: &Layer) -> StoreError {
+    StoreError::TooLarge {
+        what: format!("layer `{}`", layer.diff_id),
+        max: LAYER_BYTES_MAX,
+        unit: "bytes",
     }
 }
 
@@ -184,14 +228,10 @@ fn copy_tar(
         Some(_) => at("write", &path)(error),
         None => malformed(error),
     })?;
-    if count_bytes > LAYER_BYTES_MAX {
-        return Err(StoreError::TooLarge {
-            what: format!("layer `{}`", layer.diff_id),
-            max: LAYER_BYTES_MAX,
-            unit: "bytes",
-        });
+    match count_bytes > LAYER_BYTES_MAX {
+        true => Err(too_large(layer)),
+        false => Ok(()),
     }
-    Ok(())
 }
 
 fn seal(lease: &Lease<'_>, layer: &Layer, file: NamedTempFile) -> Result<LayerFile, StoreError> {

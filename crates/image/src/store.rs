@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::check::is_corrupt;
+use crate::check::{is_corrupt, quoted};
 use crate::database::Database;
 use crate::nearest::nearest;
 use crate::reference::{ParseReferenceError, Reference};
@@ -63,6 +63,8 @@ pub enum StoreError {
     CorruptBlob { digest: Digest, found: Digest },
     #[error("blob `{digest}` is corrupt: {reason}")]
     MalformedBlob { digest: Digest, reason: String },
+    #[error(transparent)]
+    WrongDiffId(Box<WrongDiffId>),
     #[error("`{digest}` needs `{feature}`, which minke does not read yet")]
     Unsupported { digest: Digest, feature: String },
     #[error("{what} has more than {max} {unit}")]
@@ -71,6 +73,21 @@ pub enum StoreError {
         max: u64,
         unit: &'static str,
     },
+}
+
+/// A layer's blob that is whole, and holds another tar than an image's configuration says.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "layer `{layer}`{} holds `{found}`, its configuration says `{expected}`",
+    of_images(images)
+)]
+pub struct WrongDiffId {
+    /// Digest of the blob.
+    pub layer: Digest,
+    /// Images that say so: names, or ids.
+    pub images: Vec<String>,
+    pub found: Digest,
+    pub expected: Digest,
 }
 
 impl StoreError {
@@ -106,6 +123,10 @@ impl StoreError {
                         .into(),
                 )
             }
+            Self::WrongDiffId(_) => Some(
+                "the image is not what it says, and nothing of it was run: remove it with `minke rmi`, and load or build one that you trust"
+                    .into(),
+            ),
             Self::TooLarge { .. } => {
                 Some("make it smaller: fewer or shorter values, fewer files".into())
             }
@@ -119,6 +140,13 @@ impl StoreError {
     /// Returns whether the failure is an image or name that is not there, which commands tell apart.
     pub fn is_not_found(&self) -> bool {
         matches!(self, Self::NotFound { .. })
+    }
+}
+
+fn of_images(names: &[String]) -> String {
+    match names.is_empty() {
+        true => String::new(),
+        false => format!(" of image {}", quoted(names)),
     }
 }
 

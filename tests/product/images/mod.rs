@@ -8,11 +8,13 @@
 //! | `system` | `system df`, `system prune`, `builder prune` |
 //! | `exported` | `image export` |
 //! | `check` | `system check`, and what it repairs |
+//! | `lies` | images whose layers are not what they say |
 //! | `kills` | loads, removals and prunes that are killed, concurrent, or on a full disk |
 
 mod check;
 mod exported;
 mod kills;
+mod lies;
 mod lists;
 mod peers;
 mod system;

@@ -16,6 +16,9 @@ use crate::packing::{Compression, Packing, peek};
 use crate::store::at;
 use crate::{Blob, Digest, Image, Layer, Lease, Platform, Reference, Store, StoreError};
 
+/// How much of an unpacked layer is read at a time.
+const CHUNK_BYTES: usize = 64 << 10;
+
 /// What to load, and how much of it to take.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
@@ -71,8 +74,8 @@ struct Load<'run, 'store> {
 enum Job<'run> {
     /// Puts a blob into the store.
     Import(FileMember<'run>, Blob),
-    /// Reads what is packed in a blob.
-    Verify(FileMember<'run>, Layer),
+    /// Reads what is packed in a blob to its end.
+    ReadThrough(FileMember<'run>, Packing),
     /// Makes a layer of a tar of Docker's form.
     Convert(FileMember<'run>, Digest),
 }
@@ -154,18 +157,25 @@ impl<'run> Load<'run, '_> {
         for layer in &image.layers {
             let name = blob_name(&layer.digest);
             self.lease.hold(&[layer.digest, layer.diff_id])?;
-            if is_known && self.lease.store.has_blob(&layer.blob())
-                || jobs.contains_key(&layer.digest)
-            {
+            let is_there = is_known && self.lease.store.has_blob(&layer.blob())
+                || jobs.contains_key(&layer.digest);
+            let member = || self.members.file(&name, &document);
+            if !is_there {
+                check_size(&name, &document, member()?.size_bytes, layer.size_bytes)?;
+            }
+            if layer.compression == Compression::None {
+                // Of a plain tar the digest is the diff id.
+                check_diff_id(&name, layer.digest, layer.diff_id)?;
+                self.check_size(layer.size_bytes)?;
+            }
+            if is_there {
                 continue;
             }
-            let member = || self.members.file(&name, &document);
-            check_size(&name, &document, member()?.size_bytes, layer.size_bytes)?;
-            let import = Job::Import(member()?, layer.blob());
-            jobs.insert(
-                layer.digest,
-                vec![import, Job::Verify(member()?, layer.clone())],
-            );
+            let mut work = vec![Job::Import(member()?, layer.blob())];
+            if layer.compression != Compression::None {
+                work.push(Job::ReadThrough(member()?, layer.compression.into()));
+            }
+            jobs.insert(layer.digest, work);
         }
         Ok(Pending::Ready(Box::new(image), names))
     }
@@ -204,10 +214,7 @@ impl<'run> Load<'run, '_> {
     fn work(&self, job: Job<'_>) -> Result<Option<Layer>, ArchiveError> {
         match job {
             Job::Import(member, blob) => self.import(&member, &blob).map(|()| None),
-            Job::Verify(member, layer) => {
-                self.verify(&member, layer.compression.into(), layer.diff_id)?;
-                Ok(None)
-            }
+            Job::ReadThrough(member, packing) => self.read_through(&member, packing).map(|()| None),
             Job::Convert(member, diff_id) => self.convert(&member, diff_id).map(Some),
         }
     }
@@ -257,6 +264,21 @@ impl<'run> Load<'run, '_> {
         }
         self.progress.finished(&item);
         Ok(())
+    }
+
+    /// Reads what is packed in a layer's blob, so that what cannot be unpacked or swells without end is refused.
+    ///
+    /// It is not hashed: its blob is what the manifest says, and that it is what the configuration says is verified before
+    /// anything uses it ([`Store::layer_files`]). Nothing is known by its diff id before that.
+    fn read_through(&self, member: &FileMember<'_>, packing: Packing) -> Result<(), ArchiveError> {
+        let bad = bad_layer(member.name);
+        let reader = member
+            .reader()
+            .map_err(|source| ArchiveError::Read { source })?;
+        let tar = packing.unpack(reader).map_err(&bad)?;
+        let mut tar = BufReader::with_capacity(CHUNK_BYTES, self.limited(tar));
+        let size_bytes = io::copy(&mut tar, &mut io::sink()).map_err(bad)?;
+        self.check_size(size_bytes)
     }
 
     /// Reads what is packed in a layer's blob, and compares it with what the configuration says.

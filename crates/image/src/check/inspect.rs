@@ -9,8 +9,9 @@ use crate::archive::in_parallel;
 use crate::database::{ImageRow, digest};
 use crate::garbage::live_contents;
 use crate::layout::INDEX;
+use crate::root::unpacked_digest;
 use crate::store::at;
-use crate::{Digest, ImageSummary, Layer, Store, StoreError};
+use crate::{Compression, Digest, ImageSummary, Layer, Store, StoreError};
 
 /// What a blob must be like, and who needs it.
 #[derive(Default)]
@@ -18,6 +19,13 @@ struct Expected {
     /// As a manifest says.
     size_bytes: Option<u64>,
     images: Vec<String>,
+}
+
+/// What an image says of one of its layers.
+struct Claim {
+    layer: Layer,
+    image: String,
+    manifest: Digest,
 }
 
 /// Reads everything in the store at `root`, and says what is wrong.
@@ -89,7 +97,8 @@ struct Inspection<'store> {
     /// Contents that somebody relies on.
     live: HashSet<Digest>,
     blobs: BTreeMap<Digest, Expected>,
-    layers: BTreeMap<Digest, Layer>,
+    /// What images say of their layers.
+    claims: Vec<Claim>,
     faults: Vec<Fault>,
 }
 
@@ -101,7 +110,7 @@ impl<'store> Inspection<'store> {
             images: store.images()?,
             live,
             blobs: BTreeMap::new(),
-            layers: BTreeMap::new(),
+            claims: Vec::new(),
             faults: Vec::new(),
         })
     }
@@ -112,6 +121,7 @@ impl<'store> Inspection<'store> {
         }
         self.steps()?;
         self.hash_blobs()?;
+        self.contents()?;
         self.cached_layers()?;
         self.files(&self.store.root.join("blobs/sha256"))?;
         self.files(&self.store.root.join("layers"))?;
@@ -129,7 +139,11 @@ impl<'store> Inspection<'store> {
             Ok(parsed) => {
                 for layer in &parsed.layers {
                     self.expect(layer.digest, Some(layer.size_bytes), &name);
-                    self.layers.insert(layer.diff_id, layer.clone());
+                    self.claims.push(Claim {
+                        layer: layer.clone(),
+                        image: name.clone(),
+                        manifest: image.manifest_digest,
+                    });
                 }
                 let row = ImageRow::of(&parsed);
                 if !self.is_recorded(&row)? {
@@ -219,6 +233,45 @@ impl<'store> Inspection<'store> {
         Ok(())
     }
 
+    /// Compares what is packed in the blobs that are whole with what images say of it: `load` does not.
+    fn contents(&mut self) -> Result<(), StoreError> {
+        let store = self.store;
+        let faulty = self.faults.iter().filter_map(|fault| match fault {
+            Fault::Blob { digest, .. } => Some(*digest),
+            _ => None,
+        });
+        let faulty: HashSet<Digest> = faulty.collect();
+        // Images share layers: each is read once.
+        let mut claims: BTreeMap<_, Vec<Claim>> = BTreeMap::new();
+        for claim in std::mem::take(&mut self.claims) {
+            let Layer {
+                digest,
+                diff_id,
+                compression,
+                ..
+            } = claim.layer;
+            if !faulty.contains(&digest) {
+                let same = claims.entry((digest, diff_id, compression));
+                same.or_default().push(claim);
+            }
+        }
+        let faults = in_parallel(claims.into_values().collect(), |claims: Vec<Claim>| {
+            let layer = claims[0].layer.clone();
+            let reason = content_fault(store, &layer)?;
+            let fault = |reason: &String, claim: Claim| Fault::Content {
+                image: claim.image,
+                manifest: claim.manifest,
+                layer: layer.digest,
+                reason: reason.clone(),
+            };
+            let faults =
+                reason.map(|reason| claims.into_iter().map(|it| fault(&reason, it)).collect());
+            Ok::<Vec<Fault>, StoreError>(faults.unwrap_or_default())
+        })?;
+        self.faults.extend(faults.into_iter().flatten());
+        Ok(())
+    }
+
     fn cached_layers(&mut self) -> Result<(), StoreError> {
         let store = self.store;
         let jobs: Vec<(Digest, PathBuf)> = named_files(&store.root.join("layers"))?
@@ -266,6 +319,23 @@ impl<'store> Inspection<'store> {
         }
         Ok(())
     }
+}
+
+/// Returns what is wrong with what is packed in a whole blob, if anything is.
+fn content_fault(store: &Store, layer: &Layer) -> Result<Option<String>, StoreError> {
+    let found = match layer.compression {
+        Compression::None => layer.digest,
+        _ => match unpacked_digest(store, layer) {
+            Err(StoreError::MalformedBlob { reason, .. }) => {
+                return Ok(Some(format!("cannot be unpacked: {reason}")));
+            }
+            Err(error @ StoreError::TooLarge { .. }) => return Ok(Some(error.to_string())),
+            found => found?,
+        },
+    };
+    let expected = layer.diff_id;
+    let is_other = found != expected;
+    Ok(is_other.then(|| format!("holds `{found}`, its configuration says `{expected}`")))
 }
 
 /// Returns what is wrong with a blob, if anything is.

@@ -39,6 +39,13 @@ pub enum Fault {
         digest: Digest,
         reason: String,
     },
+    /// A layer whose blob is whole, and holds something else than its image's configuration says.
+    Content {
+        image: String,
+        manifest: Digest,
+        layer: Digest,
+        reason: String,
+    },
     /// An image whose blobs in the database are not those of its manifest.
     Records { image: String, digest: Digest },
     /// A cached tar of a layer.
@@ -112,6 +119,12 @@ impl fmt::Display for Fault {
                     "blob `{digest}` of `{image}` makes no sense: {reason}"
                 )
             }
+            Self::Content {
+                image,
+                layer,
+                reason,
+                ..
+            } => write!(formatter, "layer `{layer}` of `{image}` {reason}"),
             Self::Records { image, digest } => {
                 write!(
                     formatter,
@@ -140,13 +153,13 @@ impl fmt::Display for Fault {
     }
 }
 
-fn quoted(names: &[String]) -> String {
+pub(crate) fn quoted(names: &[String]) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     quoted.join(", ")
 }
 
 /// What people call an image: its first name, or its short id.
-fn label(names: &[Reference], id: &Digest) -> String {
+pub(crate) fn label(names: &[Reference], id: &Digest) -> String {
     names
         .first()
         .map_or_else(|| id.short(), Reference::to_string)

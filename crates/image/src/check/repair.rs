@@ -59,6 +59,8 @@ fn one(store: &Store, fault: &Fault) -> Result<String, StoreError> {
         Fault::Database { .. } => Ok("made again".to_owned()),
         Fault::Blob { digest, reason, .. } => blob(store, digest, *reason),
         Fault::Document { digest, .. } => lose(store, digest),
+        // Others may say of the same blob what is true.
+        Fault::Content { manifest, .. } => lose(store, manifest),
         Fault::Records { digest, .. } => {
             let image = store.image_by_manifest(digest)?;
             store.database.replace_contents(&ImageRow::of(&image))?;

@@ -181,6 +181,36 @@ fn a_layer_that_is_not_what_it_says_is_refused() {
 }
 
 #[test]
+fn a_packed_layer_that_is_another_than_its_configuration_says_is_refused_when_it_is_unpacked() {
+    let packed = zstd::encode_all(&layer_tar(b"content")[..], 1).expect("it can be packed");
+    let (found, other) = (Digest::of(&layer_tar(b"content")), Digest::of(b"other"));
+    let (forged, layer) = Forged::new().blob(&format!("{LAYER}+zstd"), &packed);
+    let said = config(("wasi", "wasm"), &[other]).to_string();
+    let (forged, config) = forged.blob(CONFIG, said.as_bytes());
+    let (forged, descriptor) = manifest(forged, &config, &[layer]);
+    let archive = index(forged, &[named(descriptor, "app:1")]);
+    let bench = Bench::new();
+    let loaded = bench
+        .store
+        .load(archive.opened(), &LoadOptions::default(), &Silent);
+    let image = loaded
+        .expect("what it lies about is not looked at")
+        .remove(0)
+        .image;
+    let error = bench.store.root_layers(&image).expect_err("it lies");
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "layer `{}` of image `app:1` holds `{found}`, its configuration says `{other}`",
+            Digest::of(&packed)
+        )
+    );
+    let layers = bench.directory.path().join("layers");
+    assert!(!layers.join(other.hex()).with_extension("tar").exists());
+    assert_eq!(count(&bench.directory.path().join("tmp")), 0);
+}
+
+#[test]
 fn a_blob_under_another_name_is_refused() {
     let whole = good();
     let at = whole
