@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -70,14 +70,33 @@ impl Disk {
     /// If `e2fsck` finds anything.
     pub(crate) fn check(&self, what: &str) {
         let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("image");
+        let path = self.export(directory.path());
+        let output = tool("e2fsck").arg("-fn").arg(&path).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{what}: e2fsck finds:\n{text}");
+    }
+
+    /// Lets `debugfs` change the disk as no file system would.
+    pub(crate) fn edit(&mut self, commands: &[&str]) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = self.export(directory.path());
+        for command in commands {
+            let output = tool("debugfs")
+                .args(["-w", "-R", command])
+                .arg(&path)
+                .output();
+            assert!(output.unwrap().status.success(), "{command}");
+        }
+        self.device = Arc::new(MemoryDevice::from_image(&fs::read(path).unwrap()));
+    }
+
+    fn export(&self, directory: &Path) -> PathBuf {
+        let path = directory.join("image");
         let file = fs::File::create(&path).unwrap();
         file.set_len(self.device.size()).unwrap();
         self.device
             .for_each_piece(|offset, bytes| file.write_all_at(bytes, offset).unwrap());
-        let output = tool("e2fsck").arg("-fn").arg(&path).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success(), "{what}: e2fsck finds:\n{text}");
+        path
     }
 }
 

@@ -7,7 +7,7 @@ use minke_abi::linux::OpenFlags;
 use minke_ext4::{Access, Device};
 use minke_kernel::calls::{At, Follow};
 use minke_kernel::vfs::ext4::{AccessTimes, Ext4FileSystem, Ext4Options};
-use minke_kernel::vfs::{FileSystem, NewInode, Ownership, Timestamp};
+use minke_kernel::vfs::{FileSystem, NewInode, Ownership, RenameFlags, Timestamp};
 use minke_kernel::{Errno, Task};
 
 use crate::disk::Disk;
@@ -237,6 +237,55 @@ fn a_deep_tree_is_walked_and_let_go_of_without_recursion() {
     file_system.write_back().unwrap();
     drop((task, machine, file_system));
     disk.check("deep");
+}
+
+#[test]
+fn a_disk_whose_directories_form_a_circle_is_walked_and_changed_without_end_or_panic() {
+    let mut disk = Disk::new(16 << 20);
+    let (machine, file_system) = machine(&disk);
+    let task = machine.root();
+    for path in ["/a", "/a/b", "/x"] {
+        task.mkdir(path).unwrap();
+    }
+    file_system.write_back().unwrap();
+    drop((task, machine, file_system));
+    disk.edit(&[
+        "ln a a/b/above",
+        "ln / a/b/top",
+        "ln a/b x/again",
+        "ln <8> x/own",
+    ]);
+
+    let (machine, file_system) = self::machine(&disk);
+    let task = machine.root();
+    task.change_directory(At::Cwd, b"/a/b/above/b/above/b")
+        .unwrap();
+    assert_eq!(task.current_directory().unwrap(), b"/a/b");
+    task.change_directory(At::Cwd, b"/x/again").unwrap();
+    task.current_directory().unwrap();
+    assert_eq!(task.get("/x/own"), Err(Errno::EIO));
+    let moves = [
+        ("/a", "/a/b/c"),
+        ("/a/b/above", "/x/c"),
+        ("/a/b", "/x/again/d"),
+        ("/x/again", "/a/e"),
+        ("/a/b/top", "/a/f"),
+        ("/x", "/a/b/g"),
+        ("/a", "/x/c/h"),
+    ];
+    for (old, new) in moves {
+        for flags in [RenameFlags::empty(), RenameFlags::EXCHANGE] {
+            // What it answers does not matter, but that it does.
+            let _ = task.rename(At::Cwd, old.as_bytes(), At::Cwd, new.as_bytes(), flags);
+        }
+        let _ = task.change_directory(At::Cwd, new.as_bytes());
+        let _ = task.current_directory();
+        let _ = task.change_directory(At::Cwd, b"../../../../..");
+    }
+    for path in ["/a/b/above", "/x/again", "/a/b", "/a", "/x"] {
+        let _ = task.remove_directory(At::Cwd, path.as_bytes());
+    }
+    file_system.write_back().unwrap();
 }
 
 #[test]
