@@ -1,13 +1,14 @@
 //! Snapshots over each other in files of minke's own store, and the file that is written over them.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minke_blockstore::{Disk, DiskError, Identity, Limits, Snapshot};
+use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, Storage};
 
 use super::host_file::{failed, random_uuid};
-use super::{Access, DiskFileError, HostFile};
+use super::{Access, DiskFileError, Durability, HostFile};
 
 /// Opens frozen change files, the lowest first, as the one disk that they make; without any it is the disk of no bytes.
 ///
@@ -67,6 +68,43 @@ impl WritableDisk {
         let file = Arc::new(HostFile::open(path, Access::Write)?);
         Ok(WritableDisk {
             disk: Disk::open(file, below, limits).map_err(on(path))?,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Opens the disk whose changes lie in the file at `path` as of its last commit; makes it, `size_bytes` large, where there is no
+    /// file, or one that a crash left before anything was in it.
+    pub fn open_or_create(
+        path: &Path,
+        below: Arc<Snapshot>,
+        size_bytes: u64,
+        durability: Durability,
+        limits: Limits,
+    ) -> Result<WritableDisk, DiskFileError> {
+        let file = match HostFile::open(path, Access::Write) {
+            Err(DiskFileError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                HostFile::open(path, Access::Create)?
+            }
+            opened => opened?,
+        };
+        let length = file.length().map_err(failed("read the size of", path))?;
+        let is_new = match length {
+            0 => true,
+            _ => matches!(ChangeFile::inspect(&file), Err(DiskError::NeverBegun)),
+        };
+        if is_new {
+            file.truncate(0).map_err(failed("empty", path))?;
+        }
+        let file = Arc::new(file.with_durability(durability));
+        let disk = match is_new {
+            true => {
+                let uuid = random_uuid().map_err(failed("name", path))?;
+                Disk::create(file, below, uuid, size_bytes, limits)
+            }
+            false => Disk::open(file, below, limits),
+        };
+        Ok(WritableDisk {
+            disk: disk.map_err(on(path))?,
             path: path.to_owned(),
         })
     }

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use minke_blockstore::{Disk, DiskError, Snapshot};
+use minke_blockstore::{Disk, DiskError, Snapshot, Storage};
 use minke_ext4::{Device, DeviceError};
 
-use super::{Volume, WritableDisk};
+use super::{HostFile, Volume, WritableDisk};
 
 fn failed(error: &DiskError) -> DeviceError {
     match error {
@@ -98,6 +98,36 @@ impl Volume {
             Some(disk) => call(disk).map_err(|error| failed(&error)),
             None => Err(DeviceError::ReadOnly),
         }
+    }
+}
+
+/// A user's image file that is only read. It is not mapped: one that is cut off meanwhile would end the process.
+pub struct ReadOnlyImage(pub HostFile);
+
+impl Device for ReadOnlyImage {
+    fn size(&self) -> u64 {
+        self.0.length().unwrap_or(0)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
+        let read = self.0.read_at(offset, buffer);
+        read.map_err(|error| host_failed(&error))
+    }
+
+    fn write_at(&self, _offset: u64, _bytes: &[u8]) -> Result<(), DeviceError> {
+        Err(DeviceError::ReadOnly)
+    }
+
+    fn discard(&self, _offset: u64, _length: u64) -> Result<(), DeviceError> {
+        Err(DeviceError::ReadOnly)
+    }
+
+    fn commit(&self) -> Result<(), DeviceError> {
+        Err(DeviceError::ReadOnly)
+    }
+
+    fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        self.0.mapped(offset, length)
     }
 }
 

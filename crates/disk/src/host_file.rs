@@ -37,6 +37,16 @@ pub struct HostFile {
     map: Option<Mmap>,
     /// Its name is in the directory, but perhaps not yet after a power cut.
     has_new_name: AtomicBool,
+    durability: Durability,
+}
+
+/// Whether what is in a file is worth waiting for the host's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It outlives a power cut once it was synced.
+    Durable,
+    /// It ends with who uses it: syncing does nothing.
+    Temporary,
 }
 
 impl HostFile {
@@ -58,12 +68,18 @@ impl HostFile {
                 file,
                 map: None,
                 has_new_name: AtomicBool::new(access == Access::Create),
+                durability: Durability::Durable,
             }),
             Err(TryLockError::WouldBlock) => Err(DiskFileError::InUse {
                 path: path.to_owned(),
             }),
             Err(TryLockError::Error(source)) => Err(at("lock")(source)),
         }
+    }
+
+    /// Says whether syncing is worth its time.
+    pub fn with_durability(self, durability: Durability) -> HostFile {
+        HostFile { durability, ..self }
     }
 
     /// Opens a file of minke's own store, which nobody writes once it is there, and maps it: what is read is not copied.
@@ -83,6 +99,11 @@ impl HostFile {
 
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Lets others lock the file. It must not be used any more.
+    pub(super) fn unlock(&self) -> Result<(), DiskFileError> {
+        self.file.unlock().map_err(failed("unlock", &self.path))
     }
 
     pub(super) fn file(&self) -> &File {
@@ -109,6 +130,9 @@ impl Storage for HostFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        if self.durability == Durability::Temporary {
+            return Ok(());
+        }
         self.file.sync_data()?;
         // Once is enough, and a failure is tried again.
         if self.has_new_name.load(Ordering::Acquire) {

@@ -24,9 +24,9 @@ use std::io;
 use std::path::PathBuf;
 
 pub use chain::{WritableDisk, open_chain};
-pub use device::{FileDevice, ReadOnlyDisk};
-pub use host_file::{Access, HostFile};
-pub use identity::image_identity;
+pub use device::{FileDevice, ReadOnlyDisk, ReadOnlyImage};
+pub use host_file::{Access, Durability, HostFile};
+pub use identity::{image_identity, is_disk};
 pub use minke_blockstore::{DiskError, Identity, Limits, Snapshot};
 pub use stack::{StackError, StackOptions, fitted_size, stack_layers};
 pub use volume::{Volume, changes_path};

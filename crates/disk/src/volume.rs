@@ -5,7 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, State, merge};
+use minke_blockstore::{
+    ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, State, Storage, merge,
+};
 
 use super::chain::on;
 use super::host_file::{failed, random_uuid};
@@ -48,6 +50,8 @@ impl Volume {
             }
             None => {
                 let file = Arc::new(HostFile::open(changes, Access::Create)?);
+                // Its name too: who uses the volume may have been locked out of the directory by the first commit.
+                file.sync().map_err(failed("make durable", changes))?;
                 let uuid = random_uuid().map_err(failed("name", changes))?;
                 let disk = Disk::create(file.clone(), below, uuid, identity.size_bytes, limits);
                 (file, disk)
@@ -83,6 +87,20 @@ impl Volume {
             Some(_) => remove(self.changes.path()),
             None => Ok(()),
         }
+    }
+
+    /// Commits and lets go of the files: their locks too, whoever else still has this value. Nothing is read or written any more.
+    ///
+    /// The changes stay in their file; whoever opens the volume next has them.
+    pub fn release(&self) -> Result<(), DiskFileError> {
+        let mut disk = self.disk.write().unwrap_or_else(PoisonError::into_inner);
+        let committed = match disk.take() {
+            Some(disk) => disk.commit().map_err(on(self.changes.path())),
+            None => Ok(()),
+        };
+        self.changes.unlock()?;
+        self.image.unlock()?;
+        committed
     }
 
     /// Commits, writes the changes into the image file, and deletes the file that had them. Nothing is read or written any more.
