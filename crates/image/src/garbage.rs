@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -133,6 +134,7 @@ impl Store {
             let mut collected = Collected::default();
             delete_dead(&self.root.join("blobs/sha256"), &live, &mut collected)?;
             delete_dead(&self.root.join("layers"), &live, &mut collected)?;
+            delete_dead(&self.root.join("snapshots"), &live, &mut collected)?;
             Ok(collected)
         })
     }
@@ -197,7 +199,8 @@ pub(crate) fn live_contents(transaction: &Connection) -> rusqlite::Result<HashSe
         .collect()
 }
 
-/// Deletes the files of `directory` whose name is a digest that is not live, with or without an extension.
+/// Deletes the files of `directory` whose name is a digest that is not live, with or without an extension, and directories of such
+/// names with the files in them.
 fn delete_dead(
     directory: &Path,
     live: &HashSet<Digest>,
@@ -212,10 +215,29 @@ fn delete_dead(
         if digest.is_none_or(|digest| live.contains(&digest)) {
             continue;
         }
-        let size_bytes = fs::metadata(&path).map_or(0, |metadata| metadata.len());
-        fs::remove_file(&path).map_err(at("remove", &path))?;
-        collected.files_count += 1;
-        collected.freed_bytes += size_bytes;
+        let metadata = fs::symlink_metadata(&path).map_err(at("read", &path))?;
+        if metadata.is_dir() {
+            for entry in fs::read_dir(&path).map_err(at("read the directory", &path))? {
+                let file = entry.map_err(at("read the directory", &path))?;
+                let metadata = file.metadata().map_err(at("read", &file.path()))?;
+                delete(&file.path(), &metadata, collected)?;
+            }
+            fs::remove_dir(&path).map_err(at("remove", &path))?;
+        } else {
+            delete(&path, &metadata, collected)?;
+        }
     }
+    Ok(())
+}
+
+fn delete(
+    path: &Path,
+    metadata: &fs::Metadata,
+    collected: &mut Collected,
+) -> Result<(), StoreError> {
+    fs::remove_file(path).map_err(at("remove", path))?;
+    collected.files_count += 1;
+    // A disk's file is sparse.
+    collected.freed_bytes += metadata.len().min(metadata.blocks() * 512);
     Ok(())
 }

@@ -8,6 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::NamedTempFile;
 
@@ -25,6 +26,8 @@ pub struct Lease<'store> {
     name: String,
     directory: PathBuf,
     lock_path: PathBuf,
+    /// Paths that were handed out.
+    paths_count: AtomicU64,
     /// Locked; closing it ends the lease for everybody else.
     _lock: File,
 }
@@ -45,6 +48,7 @@ impl Store {
             name,
             directory,
             lock_path,
+            paths_count: AtomicU64::new(0),
             _lock: lock,
         })
     }
@@ -91,6 +95,12 @@ impl Lease<'_> {
     /// Returns a new empty file, open for reading and writing, that has no name: it ends with its last descriptor.
     pub fn scratch_file(&self) -> Result<File, StoreError> {
         tempfile::tempfile_in(&self.directory).map_err(at("make a file in", &self.directory))
+    }
+
+    /// Returns the path of a file that is not there yet. It vanishes with the lease unless it is renamed.
+    pub(crate) fn new_path(&self) -> PathBuf {
+        let number = self.paths_count.fetch_add(1, Ordering::Relaxed);
+        self.directory.join(format!("new-{number}"))
     }
 
     /// Returns a new empty file that vanishes unless it is renamed into place.

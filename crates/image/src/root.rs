@@ -83,7 +83,7 @@ impl Store {
     }
 
     /// Locks `layers/`: two processes that need one layer unpack it once.
-    fn lock_layers(&self) -> Result<File, StoreError> {
+    pub(crate) fn lock_layers(&self) -> Result<File, StoreError> {
         let path = self.root.join("layers/.lock");
         let lock = File::create(&path).map_err(at("make the file", &path))?;
         lock.lock().map_err(at("lock the file", &path))?;

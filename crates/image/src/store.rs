@@ -9,6 +9,7 @@ use crate::check::{is_corrupt, quoted};
 use crate::database::Database;
 use crate::nearest::nearest;
 use crate::reference::{ParseReferenceError, Reference};
+use crate::snapshots::SnapshotError;
 use crate::{Digest, Image, ImageSummary, lease};
 
 /// What to do about a database that cannot be read.
@@ -65,6 +66,12 @@ pub enum StoreError {
     MalformedBlob { digest: Digest, reason: String },
     #[error(transparent)]
     WrongDiffId(Box<WrongDiffId>),
+    /// Of the file system without files, or of a layer.
+    #[error("cannot make the disk of {}", layer.map_or("an empty root".to_owned(), |layer| format!("layer `{layer}`")))]
+    Snapshot {
+        layer: Option<Digest>,
+        source: Box<SnapshotError>,
+    },
     #[error("`{digest}` needs `{feature}`, which minke does not read yet")]
     Unsupported { digest: Digest, feature: String },
     #[error("{what} has more than {max} {unit}")]
@@ -133,6 +140,7 @@ impl StoreError {
             Self::Unsupported { .. } => {
                 Some("convert the image with another tool, such as `skopeo copy`".into())
             }
+            Self::Snapshot { source, .. } => source.hint(),
             Self::Reference(_) => None,
         }
     }
@@ -237,6 +245,7 @@ impl Store {
             root.join("blobs"),
             root.join("blobs/sha256"),
             root.join("layers"),
+            root.join("snapshots"),
             root.join("tmp"),
         ] {
             make_directory(&directory)?;
@@ -339,7 +348,7 @@ fn nearest_image(wanted: &str, names: &[String]) -> Option<String> {
     names.get(index).cloned()
 }
 
-fn make_directory(path: &Path) -> Result<(), StoreError> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), StoreError> {
     if path.is_dir() {
         return Ok(());
     }
