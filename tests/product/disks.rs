@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::home::Home;
 
 /// Runs a tool that may lie where only root's path leads; returns whether it is content.
-fn tool(name: &str, arguments: &[&str], disk: &Path) -> bool {
+pub(crate) fn tool(name: &str, arguments: &[&str], disk: &Path) -> bool {
     let places = ["/usr/sbin", "/sbin"].map(|place| Path::new(place).join(name));
     let path = places.into_iter().find(|path| path.exists());
     let mut command = Command::new(path.unwrap_or_else(|| PathBuf::from(name)));

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         .or_else(|| files(&arguments))
         .or_else(|| hidden(&arguments))
         .or_else(|| compile(&arguments))
+        .or_else(|| settle(&arguments))
         .or_else(|| completed(&arguments))
     {
         return ExitCode::from(code);
@@ -84,6 +85,14 @@ fn compile(arguments: &[OsString]) -> Option<u8> {
         return None;
     }
     Some(supervise::compile_main(parent.to_str()?.parse().ok()?))
+}
+
+/// Gives image files back when a sandbox is done with them, if that is what this process is for.
+fn settle(arguments: &[OsString]) -> Option<u8> {
+    let [_, command, images @ ..] = arguments else {
+        return None;
+    };
+    (command == supervise::SETTLE_COMMAND).then(|| supervise::settle_main(images))
 }
 
 /// Runs a step of a build, if that is what this process is for.

@@ -203,7 +203,9 @@ fn is_in(range: &str, port: &str) -> bool {
 
 fn is_mount(mount: &MountSpec, value: &str) -> bool {
     match mount {
-        MountSpec::Bind { source, target, .. } => source.to_str() == Some(value) || target == value,
+        MountSpec::Bind { source, target, .. } | MountSpec::Disk { source, target, .. } => {
+            source.to_str() == Some(value) || target == value
+        }
         MountSpec::Volume { name, target, .. } => name == value || target == value,
         MountSpec::Tmpfs { target, .. }
         | MountSpec::Layers { target, .. }

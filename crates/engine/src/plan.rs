@@ -198,6 +198,7 @@ pub fn specification(
         hostname: hostname(id, request),
         root: RootSpec {
             layers: Vec::new(),
+            disk: None,
             is_read_only: request.is_root_read_only,
             program: match &request.program {
                 Program::Image(_) => None,

@@ -7,6 +7,7 @@
 //! | `lock` | locked (`flock(2)`) for as long as the process lives that runs the container, or keeps it running |
 //! | `stopped` | there from `stop` or `kill` to the next start: it is not to be restarted |
 //! | `log`, … | what its programs printed |
+//! | `root.changes` | what they changed of the image's disk |
 //!
 //! The lock belongs to an open file, so it passes from a command to the sandbox that it starts without a moment of being
 //! free. Beside it the directory itself is locked by whoever changes the record or asks whether the other lock is free
@@ -43,6 +44,7 @@ const CONFIG: &str = "config.json";
 const STATE: &str = "state.json";
 const LOCK: &str = "lock";
 const STOPPED: &str = "stopped";
+const ROOT_CHANGES: &str = "root.changes";
 
 /// Exit code of a sandbox that was killed. Docker: 128 + `SIGKILL`.
 pub(crate) const KILLED_CODE: u8 = 137;
@@ -296,6 +298,11 @@ impl Record {
     /// Names a directory; it need not exist.
     pub fn new(directory: PathBuf) -> Record {
         Record { directory }
+    }
+
+    /// Returns the file that takes what the container changes of its root.
+    pub fn root_changes(&self) -> PathBuf {
+        self.directory.join(ROOT_CHANGES)
     }
 
     /// Waits for the others who change the record, or look whether the container lives.

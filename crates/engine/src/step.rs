@@ -72,6 +72,7 @@ impl NewStep {
             hostname: HOSTNAME.to_owned(),
             root: RootSpec {
                 layers: self.layers.clone(),
+                disk: None,
                 is_read_only: false,
                 program: None,
             },

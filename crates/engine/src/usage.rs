@@ -38,7 +38,7 @@ pub struct ImageRow {
     pub containers_count: usize,
 }
 
-/// A container's part: its record and log. What it writes to its root is in memory.
+/// A container's part: its record, its log, and what it changed of its root's disk.
 #[derive(Debug, Clone)]
 pub struct ContainerRow {
     pub container: Container,
@@ -248,7 +248,7 @@ fn files(directory: &Path) -> impl Iterator<Item = fs::DirEntry> {
     fs::read_dir(directory).into_iter().flatten().flatten()
 }
 
-/// Returns the bytes of a container's record and log.
+/// Returns the bytes of a container's directory.
 pub(crate) fn record_bytes(home: &Home, container: &Container) -> u64 {
     tree_bytes(&home.containers().join(container.id()), DEPTH_MAX)
 }

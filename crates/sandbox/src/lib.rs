@@ -8,6 +8,7 @@
 //! | [`runtime`] | compiled modules, instances, guest memory, traps, interruption |
 //! | [`executor`] | guests' threads as futures, with the reactor and timers |
 //! | [`container`] | the parts put together, from the specification to the end |
+//! | [`disks`] | disks that the container has mounted: opened, written back, given back |
 //! | [`control`] | how commands reach a running container |
 //! | [`files`] | a container's files for commands: changes, tars out and in |
 //! | [`logs`] | what programs print, kept on disk |
@@ -18,6 +19,7 @@
 
 pub mod container;
 pub mod control;
+pub mod disks;
 pub mod executor;
 pub mod files;
 pub mod jail;

@@ -23,11 +23,25 @@ pub struct SandboxSpec {
 /// The root file system.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RootSpec {
-    /// Uncompressed layer tars, lowest first.
+    /// Uncompressed layer tars, lowest first; changes are in memory.
     pub layers: Vec<PathBuf>,
+    /// In place of layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<RootDiskSpec>,
     pub is_read_only: bool,
     /// A module on the host that runs without an image; it appears in the root under its own file name.
     pub program: Option<PathBuf>,
+}
+
+/// A root that is an ext4 disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootDiskSpec {
+    /// Frozen change files, lowest first.
+    pub snapshots: Vec<PathBuf>,
+    /// Takes what is changed of them; it is made when the container first starts.
+    pub changes: PathBuf,
+    /// Whether the changes end with the container, and need not outlive a power cut.
+    pub is_temporary: bool,
 }
 
 /// A mount beside the root.
@@ -50,6 +64,16 @@ pub enum MountSpec {
         is_anonymous: bool,
         /// Whether it gets what the image has at the target, if it is new.
         is_filled: bool,
+    },
+    /// A file with an ext2, ext3 or ext4 file system.
+    Disk {
+        source: PathBuf,
+        target: String,
+        is_read_only: bool,
+        /// Whether every change is durable before the call that makes it returns. Linux: the mount option `sync`.
+        is_synchronous: bool,
+        /// Whether reading leaves times of access as they are. Linux: the mount option `noatime`.
+        keeps_access_times: bool,
     },
     Tmpfs {
         target: String,
@@ -97,6 +121,7 @@ impl MountSpec {
         match self {
             MountSpec::Bind { target, .. }
             | MountSpec::Volume { target, .. }
+            | MountSpec::Disk { target, .. }
             | MountSpec::Tmpfs { target, .. }
             | MountSpec::Layers { target, .. }
             | MountSpec::File { target, .. } => target,

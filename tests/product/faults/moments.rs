@@ -140,5 +140,10 @@ fn whenever_a_command_is_killed_ps_tells_the_truth_and_nothing_is_orphaned() {
         home.ok(&["rm", "-f", id]);
     }
     home.assert_nothing_left();
-    assert_eq!(processes(&home), Vec::<String>::new());
+    // A process that has let go of everything is still shown by Linux until it has ended.
+    let until = Instant::now() + SETTLES_WITHIN;
+    while let Some(id) = processes(&home).first() {
+        assert!(Instant::now() < until, "{id} still runs");
+        std::thread::yield_now();
+    }
 }

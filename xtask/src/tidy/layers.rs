@@ -35,14 +35,26 @@ const LAYERS: &[Layer] = &[
         "minke-disk",
         &["minke-archive", "minke-blockstore", "minke-ext4"],
     ),
-    layer("minke-image", &[]),
+    layer("minke-image", &["minke-disk", "minke-ext4"]),
     layer(
         "minke-sandbox",
-        &["minke-abi", "minke-archive", "minke-glue", "minke-kernel"],
+        &[
+            "minke-abi",
+            "minke-archive",
+            "minke-disk",
+            "minke-ext4",
+            "minke-glue",
+            "minke-kernel",
+        ],
     ),
     layer(
         "minke-engine",
-        &["minke-archive", "minke-image", "minke-sandbox"],
+        &[
+            "minke-archive",
+            "minke-disk",
+            "minke-image",
+            "minke-sandbox",
+        ],
     ),
     layer(
         "minke-build",

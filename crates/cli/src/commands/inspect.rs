@@ -93,7 +93,7 @@ impl Inspect {
     fn container(&self, engine: &Engine, container: &Container) -> Value {
         let mut value = container_json(engine, container);
         if self.size {
-            let written = written_bytes(engine, container);
+            let written = engine.written_bytes(container);
             let image = container.config.image_id.as_deref();
             value["SizeRw"] = written.into();
             value["SizeRootFs"] = (written + image.map_or(0, |id| image_bytes(engine, id))).into();
@@ -107,16 +107,6 @@ impl Inspect {
 enum Kind {
     Container,
     Image,
-}
-
-/// Returns the bytes that a container wrote to its own files: they are in memory, and gone when it has ended.
-pub(super) fn written_bytes(engine: &Engine, container: &Container) -> u64 {
-    match container.state.status {
-        Status::Running => engine
-            .statistics(container)
-            .map_or(0, |statistics| statistics.root_bytes),
-        _ => 0,
-    }
 }
 
 /// Returns the size of an image; 0 when it is gone.
@@ -292,6 +282,18 @@ fn mount_json(mount: &MountSpec) -> Value {
             "Mode": if *is_read_only { "ro" } else { "" },
             "RW": !is_read_only,
         }),
+        MountSpec::Disk {
+            source,
+            target,
+            is_read_only,
+            ..
+        } => json!({
+            "Type": "disk",
+            "Source": source,
+            "Destination": target,
+            "Mode": if *is_read_only { "ro" } else { "" },
+            "RW": !is_read_only,
+        }),
         MountSpec::Tmpfs { target, .. }
         | MountSpec::Layers { target, .. }
         | MountSpec::File { target, .. } => json!({
@@ -307,7 +309,9 @@ fn mount_json(mount: &MountSpec) -> Value {
 /// Returns what a mount shows of the host.
 pub(super) fn mount_source(mount: &MountSpec) -> String {
     match mount {
-        MountSpec::Bind { source, .. } => source.display().to_string(),
+        MountSpec::Bind { source, .. } | MountSpec::Disk { source, .. } => {
+            source.display().to_string()
+        }
         MountSpec::Volume { name, .. } => name.clone(),
         MountSpec::Tmpfs { target, .. }
         | MountSpec::Layers { target, .. }

@@ -233,7 +233,7 @@ impl Sizes<'_> {
         let Some(engine) = self.engine else {
             return size(0);
         };
-        let written = super::inspect::written_bytes(engine, container);
+        let written = engine.written_bytes(container);
         match self.image(engine, container) {
             0 => size(written),
             image => format!("{} (virtual {})", size(written), size(written + image)),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressFinish};
 use minke_engine::supervise::{Progress, Stdin};
-use minke_engine::{Attachment, Created, Engine, RestartPolicy};
+use minke_engine::{Attachment, Created, Engine, Outcome, RestartPolicy};
 
 use super::options::ContainerOptions;
 use super::{follow, terminal};
@@ -71,7 +71,7 @@ impl Run {
         let compiling = Compiling::default();
         let attachment = attached(self.options.interactive);
         let outcome = created.run(attachment, &|progress| compiling.show(progress))?;
-        Ok(outcome.exit_code)
+        Ok(exit_code(&outcome))
     }
 }
 
@@ -122,4 +122,13 @@ impl Compiling {
             }
         }
     }
+}
+
+/// Returns the code that a container ended with, and says what of its work was lost.
+pub(super) fn exit_code(outcome: &Outcome) -> u8 {
+    if let Some(lost) = &outcome.lost {
+        let hint = "free space on the host and look for errors of its disks; what is beside an image file is not lost: the next container that uses it has it";
+        Report::new(lost.clone(), hint).print();
+    }
+    outcome.exit_code
 }

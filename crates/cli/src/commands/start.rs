@@ -63,7 +63,7 @@ impl Start {
         let started =
             engine.start_here(container, attachment, &|progress| compiling.show(progress));
         match started? {
-            Some(outcome) => Ok(outcome.exit_code),
+            Some(outcome) => Ok(super::run::exit_code(&outcome)),
             // Another command was faster.
             None => follow::from_now(engine, container, &minke_engine::signals::forward()?),
         }

@@ -212,7 +212,7 @@ impl Engine {
         scope: FilesScope,
     ) -> Result<Source, EngineError> {
         let mut config = container.config;
-        self.renew_layers(&mut config)?;
+        self.renew_snapshots(&mut config)?;
         let process = FilesProcess::start(&config.spec, scope)?;
         Ok(Source::Stopped(process, lock))
     }

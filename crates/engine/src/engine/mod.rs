@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 
 use minke_image::{Image, Store};
 use minke_sandbox::logs;
-use minke_sandbox::spec::MountSpec;
+use minke_sandbox::spec::{MountSpec, RootDiskSpec};
 
 use crate::events::{Event, EventLog};
 use crate::home::{Home, make_private};
@@ -103,7 +103,13 @@ impl Engine {
             Some(image) => self.store()?.root_layers(image)?,
             None => Vec::new(),
         };
-        spec.root.layers = layers.iter().map(|layer| layer.path.clone()).collect();
+        if image.is_some() {
+            spec.root.disk = Some(RootDiskSpec {
+                snapshots: self.store()?.root_snapshots(&layers)?,
+                changes: draft.record.root_changes(),
+                is_temporary: request.is_auto_removed,
+            });
+        }
         let config = describe(request, image.as_ref(), name, spec);
         let writing = EngineError::io(
             "write the record of a container in",

@@ -105,7 +105,7 @@ impl Engine {
         let Container { mut config, state } = container;
         let record = self.record(&config.spec.id);
         let failed = || EngineError::io("prepare the record", &record.directory);
-        if self.renew_layers(&mut config)? {
+        if self.renew_snapshots(&mut config)? {
             record.write_config(&config).map_err(failed())?;
         }
         record.clear_stopped().map_err(failed())?;
@@ -120,18 +120,21 @@ impl Engine {
         Ok(Ready { config, lock })
     }
 
-    /// Makes the unpacked layers of a container's image, if they are gone: they are a cache. Returns whether they are elsewhere now.
-    pub(super) fn renew_layers(&self, config: &mut ContainerConfig) -> Result<bool, EngineError> {
-        let Some(image_id) = &config.image_id else {
+    /// Makes the snapshots of a container's image, if they are gone and nothing lies over them. Returns whether they are elsewhere now.
+    pub(super) fn renew_snapshots(
+        &self,
+        config: &mut ContainerConfig,
+    ) -> Result<bool, EngineError> {
+        let (Some(image_id), Some(disk)) = (&config.image_id, &mut config.spec.root.disk) else {
             return Ok(false);
         };
         let store = self.store()?;
         let layers = store.root_layers(&store.image(image_id)?)?;
-        let layers: Vec<_> = layers.into_iter().map(|layer| layer.path).collect();
-        if config.spec.root.layers == layers {
+        let snapshots = store.root_snapshots(&layers)?;
+        if disk.snapshots == snapshots {
             return Ok(false);
         }
-        config.spec.root.layers = layers;
+        disk.snapshots = snapshots;
         Ok(true)
     }
 }

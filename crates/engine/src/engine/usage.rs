@@ -2,12 +2,13 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 
 use minke_sandbox::control::{Request, Response, Statistics};
 
 use super::stop::ANSWER_WITHIN;
 use super::{Engine, EngineError};
-use crate::record::Container;
+use crate::record::{Container, Status};
 
 /// Bounds what is read of a file in `/proc`; those that are read have a few lines.
 const PROC_BYTES_MAX: u64 = 64 << 10;
@@ -38,6 +39,17 @@ impl Engine {
             own_bytes: number_after(&status, "RssAnon:") << 10,
             file_bytes: number_after(&status, "RssFile:") << 10,
         })
+    }
+
+    /// Returns the bytes that a container wrote to its root: those of a bare module are in memory, and gone when it has ended.
+    pub fn written_bytes(&self, container: &Container) -> u64 {
+        match &container.config.spec.root.disk {
+            Some(disk) => std::fs::metadata(&disk.changes).map_or(0, |file| file.blocks() * 512),
+            None if container.state.status == Status::Running => self
+                .statistics(container)
+                .map_or(0, |statistics| statistics.root_bytes),
+            None => 0,
+        }
     }
 
     /// Returns what a container uses now, as its sandbox counts it.

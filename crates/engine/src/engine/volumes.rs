@@ -190,6 +190,19 @@ impl Engine {
                     target,
                     is_read_only: is_read_only || from.is_read_only,
                 }),
+                MountSpec::Disk {
+                    source,
+                    target,
+                    is_read_only,
+                    is_synchronous,
+                    keeps_access_times,
+                } => Some(MountSpec::Disk {
+                    source,
+                    target,
+                    is_read_only: is_read_only || from.is_read_only,
+                    is_synchronous,
+                    keeps_access_times,
+                }),
                 _ => None,
             });
             mounts.extend(inherited);

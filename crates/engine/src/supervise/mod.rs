@@ -19,6 +19,7 @@ use minke_sandbox::container::{self, Observer, Started, Surroundings};
 pub use minke_sandbox::container::{
     Attachment, Outcome, Progress, StartError, StartErrorKind, Stdin,
 };
+pub use minke_sandbox::disks::settle::{SETTLE_COMMAND, settle_main};
 use minke_sandbox::logs;
 pub use minke_sandbox::runtime::compiler::{COMPILE_COMMAND, compile_main};
 use minke_sandbox::spec::PublishedPort;

@@ -1,13 +1,13 @@
 //! Mounts in Docker's long form: `type=bind,source=DIR,target=DIR,readonly`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use minke_sandbox::spec::MountSpec;
 
-use super::volume::{check_target, named_volume};
+use super::volume::{DiskWords, check_target, named_volume};
 use super::{SyntaxError, parse_bytes};
 
-const FORM: &str = "write `type=bind,source=./site,target=/srv,readonly`, `type=volume,source=data,target=/data` or `type=tmpfs,target=/cache,tmpfs-size=64m`";
+const FORM: &str = "write `type=bind,source=./site,target=/srv,readonly`, `type=volume,source=data,target=/data` `type=tmpfs,target=/cache,tmpfs-size=64m` or `type=disk,source=data.img,target=/data,noatime`";
 
 /// What was found in a mount so far.
 #[derive(Default)]
@@ -18,6 +18,7 @@ struct Fields<'a> {
     is_read_only: bool,
     size_bytes: Option<u64>,
     is_not_filled: Option<bool>,
+    disk: DiskWords,
 }
 
 /// Parses a mount; a relative source is below `directory`, the working directory of who typed it. Docker: `opts/mount.go`.
@@ -33,11 +34,12 @@ pub fn parse_mount(text: &str, directory: &Path) -> Result<MountSpec, SyntaxErro
     match fields.kind {
         "bind" => bind(&fields, text, directory),
         "tmpfs" => tmpfs(&fields, text),
+        "disk" => disk(&fields, text, directory),
         // Docker: a mount without a type is a volume.
         "volume" | "" => volume(&fields, text),
         kind => Err(SyntaxError::new(
             format!("unknown mount type `{kind}` in `{text}`"),
-            "use `type=bind`, `type=volume` or `type=tmpfs`",
+            "use `type=bind`, `type=volume`, `type=tmpfs` or `type=disk`",
         )),
     }
 }
@@ -56,6 +58,10 @@ fn take<'a>(
         ("readonly" | "ro", Some("false" | "0")) => fields.is_read_only = false,
         ("volume-nocopy", None | Some("true" | "1")) => fields.is_not_filled = Some(true),
         ("volume-nocopy", Some("false" | "0")) => fields.is_not_filled = Some(false),
+        ("sync", None | Some("true" | "1")) => fields.disk.is_synchronous = true,
+        ("sync", Some("false" | "0")) => fields.disk.is_synchronous = false,
+        ("noatime", None | Some("true" | "1")) => fields.disk.keeps_access_times = true,
+        ("noatime", Some("false" | "0")) => fields.disk.keeps_access_times = false,
         ("volume-driver", Some("local")) => {}
         ("tmpfs-size", Some(value)) => fields.size_bytes = Some(parse_bytes(value)?),
         // What these ask for is always so: guests see a bind's own files, and nothing of mounts below it changes.
@@ -81,9 +87,26 @@ fn take<'a>(
 }
 
 /// Keys that stand alone.
-const KEYS: [&str; 3] = ["readonly", "ro", "volume-nocopy"];
+const KEYS: [&str; 5] = ["readonly", "ro", "volume-nocopy", "sync", "noatime"];
 
 fn bind(fields: &Fields<'_>, text: &str, directory: &Path) -> Result<MountSpec, SyntaxError> {
+    refuse_disk_words(fields, text)?;
+    Ok(MountSpec::Bind {
+        source: host_source(fields, text, directory)?,
+        target: fields.target.to_owned(),
+        is_read_only: fields.is_read_only,
+    })
+}
+
+fn disk(fields: &Fields<'_>, text: &str, directory: &Path) -> Result<MountSpec, SyntaxError> {
+    let source = host_source(fields, text, directory)?;
+    Ok(fields
+        .disk
+        .mount(source, fields.target, fields.is_read_only))
+}
+
+/// Returns the absolute path of what is mounted from the host.
+fn host_source(fields: &Fields<'_>, text: &str, directory: &Path) -> Result<PathBuf, SyntaxError> {
     if fields.source.is_empty() {
         return Err(SyntaxError::new(
             format!("mount `{text}` has no source"),
@@ -94,18 +117,25 @@ fn bind(fields: &Fields<'_>, text: &str, directory: &Path) -> Result<MountSpec, 
     refuse_nocopy(fields, text)?;
     check_target(text, fields.target)?;
     let source = directory.join(fields.source);
-    Ok(MountSpec::Bind {
-        source: std::path::absolute(&source).unwrap_or(source),
-        target: fields.target.to_owned(),
-        is_read_only: fields.is_read_only,
-    })
+    Ok(std::path::absolute(&source).unwrap_or(source))
 }
 
 fn volume(fields: &Fields<'_>, text: &str) -> Result<MountSpec, SyntaxError> {
     refuse_size(fields, text)?;
+    refuse_disk_words(fields, text)?;
     check_target(text, fields.target)?;
     let is_filled = !fields.is_not_filled.unwrap_or(false);
     named_volume(fields.source, fields.target, fields.is_read_only, is_filled)
+}
+
+fn refuse_disk_words(fields: &Fields<'_>, text: &str) -> Result<(), SyntaxError> {
+    match fields.disk.is_any() {
+        false => Ok(()),
+        true => Err(SyntaxError::new(
+            format!("`sync` and `noatime` in mount `{text}`, which is no disk"),
+            "leave them out, or write `type=disk`",
+        )),
+    }
 }
 
 fn refuse_size(fields: &Fields<'_>, text: &str) -> Result<(), SyntaxError> {
@@ -136,6 +166,7 @@ fn tmpfs(fields: &Fields<'_>, text: &str) -> Result<MountSpec, SyntaxError> {
         ));
     }
     refuse_nocopy(fields, text)?;
+    refuse_disk_words(fields, text)?;
     check_target(text, fields.target)?;
     Ok(MountSpec::Tmpfs {
         target: fields.target.to_owned(),
@@ -182,6 +213,22 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_has_options_of_its_own() {
+        let parsed = parse("type=disk,src=data.img,dst=/data,noatime,sync=true,ro");
+        let Ok(MountSpec::Disk {
+            source,
+            is_read_only: true,
+            is_synchronous: true,
+            keeps_access_times: true,
+            ..
+        }) = &parsed
+        else {
+            panic!("{parsed:?}");
+        };
+        assert_eq!(source, Path::new("/here/data.img"));
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (text, part) in [
             ("", "invalid field ``"),
@@ -195,6 +242,8 @@ mod tests {
             ("type=bind,source=/a,target=/b,shiny", "`shiny`"),
             ("type=tmpfs,source=/a,target=/b", "no source and"),
             ("type=bind,source=/a,target=/b,tmpfs-size=1m", "no tmpfs"),
+            ("type=bind,source=/a,target=/b,noatime", "no disk"),
+            ("type=volume,source=a,target=/b,sync", "no disk"),
         ] {
             let error = parse(text).expect_err(text);
             assert!(error.message.contains(part), "{text}: {error}");

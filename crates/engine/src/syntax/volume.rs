@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 
 use minke_sandbox::spec::MountSpec;
 
+use minke_disk::is_disk;
+
 use super::{SyntaxError, parse_bytes};
 use crate::plan::MountsFrom;
 use crate::volumes::check_name;
 
-/// Parses a bind mount, `HOST:GUEST`, or a volume, `NAME:GUEST` or `GUEST` alone. A relative `HOST` is below `directory`, the
+/// Parses a bind mount, `HOST:GUEST`, or a volume, `NAME:GUEST` or `GUEST` alone. A `HOST` that is a file with an ext2, ext3 or
+/// ext4 file system is mounted as a disk, as are those with the options of one, `sync` and `noatime`. A relative `HOST` is below `directory`, the
 /// working directory of who typed it. Docker: `volume/mounts/linux_parser.go`, `ParseMountRaw()`.
 pub fn parse_volume(text: &str, directory: &Path) -> Result<MountSpec, SyntaxError> {
     let form = "write `HOST:GUEST[:ro]`, such as `./site:/srv:ro`, or `NAME:GUEST[:ro]`";
@@ -25,15 +28,18 @@ pub fn parse_volume(text: &str, directory: &Path) -> Result<MountSpec, SyntaxErr
     let host = host.unwrap_or_default();
     let is_path = host.contains('/') || host.starts_with('.');
     let (mut is_read_only, mut is_filled) = (false, true);
+    let mut disk = DiskWords::default();
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option {
             "rw" => is_read_only = false,
             "ro" => is_read_only = true,
             "nocopy" if !is_path => is_filled = false,
+            "sync" if is_path => disk.is_synchronous = true,
+            "noatime" if is_path => disk.keeps_access_times = true,
             _ => {
                 return Err(SyntaxError::new(
                     format!("unknown option `{option}` in volume `{text}`"),
-                    "use `ro` or `rw`, or `nocopy` for a volume with a name",
+                    "use `ro` or `rw`, `nocopy` for a volume with a name, `sync` or `noatime` for a disk",
                 ));
             }
         }
@@ -43,11 +49,37 @@ pub fn parse_volume(text: &str, directory: &Path) -> Result<MountSpec, SyntaxErr
         return named_volume(host, guest, is_read_only, is_filled);
     }
     let source = std::path::absolute(directory.join(host)).unwrap_or_else(|_| PathBuf::from(host));
-    Ok(MountSpec::Bind {
-        source,
-        target: guest.to_owned(),
-        is_read_only,
+    Ok(match disk.is_any() || is_disk(&source) {
+        true => disk.mount(source, guest, is_read_only),
+        false => MountSpec::Bind {
+            source,
+            target: guest.to_owned(),
+            is_read_only,
+        },
     })
+}
+
+/// What only mounts of disks are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct DiskWords {
+    pub(super) is_synchronous: bool,
+    pub(super) keeps_access_times: bool,
+}
+
+impl DiskWords {
+    pub(super) fn is_any(self) -> bool {
+        self.is_synchronous || self.keeps_access_times
+    }
+
+    pub(super) fn mount(self, source: PathBuf, target: &str, is_read_only: bool) -> MountSpec {
+        MountSpec::Disk {
+            source,
+            target: target.to_owned(),
+            is_read_only,
+            is_synchronous: self.is_synchronous,
+            keeps_access_times: self.keeps_access_times,
+        }
+    }
 }
 
 /// Asks for a volume; one that has no name gets one.

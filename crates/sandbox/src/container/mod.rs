@@ -29,11 +29,11 @@ use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::net::{Network, NetworkMode};
 use minke_kernel::platform::Clock;
 use minke_kernel::process::{FsContext, ProcessImage};
-use minke_kernel::vfs::FileSystem;
 use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
 use crate::control::{Listener, Server};
+use crate::disks::{Disks, Lower};
 use crate::executor::{self, Executor, ExecutorConfig, TaskError};
 use crate::files::changes::RuntimePaths;
 use crate::jail::{self, FilesConfined, JailPolicy};
@@ -68,6 +68,9 @@ pub use stopped::{FilesScope, serve_files};
 /// Instances that come from the pool. A container has one process until guests can spawn others, and to make a pool for
 /// one takes longer than to make its instance on demand: some fifty system calls against 50 µs.
 const POOLED_INSTANCES_MAX: u32 = 0;
+
+/// Exit code of a container whose guest ended well and whose disks could not be written. Docker: 125 is the engine's own failure.
+const LOST_CODE: u8 = 125;
 
 /// How the reason of a trap begins that came for want of memory.
 const OUT_OF_MEMORY: &str = "out of memory: ";
@@ -153,6 +156,22 @@ pub struct Outcome {
     pub reason: Option<String>,
     /// Whether the guest ended for want of memory.
     pub is_out_of_memory: bool,
+    /// Why what the guest wrote is not all where it should be.
+    pub lost: Option<String>,
+}
+
+impl Outcome {
+    /// A guest that ended well did not, if what it wrote is not all where it should be.
+    fn lose(&mut self, why: String) {
+        if self.exit_code == 0 {
+            self.exit_code = LOST_CODE;
+        }
+        self.reason = Some(match self.reason.take() {
+            Some(reason) => format!("{reason}; {why}"),
+            None => why.clone(),
+        });
+        self.lost = Some(why);
+    }
 }
 
 /// Runs a container to its end. An error means that its guest never ran. `progress` is told of a first compilation.
@@ -185,7 +204,14 @@ pub fn run(
     observer
         .started(&started)
         .map_err(|error| StartError::failed("cannot record the start", &error))?;
-    let outcome = prepared.run(&mut server);
+    let mut disks = std::mem::take(&mut prepared.disks);
+    disks
+        .start_writing()
+        .map_err(|error| StartError::failed("cannot start to write disks back", &error))?;
+    let mut outcome = prepared.run(&mut server);
+    if let Err(reason) = disks.finish() {
+        outcome.lose(reason);
+    }
     // The caller's terminal is as it was before anybody is told.
     drop(callers_modes);
     // What was printed is in the log before anybody is told of the end.
@@ -232,7 +258,11 @@ fn policy(spec: &SandboxSpec, surroundings: Surroundings) -> JailPolicy {
             MountSpec::Bind { source, .. } | MountSpec::Volume { source, .. } => {
                 policy.writable.push(source.clone());
             }
-            MountSpec::Tmpfs { .. } | MountSpec::Layers { .. } | MountSpec::File { .. } => {}
+            // Disks are open already, and the path of none is needed again.
+            MountSpec::Disk { .. }
+            | MountSpec::Tmpfs { .. }
+            | MountSpec::Layers { .. }
+            | MountSpec::File { .. } => {}
         }
     }
     policy
@@ -250,7 +280,8 @@ struct Prepared {
     /// How the caller's terminal was.
     callers_modes: Vec<SavedModes>,
     /// What the root was before anything changed it.
-    lower: Arc<dyn FileSystem>,
+    lower: Lower,
+    disks: Disks,
 }
 
 impl Prepared {
@@ -265,14 +296,18 @@ impl Prepared {
         let bound = published.bound.clone();
         let executor = Executor::new(ExecutorConfig::for_this_machine())
             .map_err(|error| StartError::failed("cannot start the executor", &error))?;
-        let (kernel, lower) = make_kernel(spec, &executor, published)?;
+        let Made {
+            kernel,
+            lower,
+            disks,
+        } = make_kernel(spec, &executor, published)?;
         let user = users::find(&kernel.mounts, &spec.process.user)?;
         let runtime = Runtime::new(&RuntimeConfig {
             cache: Some(&spec.module_cache),
             compiler: Compiler::InChild,
             pooled_instances_max: POOLED_INSTANCES_MAX,
         });
-        let loaded = program::load(&runtime, &kernel.mounts, spec, progress)?;
+        let loaded = program::load(&runtime, (&kernel.mounts, &disks), spec, progress)?;
         let process = make_process(&kernel, spec, user, loaded.path)?;
         let task = Arc::new(Task::main_of(process));
         let callers_modes = streams::callers_modes(surroundings, &spec.process);
@@ -289,6 +324,7 @@ impl Prepared {
             terminal,
             callers_modes,
             lower,
+            disks,
         })
     }
 
@@ -309,7 +345,7 @@ impl Prepared {
                 &self.task.process,
                 &self.executor,
                 control_group,
-                FilesService::new(Arc::clone(&self.lower), RuntimePaths::of(spec)),
+                FilesService::new(self.lower.clone(), RuntimePaths::of(spec)),
             )),
         )
     }
@@ -367,6 +403,7 @@ fn ended(status: Result<ExitStatus, TaskError>) -> Outcome {
             exit_code: 128 + Signal::ABRT.raw(),
             reason: Some(format!("internal error: {error}")),
             is_out_of_memory: false,
+            lost: None,
         },
     }
 }
@@ -387,6 +424,7 @@ fn outcome(status: &ExitStatus) -> Outcome {
             false => status.code(),
         },
         is_out_of_memory,
+        lost: None,
         reason: match status {
             ExitStatus::Exited(_) => None,
             ExitStatus::Signaled(signal) => Some(match signal.name() {
@@ -398,15 +436,27 @@ fn outcome(status: &ExitStatus) -> Outcome {
     }
 }
 
+/// A kernel, and what of its file systems is needed outside of it.
+struct Made {
+    kernel: Arc<Kernel>,
+    /// What the root was before anything changed it.
+    lower: Lower,
+    disks: Disks,
+}
+
 fn make_kernel(
     spec: &SandboxSpec,
     executor: &Executor,
     published: PublishedSockets,
-) -> Result<(Arc<Kernel>, Arc<dyn FileSystem>), StartError> {
+) -> Result<Made, StartError> {
     let reactor = executor.reactor();
     let clock: Arc<dyn Clock> = Arc::new(HostClock::new(Arc::clone(reactor)));
     let memory = MemoryBudget::new(spec.limits.memory_bytes_max);
-    let Assembled { mounts, lower } = mounts::assemble(spec, &clock, &memory)?;
+    let Assembled {
+        mounts,
+        lower,
+        disks,
+    } = mounts::assemble(spec, &clock, &memory)?;
     let mode = match spec.network.mode {
         NetworkModeSpec::Private => NetworkMode::Private,
         NetworkModeSpec::Host => NetworkMode::Host,
@@ -431,7 +481,11 @@ fn make_kernel(
         memory,
     );
     mounts::mount_proc(&kernel)?;
-    Ok((kernel, lower))
+    Ok(Made {
+        kernel,
+        lower,
+        disks,
+    })
 }
 
 fn make_process(

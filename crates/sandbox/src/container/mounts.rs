@@ -10,15 +10,18 @@ use minke_kernel::Kernel;
 use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::platform::Clock;
 use minke_kernel::vfs::device::device_file_system;
+use minke_kernel::vfs::ext4::AccessTimes;
 use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
 use minke_kernel::vfs::proc::ProcFileSystem;
 use minke_kernel::vfs::{FileSystem, Location, MountOptions, MountTree};
 
 use super::error::{StartError, StartErrorKind};
 use super::parts;
+use crate::disks::settle::with_causes;
+use crate::disks::{Container, DiskMountError, DiskOptions, Disks, Lower};
 use crate::platform::directory::HostDirectory;
 use crate::platform::root::lower_tree;
-use crate::spec::{MountSpec, SandboxSpec};
+use crate::spec::{MountSpec, RootDiskSpec, SandboxSpec};
 
 /// Size of `/dev/shm`. Docker: `--shm-size`.
 const SHARED_MEMORY_BYTES_MAX: u64 = 64 << 20;
@@ -26,10 +29,12 @@ const SHARED_MEMORY_BYTES_MAX: u64 = 64 << 20;
 /// Permission bits of a tmpfs's top directory. Docker: `--tmpfs` mounts with 1777.
 const TMPFS_MODE: u32 = 0o1777;
 
-/// The mounts of a container, and what its root was before anything changed it.
+/// The mounts of a container.
 pub(super) struct Assembled {
     pub(super) mounts: Arc<MountTree>,
-    pub(super) lower: Arc<dyn FileSystem>,
+    /// What the root was before anything changed it.
+    pub(super) lower: Lower,
+    pub(super) disks: Disks,
 }
 
 /// Makes all file systems but `/proc`, which shows a kernel that comes later, and mounts them.
@@ -38,11 +43,20 @@ pub(super) fn assemble(
     clock: &Arc<dyn Clock>,
     memory: &Arc<MemoryBudget>,
 ) -> std::result::Result<Assembled, StartError> {
-    let maker = Maker { clock, memory };
-    let lower = lower_tree(&spec.root.layers, spec.root.program.as_deref())
-        .map_err(|error| StartError::failed("cannot read the root", &error))?;
-    let lower: Arc<dyn FileSystem> = lower;
-    let mounts = maker.root(spec, &lower)?;
+    let mut maker = Maker {
+        clock,
+        memory,
+        disks: Disks::default(),
+    };
+    let (mounts, lower) = match &spec.root.disk {
+        Some(disk) => maker.disk_root(spec, disk)?,
+        None => {
+            let lower = lower_tree(&spec.root.layers, spec.root.program.as_deref())
+                .map_err(|error| StartError::failed("cannot read the root", &error))?;
+            let lower: Arc<dyn FileSystem> = lower;
+            (maker.root(spec, &lower)?, Lower::Tree(lower))
+        }
+    };
     maker
         .mount_own(&mounts)
         .map_err(|errno| StartError::failed("cannot mount `/dev`", &errno))?;
@@ -51,7 +65,11 @@ pub(super) fn assemble(
     for mount in &spec.mounts {
         maker.mount(&mounts, mount)?;
     }
-    Ok(Assembled { mounts, lower })
+    Ok(Assembled {
+        mounts,
+        lower,
+        disks: maker.disks,
+    })
 }
 
 /// Adds the names that were asked for to `/etc/hosts`, which programs read and the kernel asks. Docker: `--add-host`.
@@ -96,9 +114,17 @@ pub(super) fn mount_proc(kernel: &Arc<Kernel>) -> std::result::Result<(), StartE
 struct Maker<'a> {
     clock: &'a Arc<dyn Clock>,
     memory: &'a Arc<MemoryBudget>,
+    disks: Disks,
 }
 
-impl Maker<'_> {
+impl<'a> Maker<'a> {
+    fn container(&self) -> Container<'a> {
+        Container {
+            clock: self.clock,
+            memory: self.memory,
+        }
+    }
+
     fn options(&self) -> MemoryOptions {
         MemoryOptions::new(Arc::clone(self.clock), Arc::clone(self.memory))
     }
@@ -120,6 +146,28 @@ impl Maker<'_> {
             source: "overlay".to_owned(),
         };
         Ok(MountTree::new(overlay, options))
+    }
+
+    /// Makes a root that is a disk.
+    fn disk_root(
+        &mut self,
+        spec: &SandboxSpec,
+        root: &RootDiskSpec,
+    ) -> std::result::Result<(Arc<MountTree>, Lower), StartError> {
+        let options = DiskOptions {
+            bytes_max: spec.limits.root_bytes_max,
+            ..DiskOptions::default()
+        };
+        let container = self.container();
+        let disk = self.disks.open_root(root, options, container);
+        let disk = disk.map_err(|error| disk_error(&error))?;
+        let lower = self.disks.lower(container);
+        let lower = lower.expect("the root was opened just now");
+        let options = MountOptions {
+            is_read_only: spec.root.is_read_only,
+            source: "/dev/root".to_owned(),
+        };
+        Ok((MountTree::new(disk, options), lower))
     }
 
     /// Mounts what every container has.
@@ -152,7 +200,7 @@ impl Maker<'_> {
     }
 
     fn mount(
-        &self,
+        &mut self,
         tree: &Arc<MountTree>,
         mount: &MountSpec,
     ) -> std::result::Result<(), StartError> {
@@ -175,6 +223,17 @@ impl Maker<'_> {
                     source: source.display().to_string(),
                 };
                 (target, bind, options)
+            }
+            MountSpec::Disk { source, target, .. } => {
+                let options = disk_options(mount);
+                let container = self.container();
+                let disk = self.disks.open_image(source, options, container);
+                let disk = disk.map_err(|error| disk_error(&error))?;
+                let options = MountOptions {
+                    is_read_only: options.is_read_only,
+                    source: source.display().to_string(),
+                };
+                (target, disk, options)
             }
             MountSpec::Tmpfs { target, size_bytes } => {
                 let tmpfs = self.tmpfs(*size_bytes);
@@ -220,6 +279,31 @@ impl Maker<'_> {
             .and_then(|()| tree.mount(target.as_bytes(), file_system, options))
             .map_err(|errno| target_error(target, errno))
     }
+}
+
+/// Returns how a mount of a disk is asked for.
+fn disk_options(mount: &MountSpec) -> DiskOptions {
+    match mount {
+        MountSpec::Disk {
+            is_read_only,
+            is_synchronous,
+            keeps_access_times,
+            ..
+        } => DiskOptions {
+            is_read_only: *is_read_only,
+            is_synchronous: *is_synchronous,
+            access_times: match keeps_access_times {
+                true => AccessTimes::Never,
+                false => AccessTimes::Relative,
+            },
+            bytes_max: None,
+        },
+        _ => DiskOptions::default(),
+    }
+}
+
+fn disk_error(error: &DiskMountError) -> StartError {
+    StartError::new(StartErrorKind::Failed, with_causes(error), error.hint())
 }
 
 fn bind_error(source: &Path, errno: Errno) -> StartError {

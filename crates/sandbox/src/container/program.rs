@@ -1,17 +1,24 @@
 //! Which file a command's first word means, and loading it.
 
+use std::borrow::Cow;
 use std::fs::File as HostFile;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use minke_abi::Errno;
 use minke_abi::linux::{FileType, OpenFlags};
-use minke_kernel::vfs::MountTree;
+use minke_kernel::File;
+use minke_kernel::vfs::{Metadata, MountTree, Timestamp};
 
 use super::error::{StartError, StartErrorKind};
 use super::mounts::read_file;
+use crate::disks::Disks;
 use crate::personality::ProgramContext;
 use crate::platform::root::file_part;
-use crate::runtime::{MODULE_BYTES_MAX, ModuleBytes, ModuleFile, Program, Progress, Runtime};
+use crate::runtime::{
+    FileIdentity, MODULE_BYTES_MAX, ModuleFile, ModuleSource, Program, Progress, Runtime,
+};
 use crate::spec::SandboxSpec;
 
 /// Bounds the JavaScript beside a module, which the image brings.
@@ -27,13 +34,13 @@ pub(super) struct Loaded {
 /// Finds and loads the program of the first process.
 pub(super) fn load(
     runtime: &Runtime,
-    mounts: &Arc<MountTree>,
+    (mounts, disks): (&Arc<MountTree>, &Disks),
     spec: &SandboxSpec,
     progress: &dyn Fn(Progress),
 ) -> Result<Loaded, StartError> {
     match &spec.root.program {
         Some(module) => load_bare(runtime, module, progress),
-        None => load_from_root(runtime, mounts, spec, progress),
+        None => load_from_root(runtime, (mounts, disks), spec, progress),
     }
 }
 
@@ -44,9 +51,9 @@ fn load_bare(
 ) -> Result<Loaded, StartError> {
     let name = module.file_name().unwrap_or(module.as_os_str());
     let path = format!("/{}", name.to_string_lossy());
-    let unreadable = |error: std::io::Error| {
+    let unreadable = |error: io::Error| {
         let kind = match error.kind() {
-            std::io::ErrorKind::NotFound => StartErrorKind::NotFound,
+            io::ErrorKind::NotFound => StartErrorKind::NotFound,
             _ => StartErrorKind::NotExecutable,
         };
         let message = format!("cannot open `{}`: {error}", module.display());
@@ -70,7 +77,7 @@ fn load_bare(
 
 fn load_from_root(
     runtime: &Runtime,
-    mounts: &Arc<MountTree>,
+    (mounts, disks): (&Arc<MountTree>, &Disks),
     spec: &SandboxSpec,
     progress: &dyn Fn(Progress),
 ) -> Result<Loaded, StartError> {
@@ -84,37 +91,101 @@ fn load_from_root(
         glue,
         ..ProgramContext::default()
     };
-    let program = match unchanged(mounts, &path) {
-        // Found compiled by the identity of the layer that it lies in, it is neither copied nor hashed.
-        Some(source) => runtime.load(&source, context, progress)?,
-        None => runtime.load(
-            &ModuleBytes(&read_module(mounts, &path)?),
-            context,
-            progress,
-        )?,
-    };
+    // Found compiled by where it lies, it is neither copied nor hashed.
+    let source = source(mounts, disks, &path)?;
+    let program = runtime.load(&*source, context, progress)?;
     Ok(Loaded { program, path })
 }
 
-/// Finds a module in the layer that brought it.
-fn unchanged(mounts: &Arc<MountTree>, path: &str) -> Option<ModuleFile> {
-    let inode = &mounts.find(path.as_bytes()).ok()?.inode;
-    if inode.file_type() != FileType::Regular {
-        return None;
-    }
-    let file = Arc::clone(inode).open(OpenFlags::RDONLY).ok()?;
-    let part = file_part(&*file)?;
-    ModuleFile::part(part.file, part.offset, part.length).ok()
-}
-
-fn read_module(mounts: &Arc<MountTree>, path: &str) -> Result<Vec<u8>, StartError> {
-    read_file(mounts, path, MODULE_BYTES_MAX as usize + 1).map_err(|errno| {
+/// Finds a module's bytes, and what identifies them without reading them.
+fn source(
+    mounts: &Arc<MountTree>,
+    disks: &Disks,
+    path: &str,
+) -> Result<Box<dyn ModuleSource>, StartError> {
+    let unreadable = |errno: Errno| {
         StartError::new(
             StartErrorKind::NotExecutable,
             format!("cannot read `{path}`: {errno}"),
             "check the file in the image",
         )
-    })
+    };
+    let location = mounts.find(path.as_bytes()).map_err(unreadable)?;
+    if location.inode.file_type() != FileType::Regular {
+        return Err(unreadable(Errno::EACCES));
+    }
+    let file = Arc::clone(&location.inode).open(OpenFlags::RDONLY);
+    let file = file.map_err(unreadable)?;
+    if let Some(part) = file_part(&*file)
+        && let Ok(module) = ModuleFile::part(part.file, part.offset, part.length)
+    {
+        return Ok(Box::new(module));
+    }
+    let metadata = file.metadata().map_err(unreadable)?;
+    let is_of_root = location.mount.mount_point.is_none();
+    let disk = disks.image_with(&metadata).filter(|_| is_of_root);
+    Ok(Box::new(ContainerFile {
+        identity: disk.map(|disk| identity(&metadata, disk)),
+        file,
+        metadata,
+    }))
+}
+
+/// A module in a file of the container.
+struct ContainerFile {
+    file: Arc<dyn File>,
+    metadata: Metadata,
+    identity: Option<FileIdentity>,
+}
+
+/// Identifies a file by the image's disk, in which nobody changes it.
+fn identity(metadata: &Metadata, disk: [u8; 32]) -> FileIdentity {
+    let nanoseconds =
+        |time: Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
+    FileIdentity {
+        device: 0,
+        inode: metadata.inode,
+        size: metadata.size,
+        modified_ns: nanoseconds(metadata.modified),
+        changed_ns: nanoseconds(metadata.changed),
+        offset: 0,
+        disk,
+    }
+}
+
+impl ModuleSource for ContainerFile {
+    fn identity(&self) -> Option<FileIdentity> {
+        self.identity.clone()
+    }
+
+    fn read(&self) -> io::Result<Cow<'_, [u8]>> {
+        // What is too large is found out by one byte more.
+        let length = self.metadata.size.min(MODULE_BYTES_MAX + 1);
+        let mut bytes = vec![0; length as usize];
+        let mut filled = 0;
+        while filled < bytes.len() {
+            let read = self.file.read_at(&mut bytes[filled..], filled as u64);
+            match read.map_err(io::Error::other)? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        bytes.truncate(filled);
+        Ok(Cow::Owned(bytes))
+    }
+
+    fn keep(&self) -> Option<Box<dyn ModuleSource>> {
+        Some(Box::new(ContainerFile {
+            file: Arc::clone(&self.file),
+            metadata: self.metadata.clone(),
+            identity: self.identity.clone(),
+        }))
+    }
+
+    fn is_unchanged(&self) -> bool {
+        let now = self.file.metadata();
+        now.is_ok_and(|now| now.changed == self.metadata.changed)
+    }
 }
 
 /// Finds the first candidate that is a file. It need not be marked executable: modules seldom are.

@@ -25,7 +25,7 @@ pub fn run_step(
     let prepared = Prepared::new(spec, &surroundings, progress)?;
     let root = Root {
         upper: Arc::clone(&prepared.kernel.mounts.root().mount.file_system),
-        lower: Arc::clone(&prepared.lower),
+        lower: prepared.lower.clone(),
     };
     let prepare = |error: io::Error| StartError::failed("cannot read the root", &error);
     let made_for_mounts = Seen::of(&root).map_err(prepare)?;

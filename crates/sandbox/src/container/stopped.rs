@@ -46,16 +46,26 @@ pub fn serve_files(
         .map_err(|error| StartError::failed("cannot read the clock", &error))?;
     let clock: Arc<dyn Clock> = Arc::new(HostClock::new(Arc::clone(executor.reactor())));
     let memory = MemoryBudget::new(spec.limits.memory_bytes_max);
-    let Assembled { mounts, lower } = mounts::assemble(&spec, &clock, &memory)?;
+    let Assembled {
+        mounts,
+        lower,
+        mut disks,
+    } = mounts::assemble(&spec, &clock, &memory)?;
     let jail = JailPolicy {
         has_network: false,
         has_terminal: false,
         ..policy(&spec, surroundings_of_nothing())
     };
     jail::enter(&jail).map_err(|error| StartError::failed("cannot close the jail", &error))?;
-    let files = Files::new(&mounts, lower, made, RootWrites::Lost);
-    ready()
-        .and_then(|()| serve(&files, stream))
+    let root_writes = match &spec.root.disk {
+        Some(_) => RootWrites::Kept,
+        None => RootWrites::Lost,
+    };
+    let files = Files::new(&mounts, lower, made, root_writes);
+    let served = ready().and_then(|()| serve(&files, stream));
+    let finished = disks.finish().map_err(io::Error::other);
+    served
+        .and(finished)
         .map_err(|error| StartError::failed("cannot serve the container's files", &error))
 }
 

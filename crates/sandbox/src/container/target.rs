@@ -10,11 +10,11 @@ use std::thread;
 use minke_abi::linux::Signal;
 use minke_kernel::kernel::Use;
 use minke_kernel::signal::Posted;
-use minke_kernel::vfs::FileSystem;
 use minke_kernel::{Kernel, Process};
 
 use super::footprint;
 use crate::control::{Controlled, Fate, LimitsChange, Statistics};
+use crate::disks::Lower;
 use crate::executor::{CpuQuota, Executor, Spawner};
 use crate::files::changes::RuntimePaths;
 use crate::files::request::FilesRequest;
@@ -33,7 +33,7 @@ const FILES_CLIENTS_MAX: usize = 8;
 /// What clients that work on files need, and how many there are.
 pub(super) struct FilesService {
     /// What the root was before anything changed it.
-    lower: Arc<dyn FileSystem>,
+    lower: Lower,
     made: RuntimePaths,
     clients: Arc<AtomicUsize>,
 }
@@ -42,7 +42,7 @@ pub(super) struct FilesService {
 struct FilesClient(Arc<AtomicUsize>);
 
 impl FilesService {
-    pub(super) fn new(lower: Arc<dyn FileSystem>, made: RuntimePaths) -> FilesService {
+    pub(super) fn new(lower: Lower, made: RuntimePaths) -> FilesService {
         FilesService {
             lower,
             made,
@@ -167,7 +167,7 @@ impl Controlled for Target {
         })?;
         let files = Files::new(
             &kernel.mounts,
-            Arc::clone(&self.files.lower),
+            self.files.lower.clone(),
             self.files.made.clone(),
             RootWrites::Kept,
         );

@@ -13,6 +13,8 @@ use minke_abi::linux::FileType;
 use minke_kernel::vfs::changes::{Before, Change, visit_changes};
 use minke_kernel::vfs::{FileSystem, Inode};
 
+use crate::disks::Lower;
+
 use super::request::ChangeKind;
 use super::{FilesError, TreeWriter, text};
 
@@ -24,7 +26,7 @@ const WHITEOUT_OPAQUE: &[u8] = b".wh..wh..opq";
 /// A container's root: what it began as, and what it is.
 pub(crate) struct Root {
     pub(crate) upper: Arc<dyn FileSystem>,
-    pub(crate) lower: Arc<dyn FileSystem>,
+    pub(crate) lower: Lower,
 }
 
 /// Says of a change whether it is none of the program's.
@@ -37,7 +39,7 @@ impl Root {
         &self,
         visit: &mut dyn FnMut(&Change<'_>) -> Result<(), FilesError>,
     ) -> Result<(), FilesError> {
-        visit_changes(&*self.upper, &*self.lower, visit)
+        visit_changes(&*self.upper, &*self.lower.open()?, visit)
     }
 
     /// Writes the changes as [`FilesRequest::Changes`](super::request::FilesRequest::Changes) says.

@@ -21,9 +21,10 @@ use std::sync::Arc;
 
 use minke_abi::Errno;
 use minke_abi::linux::FileType;
-use minke_kernel::vfs::{FileSystem, Location, MountTree};
+use minke_kernel::vfs::{Location, MountTree};
 
 use crate::control::{Response, message};
+use crate::disks::Lower;
 use crate::spec::{MountSpec, SandboxSpec};
 
 mod archive;
@@ -102,7 +103,7 @@ impl Files {
     /// Makes a view of a container's mounts; `lower` is what the root was before anything changed it.
     pub(crate) fn new(
         mounts: &Arc<MountTree>,
-        lower: Arc<dyn FileSystem>,
+        lower: Lower,
         made: RuntimePaths,
         root_writes: RootWrites,
     ) -> Files {
@@ -229,9 +230,9 @@ impl RuntimePaths {
 /// Whether a mount can be made: what it shows may have been removed from the host since the container was made.
 pub(crate) fn is_mountable(mount: &MountSpec) -> bool {
     match mount {
-        MountSpec::Bind { source, .. } | MountSpec::Volume { source, .. } => {
-            Path::new(source).exists()
-        }
+        MountSpec::Bind { source, .. }
+        | MountSpec::Volume { source, .. }
+        | MountSpec::Disk { source, .. } => Path::new(source).exists(),
         _ => false,
     }
 }

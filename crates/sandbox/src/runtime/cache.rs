@@ -51,6 +51,9 @@ pub struct FileIdentity {
     pub changed_ns: i128,
     /// Where in the file the contents begin, for a module that lies in an archive.
     pub offset: u64,
+    /// Of the image's disk, for a module in its file system; zeros for files of the host.
+    #[serde(default)]
+    pub disk: [u8; 32],
 }
 
 /// What is remembered of a module under its file's identity.
@@ -107,6 +110,7 @@ impl FileIdentity {
             modified_ns: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
             changed_ns: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
             offset: 0,
+            disk: [0; 32],
         })
     }
 
@@ -117,6 +121,7 @@ impl FileIdentity {
         }
         hasher.update(self.modified_ns.to_le_bytes());
         hasher.update(self.changed_ns.to_le_bytes());
+        hasher.update(self.disk);
         format!("{}.stamp", hex(&hasher.finalize()))
     }
 }

@@ -41,6 +41,7 @@ pub mod stop;
 pub mod threads;
 mod trap;
 
+pub use cache::FileIdentity;
 pub use compiler::Compiler;
 pub use error::{Found, LoadError, MODULE_BYTES_MAX};
 pub use guest::Guest;

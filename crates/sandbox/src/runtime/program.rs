@@ -53,20 +53,25 @@ pub struct Program {
     overflow: OnceLock<Linked>,
     engines: Arc<Engines>,
     /// For the debug information in it.
-    source: Option<ModuleFile>,
+    source: Option<Box<dyn ModuleSource>>,
 }
 
 /// Where a program's bytes come from.
-pub trait ModuleSource {
+pub trait ModuleSource: Send + Sync {
     /// Returns what identifies the bytes without reading them, where something does.
     fn identity(&self) -> Option<FileIdentity>;
 
     /// Returns the bytes.
     fn read(&self) -> io::Result<Cow<'_, [u8]>>;
 
-    /// Returns the file that holds the bytes, to read them again.
-    fn file(&self) -> Option<ModuleFile> {
+    /// Returns what the bytes can be read from again, for as long as the program is loaded.
+    fn keep(&self) -> Option<Box<dyn ModuleSource>> {
         None
+    }
+
+    /// Whether the bytes are still what they were.
+    fn is_unchanged(&self) -> bool {
+        true
     }
 }
 
@@ -129,17 +134,14 @@ impl ModuleSource for ModuleFile {
         Ok(Cow::Owned(bytes))
     }
 
-    fn file(&self) -> Option<ModuleFile> {
-        Some(ModuleFile {
+    fn keep(&self) -> Option<Box<dyn ModuleSource>> {
+        Some(Box::new(ModuleFile {
             file: self.file.try_clone().ok()?,
             identity: self.identity.clone(),
             length: self.length,
-        })
+        }))
     }
-}
 
-impl ModuleFile {
-    /// Whether the file is still what it was.
     fn is_unchanged(&self) -> bool {
         let now = FileIdentity::of(&self.file);
         now.is_ok_and(|now| {
@@ -200,7 +202,7 @@ impl Runtime {
             linked: Linked::new(module, &context)?,
             overflow: OnceLock::new(),
             engines: Arc::clone(&self.engines),
-            source: source.file(),
+            source: source.keep(),
             context,
         });
         let mut programs = self.programs();
@@ -220,10 +222,10 @@ impl Program {
     /// Finds the source lines of positions in its compiled module; empty where nothing is known.
     pub(super) fn source_lines(&self, positions: &[Option<usize>]) -> Vec<Vec<SourceLine>> {
         let source = self.source.as_ref();
-        let readable = source
-            .filter(|source| source.length <= lines::MODULE_BYTES_MAX && source.is_unchanged());
-        let bytes = readable.and_then(|source| source.read().ok());
+        let unchanged = source.filter(|source| source.is_unchanged());
+        let bytes = unchanged.and_then(|source| source.read().ok());
         bytes
+            .filter(|wasm| wasm.len() as u64 <= lines::MODULE_BYTES_MAX)
             .and_then(|wasm| lines::find(&wasm, positions))
             .unwrap_or_default()
     }

@@ -59,6 +59,20 @@ pub fn fill(args: Args) -> io::Result<()> {
     Ok(())
 }
 
+/// Says how many lines a file has, and appends COUNT more; each is durable before it is printed too.
+pub fn durable_ticks(args: Args) -> io::Result<()> {
+    let path = arg(args, 0);
+    let found = fs::read_to_string(path).map_or(0, |text| text.lines().count());
+    println!("found {found}");
+    let mut file = File::options().append(true).create(true).open(path)?;
+    for tick in 1..=number(args, 1) {
+        writeln!(file, "tick {tick}")?;
+        file.sync_data()?;
+        println!("tick {tick}");
+    }
+    Ok(())
+}
+
 /// Prints the names in a directory, sorted, with `/` after directories and `@` after links.
 pub fn list(args: Args) -> io::Result<()> {
     let mut names = Vec::new();

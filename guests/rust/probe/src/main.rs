@@ -50,6 +50,7 @@ const ACTIONS: &[Action] = &[
     action("append", "FILE TEXT", files::append),
     action("create-new", "FILE", files::create_new),
     action("copy", "FROM TO", files::copy),
+    action("durable-ticks", "FILE COUNT", files::durable_ticks),
     action("fill", "FILE MIB", files::fill),
     action("ls", "DIRECTORY", files::list),
     action("walk", "DIRECTORY", files::walk),

@@ -1,0 +1,269 @@
+//! The disks of a container: opened before the jail closes, mounted, written back, and settled at the end.
+//!
+//! | module | is |
+//! |---|---|
+//! | `lower` | what a root was before anything changed it |
+//! | `write_back` | the thread that makes durable what was written a while ago |
+//! | [`settle`] | the process that merges changes into users' image files |
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use minke_disk::{
+    DiskFileError, Durability, HostFile, Limits, ReadOnlyDisk, ReadOnlyImage, Snapshot, Volume,
+    WritableDisk, open_chain,
+};
+use minke_ext4::{Access, Device, FileSystem, InodeNumber};
+use minke_kernel::kernel::MemoryBudget;
+use minke_kernel::platform::Clock;
+use minke_kernel::vfs::ext4::{AccessTimes, CACHE_BYTES, Ext4FileSystem, Ext4Options};
+use minke_kernel::vfs::{Metadata, Timestamp};
+
+mod lower;
+pub mod settle;
+mod write_back;
+
+pub(crate) use lower::Lower;
+use settle::{Settler, changes_path, with_causes};
+use write_back::{Pending, Writer};
+
+use crate::spec::RootDiskSpec;
+
+/// Why a disk cannot be mounted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiskMountError {
+    #[error(transparent)]
+    File(#[from] DiskFileError),
+    #[error("cannot mount `{}`", path.display())]
+    FileSystem {
+        path: PathBuf,
+        source: minke_ext4::Error,
+    },
+    #[error("cannot start the process that settles `{}`", path.display())]
+    Settler {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+}
+
+impl DiskMountError {
+    /// Returns what a person can do about it.
+    pub(crate) fn hint(&self) -> String {
+        match self {
+            Self::File(error) => error.hint().map_or_else(
+                || "check the path and its permissions".to_owned(),
+                str::to_owned,
+            ),
+            Self::FileSystem { path, .. } => {
+                format!("`minke disk check {}` tells what is wrong", path.display())
+            }
+            Self::Settler { .. } => "look for limits of processes (`ulimit -u`)".to_owned(),
+        }
+    }
+}
+
+/// How a disk is mounted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DiskOptions {
+    pub(crate) is_read_only: bool,
+    pub(crate) is_synchronous: bool,
+    pub(crate) access_times: AccessTimes,
+    /// Bytes that the file system may take; `None` leaves it to the disk's size.
+    pub(crate) bytes_max: Option<u64>,
+}
+
+/// What disks share with the container that they are mounted in.
+#[derive(Clone, Copy)]
+pub(crate) struct Container<'a> {
+    pub(crate) clock: &'a Arc<dyn Clock>,
+    pub(crate) memory: &'a Arc<MemoryBudget>,
+}
+
+/// The disks that a container has mounted.
+#[derive(Default)]
+pub(crate) struct Disks {
+    /// Those whose changes are kept.
+    mounted: Vec<Arc<Ext4FileSystem>>,
+    volumes: Vec<(Arc<Volume>, Settler)>,
+    /// What the root's disk lies on.
+    image: Option<Arc<Snapshot>>,
+    pending: Arc<Pending>,
+    writer: Option<Writer>,
+}
+
+impl Disks {
+    /// Opens a user's image file and its file system. What a crash left beside it is part of it.
+    pub(crate) fn open_image(
+        &mut self,
+        image: &Path,
+        options: DiskOptions,
+        container: Container<'_>,
+    ) -> Result<Arc<Ext4FileSystem>, DiskMountError> {
+        let changes = changes_path(image);
+        if options.is_read_only {
+            if changes.exists() {
+                Volume::open(image, &changes, Limits::default())?.merge()?;
+            }
+            let image_file = HostFile::open(image, minke_disk::Access::Read)?;
+            let device = Arc::new(ReadOnlyImage(image_file));
+            return self.mount(image, device, options, container);
+        }
+        let volume = Arc::new(Volume::open(image, &changes, Limits::default())?);
+        let settler = Settler::start(&[image.to_path_buf()]);
+        let settler = settler.map_err(|source| DiskMountError::Settler {
+            path: image.to_path_buf(),
+            source,
+        })?;
+        let device: Arc<dyn Device> = volume.clone();
+        self.volumes.push((volume, settler));
+        let mounted = self.mount(image, device, options, container)?;
+        self.mounted
+            .extend((!options.is_read_only).then(|| mounted.clone()));
+        Ok(mounted)
+    }
+
+    /// Opens the disk of a container's root, and its file system.
+    pub(crate) fn open_root(
+        &mut self,
+        root: &RootDiskSpec,
+        options: DiskOptions,
+        container: Container<'_>,
+    ) -> Result<Arc<Ext4FileSystem>, DiskMountError> {
+        let below = open_chain(&root.snapshots, &Limits::default())?;
+        self.image = Some(below.clone());
+        let size_bytes = below.size();
+        // Asked for beside what the image has.
+        let bytes_max = options.bytes_max.map(|bytes_max| {
+            let used = self.open_below().map_or(0, |system| used_bytes(&system));
+            bytes_max.saturating_add(used)
+        });
+        let options = DiskOptions {
+            bytes_max,
+            ..options
+        };
+        let durability = match root.is_temporary {
+            true => Durability::Temporary,
+            false => Durability::Durable,
+        };
+        let disk = WritableDisk::open_or_create(
+            &root.changes,
+            below,
+            size_bytes,
+            durability,
+            Limits::default(),
+        )?;
+        let mounted = self.mount(&root.changes, Arc::new(disk), options, container)?;
+        self.mounted
+            .extend((!root.is_temporary).then(|| mounted.clone()));
+        Ok(mounted)
+    }
+
+    /// Returns what tells the image's disk from all others, if the root's file of these attributes is as it is there.
+    ///
+    /// A change of a file sets its change time, which no guest can set.
+    pub(crate) fn image_with(&self, metadata: &Metadata) -> Option<[u8; 32]> {
+        let image = self.image.as_ref()?;
+        let number = InodeNumber(u32::try_from(metadata.inode).ok()?);
+        let found = self.open_below()?.metadata(number).ok()?;
+        let changed = Timestamp {
+            seconds: found.changed.seconds,
+            nanoseconds: found.changed.nanoseconds,
+        };
+        let is_same = changed == metadata.changed && found.size == metadata.size;
+        is_same.then(|| image.identity().digest)
+    }
+
+    /// Returns what the root lies over, if it is a disk.
+    pub(crate) fn lower(&self, container: Container<'_>) -> Option<Lower> {
+        Some(Lower::Disk {
+            image: self.image.clone()?,
+            clock: Arc::clone(container.clock),
+            memory: Arc::clone(container.memory),
+        })
+    }
+
+    /// Opens the file system of the image alone.
+    fn open_below(&self) -> Option<FileSystem<ReadOnlyDisk>> {
+        let disk = ReadOnlyDisk(self.image.clone()?);
+        FileSystem::open(disk, Access::ReadOnly, minke_ext4::Timestamp::default()).ok()
+    }
+
+    fn mount(
+        &mut self,
+        path: &Path,
+        device: Arc<dyn Device>,
+        options: DiskOptions,
+        container: Container<'_>,
+    ) -> Result<Arc<Ext4FileSystem>, DiskMountError> {
+        let pending = Arc::clone(&self.pending);
+        let mounted = Ext4FileSystem::mount(
+            device,
+            match options.is_read_only {
+                true => Access::ReadOnly,
+                false => Access::ReadWrite,
+            },
+            Ext4Options {
+                clock: Arc::clone(container.clock),
+                budget: Arc::clone(container.memory),
+                is_synchronous: options.is_synchronous,
+                access_times: options.access_times,
+                bytes_max: options.bytes_max,
+                cache_bytes_max: CACHE_BYTES,
+                on_dirty: Box::new(move || pending.mark()),
+            },
+        );
+        mounted.map_err(|source| DiskMountError::FileSystem {
+            path: path.to_path_buf(),
+            source,
+        })
+    }
+
+    /// Starts to write back what guests write. After the jail has closed.
+    pub(crate) fn start_writing(&mut self) -> std::io::Result<()> {
+        if !self.mounted.is_empty() {
+            self.writer = Some(Writer::start(&self.pending, self.mounted.clone())?);
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable and gives the image files back, with all that was written to them. Guests have ended.
+    ///
+    /// # Errors
+    /// What was lost, or waits beside an image, as a text.
+    pub(crate) fn finish(&mut self) -> Result<(), String> {
+        if let Some(writer) = self.writer.take() {
+            writer.finish();
+        }
+        let mut failures = Vec::new();
+        for disk in self.mounted.drain(..) {
+            if let Err(errno) = disk.write_back() {
+                failures.push(format!("cannot write a disk back: {errno}"));
+            }
+        }
+        for (volume, settler) in self.volumes.drain(..) {
+            let released = volume.release().map_err(|error| with_causes(&error));
+            // Whatever it could commit is merged.
+            let settled = settler.settle();
+            failures.extend([released, settled].into_iter().filter_map(Result::err));
+        }
+        match failures.is_empty() {
+            true => Ok(()),
+            false => Err(failures.join("; ")),
+        }
+    }
+}
+
+/// Returns what files and their metadata take of a file system.
+fn used_bytes<D: Device>(system: &FileSystem<D>) -> u64 {
+    let statistics = system.statistics();
+    (statistics.blocks - statistics.blocks_free) * u64::from(statistics.block_size)
+}
+
+/// A container that did not start gives its volumes back too.
+impl Drop for Disks {
+    fn drop(&mut self) {
+        if let Err(error) = self.finish() {
+            tracing::warn!(error, "cannot give disks back");
+        }
+    }
+}
