@@ -117,7 +117,8 @@ impl<R: Read> Reader<R> {
         let skipped = io::copy(&mut self.source.by_ref().take(left), &mut io::sink());
         let skipped = skipped.map_err(ReadError::Io)?;
         self.position += skipped;
-        match skipped == left {
+        // Some writers (umoci) leave out what fills the last block, as they leave out the end.
+        match skipped >= data {
             true => Ok(()),
             false => Err(self.archive(ArchiveError::Truncated)),
         }
