@@ -67,7 +67,7 @@ pub use nearest::nearest;
 pub use packing::{Compression, Packing};
 pub use reference::{ParseReferenceError, Reference};
 pub use root::LayerFile;
-pub use store::{Store, StoreError, WrongDiffId};
 pub use snapshots::{ROOT_DISK_BYTES, SnapshotError};
+pub use store::{Store, StoreError, WrongDiffId};
 pub use usage::DiskUsage;
 pub use whole_file::WholeFile;

@@ -46,7 +46,7 @@ pub(crate) struct Ps {
     #[arg(short, long, value_name = "KEY=VALUE")]
     filter: Vec<String>,
 
-    /// Show sizes: what a container wrote, which is kept in memory while it runs, and its image
+    /// Show sizes: what a container wrote to its own files, and its image
     #[arg(short, long)]
     size: bool,
 
