@@ -391,6 +391,16 @@ fn a_stopped_container_s_files_are_read() {
     assert_eq!(content(&home, "/etc/a.conf"), "a");
     assert_eq!(content(&home, "/data/file"), "x");
     assert_eq!(home.ok(&["diff", "web"]), "");
+    home.write("kept", "kept");
+    home.ok(&["cp", "kept", "web:/kept"]);
+    assert_eq!(content(&home, "/kept"), "kept");
+    assert_eq!(home.ok(&["diff", "web"]), "A /kept");
+    home.ok(&["start", "web"]);
+    assert_eq!(content(&home, "/kept"), "kept");
+    home.ok(&["stop", "-t", "0", "web"]);
+    assert_eq!(home.ok(&["diff", "web"]), "A /kept");
+    home.ok(&["commit", "web", "kept"]);
+    assert_eq!(home.ok(&["run", "--rm", "kept", "cat", "/kept"]), "kept");
     let names = listed(&bytes_of(&home, &["export", "web"]));
     assert!(names.contains(&"srv/site/index".to_owned()), "{names:?}");
     home.write("file", "new");
@@ -398,7 +408,7 @@ fn a_stopped_container_s_files_are_read() {
     let path = home.files().join("data/file");
     assert_eq!(fs::read_to_string(path).expect("it is there"), "new");
     fs::remove_dir_all(home.files().join("data")).expect("removed");
-    assert_eq!(home.ok(&["diff", "web"]), "");
+    assert_eq!(home.ok(&["diff", "web"]), "A /kept");
     assert_eq!(content(&home, "/etc/a.conf"), "a");
 }
 

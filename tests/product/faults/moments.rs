@@ -141,7 +141,7 @@ fn whenever_a_command_is_killed_ps_tells_the_truth_and_nothing_is_orphaned() {
     }
     home.assert_nothing_left();
     // A process that has let go of everything is still shown by Linux until it has ended.
-    let until = Instant::now() + SETTLES_WITHIN;
+    let until = Instant::now() + PATIENCE;
     while let Some(id) = processes(&home).first() {
         assert!(Instant::now() < until, "{id} still runs");
         std::thread::yield_now();

@@ -26,6 +26,9 @@ use crate::spec::{MountSpec, RootDiskSpec, SandboxSpec};
 /// Size of `/dev/shm`. Docker: `--shm-size`.
 const SHARED_MEMORY_BYTES_MAX: u64 = 64 << 20;
 
+/// Bounds what is looked through of a root's `/etc/hosts`.
+const HOSTS_BYTES_MAX: usize = 1 << 20;
+
 /// Permission bits of a tmpfs's top directory. Docker: `--tmpfs` mounts with 1777.
 const TMPFS_MODE: u32 = 0o1777;
 
@@ -88,6 +91,14 @@ fn add_hosts(tree: &Arc<MountTree>, hosts: &[(String, IpAddr)]) -> Result<()> {
         .map(|(name, address)| format!("{address}\t{name}\n"));
     // A last line of the image's without a newline stays one of its own.
     let text = format!("\n{}", lines.collect::<String>());
+    // A root that is kept has them from the first start.
+    let there = read_file(tree, "/etc/hosts", HOSTS_BYTES_MAX)?;
+    if there
+        .windows(text.len())
+        .any(|part| part == text.as_bytes())
+    {
+        return Ok(());
+    }
     inode
         .open(OpenFlags::WRONLY)?
         .append(text.as_bytes())

@@ -58,8 +58,8 @@ pub fn serve_files(
     };
     jail::enter(&jail).map_err(|error| StartError::failed("cannot close the jail", &error))?;
     let root_writes = match &spec.root.disk {
-        Some(_) => RootWrites::Kept,
-        None => RootWrites::Lost,
+        Some(disk) if !disk.is_temporary => RootWrites::Kept,
+        _ => RootWrites::Lost,
     };
     let files = Files::new(&mounts, lower, made, root_writes);
     let served = ready().and_then(|()| serve(&files, stream));
