@@ -12,6 +12,7 @@ const CHARACTERS_PER_MISTAKE: usize = 4;
 /// Comparator Metrics", for names of which only the beginning was typed.
 pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let mistakes_max = (typed.chars().count() / CHARACTERS_PER_MISTAKE).max(1);
+    let wanted = letters(typed);
     let likeness = |name: &str| strsim::jaro_winkler(typed, name);
     let ranked = names.into_iter().filter_map(|name| {
         let mistakes = strsim::osa_distance(typed, name);
@@ -20,10 +21,19 @@ pub fn nearest<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
     });
     ranked
         .min_by(|(few, a), (many, b)| {
+            // Letters that are all there, in another order, are a likelier mistake than another letter.
+            let by_letters = || letters(b).eq(&wanted).cmp(&letters(a).eq(&wanted));
             let by_likeness = || likeness(b).total_cmp(&likeness(a));
-            few.cmp(many).then_with(by_likeness)
+            few.cmp(many).then_with(by_letters).then_with(by_likeness)
         })
         .map(|(_, name)| name)
+}
+
+/// Returns a name's characters in one order.
+fn letters(name: &str) -> Vec<char> {
+    let mut letters: Vec<char> = name.chars().collect();
+    letters.sort_unstable();
+    letters
 }
 
 #[cfg(test)]
@@ -45,5 +55,6 @@ mod tests {
         check("hello", Some("hello-rust"));
         check("postgres", None);
         check("x", None);
+        assert_eq!(nearest("sp", ["cp", "ps"]), Some("ps"));
     }
 }
