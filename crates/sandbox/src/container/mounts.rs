@@ -1,5 +1,6 @@
 //! The container's file systems: the root, `/dev`, `/proc`, binds and tmpfs.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -215,80 +216,80 @@ impl<'a> Maker<'a> {
         tree: &Arc<MountTree>,
         mount: &MountSpec,
     ) -> std::result::Result<(), StartError> {
-        let (target, file_system, options): (_, Arc<dyn FileSystem>, _) = match mount {
-            MountSpec::Bind {
-                source,
-                target,
-                is_read_only,
-            }
-            | MountSpec::Volume {
-                source,
-                target,
-                is_read_only,
-                ..
-            } => {
-                let bind =
-                    HostDirectory::open(source).map_err(|errno| bind_error(source, errno))?;
-                let options = MountOptions {
-                    is_read_only: *is_read_only,
-                    source: source.display().to_string(),
-                };
-                (target, bind, options)
-            }
-            MountSpec::Disk { source, target, .. } => {
-                let options = disk_options(mount);
-                let container = self.container();
-                let disk = self.disks.open_image(source, options, container);
-                let disk = disk.map_err(|error| disk_error(&error))?;
-                let options = MountOptions {
-                    is_read_only: options.is_read_only,
-                    source: source.display().to_string(),
-                };
-                (target, disk, options)
-            }
-            MountSpec::Tmpfs { target, size_bytes } => {
-                let tmpfs = self.tmpfs(*size_bytes);
-                let tmpfs = tmpfs.map_err(|errno| target_error(target, errno))?;
-                let options = MountOptions {
-                    is_read_only: false,
-                    source: "tmpfs".to_owned(),
-                };
-                (target, tmpfs, options)
-            }
-            MountSpec::Layers {
-                layers,
-                subpath,
-                target,
-                is_read_only,
-            } => {
-                let part = parts::of_layers(layers, subpath)?;
-                let overlay = MemoryFileSystem::overlay(&part, self.options());
-                let overlay = overlay.map_err(|errno| target_error(target, errno))?;
-                let options = MountOptions {
-                    is_read_only: *is_read_only,
-                    source: "overlay".to_owned(),
-                };
-                (target, overlay, options)
-            }
-            MountSpec::File {
-                target,
-                content,
-                mode,
-                uid,
-                gid,
-            } => {
-                let file = parts::of_content(content, (*mode, *uid, *gid));
-                let options = MountOptions {
-                    is_read_only: true,
-                    source: "tmpfs".to_owned(),
-                };
-                (target, file, options)
-            }
-        };
+        let (file_system, options) = self.file_system(mount)?;
+        let target = mount.target();
         let kind = file_system.root().file_type();
         tree.make_mount_point(target.as_bytes(), kind)
             .and_then(|()| tree.mount(target.as_bytes(), file_system, options))
             .map_err(|errno| target_error(target, errno))
+    }
+
+    /// Makes what is to be mounted.
+    fn file_system(
+        &mut self,
+        mount: &MountSpec,
+    ) -> std::result::Result<(Arc<dyn FileSystem>, MountOptions), StartError> {
+        let at_target = |errno| target_error(mount.target(), errno);
+        Ok(match mount {
+            MountSpec::Bind {
+                source,
+                is_read_only,
+                ..
+            }
+            | MountSpec::Volume {
+                source,
+                is_read_only,
+                ..
+            } => {
+                let bind = HostDirectory::open(source);
+                let bind = bind.map_err(|errno| bind_error(source, errno))?;
+                (bind, options(*is_read_only, source.display()))
+            }
+            MountSpec::Disk {
+                source,
+                is_read_only,
+                ..
+            } => {
+                let container = self.container();
+                let disk = self
+                    .disks
+                    .open_image(source, disk_options(mount), container);
+                let disk = disk.map_err(|error| disk_error(&error))?;
+                (disk, options(*is_read_only, source.display()))
+            }
+            MountSpec::Tmpfs { size_bytes, .. } => {
+                let tmpfs = self.tmpfs(*size_bytes).map_err(at_target)?;
+                (tmpfs, options(false, "tmpfs"))
+            }
+            MountSpec::Layers {
+                layers,
+                subpath,
+                is_read_only,
+                ..
+            } => {
+                let part = parts::of_layers(layers, subpath)?;
+                let overlay = MemoryFileSystem::overlay(&part, self.options());
+                let overlay = overlay.map_err(at_target)?;
+                (overlay, options(*is_read_only, "overlay"))
+            }
+            MountSpec::File {
+                content,
+                mode,
+                uid,
+                gid,
+                ..
+            } => {
+                let file = parts::of_content(content, (*mode, *uid, *gid));
+                (file, options(true, "tmpfs"))
+            }
+        })
+    }
+}
+
+fn options(is_read_only: bool, source: impl Display) -> MountOptions {
+    MountOptions {
+        is_read_only,
+        source: source.to_string(),
     }
 }
 
