@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use minke_disk::{
     DiskFileError, Durability, HostFile, Limits, ReadOnlyDisk, ReadOnlyImage, Snapshot, Volume,
-    WritableDisk, open_chain,
+    WritableDisk, changes_path, open_chain,
 };
 use minke_ext4::{Access, Device, FileSystem, InodeNumber};
 use minke_kernel::kernel::MemoryBudget;
@@ -24,7 +24,7 @@ pub mod settle;
 mod write_back;
 
 pub(crate) use lower::Lower;
-use settle::{Settler, changes_path, with_causes};
+use settle::{Settler, with_causes};
 use write_back::{Pending, Writer};
 
 use crate::spec::RootDiskSpec;

@@ -4,12 +4,14 @@
 //! at all. So a child that stays outside waits until the sandbox closes a pipe, or ends, and then merges what was committed. It runs
 //! no guest and reads nothing of a guest but change files.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use minke_disk::{DiskFileError, Limits, Volume};
+use minke_disk::{DiskFileError, Limits, Volume, changes_path};
 
 /// The hidden command of the program that is a settling child; image files and their change files follow.
 pub const SETTLE_COMMAND: &str = "settle-volumes";
@@ -17,15 +19,17 @@ pub const SETTLE_COMMAND: &str = "settle-volumes";
 /// What the child says when all is settled.
 const DONE: &str = "done";
 
+/// What a sandbox says when it has let go of its volumes. One that was killed says nothing.
+const RELEASED: &[u8] = b".";
+
+/// How long the files of a sandbox that was killed may stay locked: Linux closes its descriptors one by one.
+const UNLOCKED_WITHIN: Duration = Duration::from_secs(10);
+
+/// How often a file that is locked is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
 /// Bounds what is read of a failure.
 const FAILURE_BYTES_MAX: u64 = 64 << 10;
-
-/// Where the changes of an image file lie while they are not in it: beside it, so that they move with its directory.
-pub fn changes_path(image: &Path) -> PathBuf {
-    let mut name = image.as_os_str().to_owned();
-    name.push(OsStr::new(".changes"));
-    PathBuf::from(name)
-}
 
 /// A child that waits to settle volumes.
 pub(super) struct Settler {
@@ -48,7 +52,10 @@ impl Settler {
 
     /// Has the volumes settled, which nobody has open any more, and waits for it.
     pub(super) fn settle(mut self) -> Result<(), String> {
-        drop(self.child.stdin.take());
+        let input = self.child.stdin.take().expect("it was asked for");
+        // One that has ended says so below, by saying nothing.
+        let _ = (&input).write_all(RELEASED);
+        drop(input);
         let mut said = String::new();
         let output = self.child.stdout.take().expect("it was asked for");
         let read = output.take(FAILURE_BYTES_MAX).read_to_string(&mut said);
@@ -65,10 +72,15 @@ impl Settler {
 pub fn settle_main(images: &[OsString]) -> u8 {
     // What is typed at the sandbox's terminal is not for this process. A leader of a group need not be told twice.
     let _ = rustix::process::setsid();
-    let _ = io::copy(&mut io::stdin(), &mut io::sink());
+    let mut heard = Vec::new();
+    let _ = io::stdin().read_to_end(&mut heard);
+    let patience = match heard.is_empty() {
+        true => UNLOCKED_WITHIN,
+        false => Duration::ZERO,
+    };
     let failures: Vec<String> = images
         .iter()
-        .filter_map(|image| settle(Path::new(image)).err())
+        .filter_map(|image| settle(Path::new(image), patience).err())
         .collect();
     let (said, code) = match failures.is_empty() {
         true => (DONE.to_owned(), 0),
@@ -81,15 +93,18 @@ pub fn settle_main(images: &[OsString]) -> u8 {
 }
 
 /// Merges what lies beside an image file, if anything does. One that another container has taken meanwhile is that one's business.
-fn settle(image: &Path) -> Result<(), String> {
+fn settle(image: &Path, patience: Duration) -> Result<(), String> {
     let changes = changes_path(image);
-    if !changes.exists() {
-        return Ok(());
+    let until = Instant::now() + patience;
+    while changes.exists() {
+        let opened = Volume::open(image, &changes, Limits::default());
+        match opened.and_then(|volume| volume.merge()) {
+            Err(DiskFileError::InUse { .. }) if Instant::now() < until => thread::sleep(LOOK_AGAIN),
+            Ok(()) | Err(DiskFileError::InUse { .. }) => return Ok(()),
+            Err(error) => return Err(with_causes(&error)),
+        }
     }
-    match Volume::open(image, &changes, Limits::default()).and_then(|volume| volume.merge()) {
-        Ok(()) | Err(DiskFileError::InUse { .. }) => Ok(()),
-        Err(error) => Err(with_causes(&error)),
-    }
+    Ok(())
 }
 
 /// Says what the host said too.
