@@ -61,6 +61,32 @@ fn a_disk_that_other_tools_made_is_mounted() {
 }
 
 #[test]
+fn a_disk_that_is_broken_in_any_group_is_refused_and_left_as_it_is() {
+    let home = Home::new();
+    let disk = made(&home);
+    // The number of free blocks of the last group: blocks of 1 KiB, descriptors of 64 bytes behind the superblock.
+    let mut bytes = std::fs::read(&disk).expect("read");
+    bytes[2 * 1024 + 64 + 0xc] ^= 1;
+    std::fs::write(&disk, &bytes).expect("written");
+    let run = [
+        "run",
+        "--rm",
+        "-v",
+        "./data.img:/data",
+        &*guest("probe.wasm"),
+    ];
+    let write = [&run[..], &["write", "/data/note", "lost"]].concat();
+    let refused = home.run(&write);
+    assert_eq!(refused.code, 125, "{refused:?}");
+    assert!(
+        refused.stderr.contains("group 1: wrong checksum"),
+        "{refused:?}"
+    );
+    assert!(std::fs::read(&disk).expect("read") == bytes);
+    home.assert_nothing_left();
+}
+
+#[test]
 fn a_container_in_the_background_keeps_others_out_until_it_has_ended() {
     let home = Home::new();
     let disk = made(&home);

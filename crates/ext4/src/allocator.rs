@@ -21,11 +21,24 @@ pub(crate) struct Space {
     /// Of the free blocks, those that a limit keeps from being used.
     pub(crate) blocks_withheld: u64,
     pub(crate) inodes_free: u32,
-    /// Blocks of metadata of fixed place.
-    pub(crate) blocks_fixed: u64,
 }
 
 impl Space {
+    /// Counts what is free as the groups say.
+    pub(crate) fn count<D: Device>(
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+    ) -> Result<Space, Error> {
+        let (blocks_free, inodes_free) = geometry.count_free(blocks)?;
+        let superblock = &geometry.superblock;
+        Ok(Space {
+            blocks_free: blocks_free.min(superblock.blocks_count),
+            blocks_promised: 0,
+            blocks_withheld: 0,
+            inodes_free: inodes_free.min(superblock.inodes_count.into()) as u32,
+        })
+    }
+
     /// Free blocks that were promised to nobody.
     pub(crate) fn blocks_available(&self) -> u64 {
         let kept = self.blocks_promised.saturating_add(self.blocks_withheld);
@@ -64,13 +77,49 @@ struct Group {
     is_changed: bool,
 }
 
+impl Group {
+    fn count_blocks(&mut self, change: i64) {
+        let count = i64::from(self.descriptor.free_blocks_count) + change;
+        self.descriptor.free_blocks_count = count.max(0) as u32;
+        self.descriptor.flags.remove(GroupFlags::BLOCK_UNINIT);
+        self.is_changed = true;
+    }
+
+    /// Returns the bitmap of blocks of this group, which is number `index`.
+    fn block_bitmap<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        index: usize,
+    ) -> Result<&mut Vec<u8>, Error> {
+        if self.block_bitmap.is_none() {
+            let bitmap = load_block_bitmap(geometry, blocks, &self.descriptor, index as u32)?;
+            self.block_bitmap = Some(bitmap);
+        }
+        Ok(self.block_bitmap.as_mut().expect("it was just loaded"))
+    }
+
+    /// Returns the bitmap of inodes of this group, which is number `index`.
+    fn inode_bitmap<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        index: usize,
+    ) -> Result<&mut Vec<u8>, Error> {
+        if self.inode_bitmap.is_none() {
+            let bitmap = load_inode_bitmap(geometry, blocks, &self.descriptor, index as u32)?;
+            self.inode_bitmap = Some(bitmap);
+        }
+        Ok(self.inode_bitmap.as_mut().expect("it was just loaded"))
+    }
+}
+
 /// What the writer's lock guards: allocation, and what belongs to the file system as a whole.
 pub(crate) struct Writer {
     /// The superblock as it will be written.
     pub(crate) superblock: Superblock,
-    groups: Vec<Group>,
-    /// Blocks of metadata of fixed place, sorted: first block, and how many.
-    fixed: Vec<(u64, u64)>,
+    /// Those that were needed.
+    groups: Vec<Option<Box<Group>>>,
     /// Inodes without a name that are still open.
     pub(crate) orphans: Vec<InodeNumber>,
     /// The list of orphans differs from the device's.
@@ -82,42 +131,36 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(geometry: &Geometry, descriptors: Vec<GroupDescriptor>) -> Writer {
+    pub(crate) fn new(geometry: &Geometry) -> Writer {
         let superblock = geometry.superblock.clone();
-        let fixed = fixed_blocks(geometry, &descriptors);
-        let groups = descriptors.into_iter().map(|descriptor| Group {
-            descriptor,
-            block_bitmap: None,
-            inode_bitmap: None,
-            is_changed: false,
-        });
+        let groups = (0..superblock.groups_count()).map(|_| None);
         Writer {
             generation: superblock.hash_seed[0] ^ superblock.write_time,
-            superblock,
             groups: groups.collect(),
-            fixed,
+            superblock,
             orphans: Vec::new(),
             are_orphans_changed: false,
             is_changed: false,
         }
     }
 
-    /// Counts what is free as the groups say.
-    pub(crate) fn space(&self) -> Space {
-        let count = |of: fn(&GroupDescriptor) -> u32| -> u64 {
-            self.groups
-                .iter()
-                .map(|group| u64::from(of(&group.descriptor)))
-                .sum()
-        };
-        let inodes_free = count(|it| it.free_inodes_count).min(self.superblock.inodes_count.into());
-        Space {
-            blocks_free: count(|it| it.free_blocks_count).min(self.superblock.blocks_count),
-            blocks_promised: 0,
-            blocks_withheld: 0,
-            inodes_free: inodes_free as u32,
-            blocks_fixed: self.fixed.iter().map(|(_, count)| count).sum(),
+    /// Returns a group, read when it is first needed.
+    fn group<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        index: usize,
+    ) -> Result<&mut Group, Error> {
+        let group = &mut self.groups[index];
+        if group.is_none() {
+            *group = Some(Box::new(Group {
+                descriptor: geometry.descriptor(blocks, index as u32)?,
+                block_bitmap: None,
+                inode_bitmap: None,
+                is_changed: false,
+            }));
         }
+        Ok(group.as_mut().expect("it was just read"))
     }
 
     /// Takes up to `wanted` blocks in a row, near `goal`. Returns the first and how many.
@@ -153,14 +196,16 @@ impl Writer {
                 } else {
                     0
                 };
-                if self.groups[group].descriptor.free_blocks_count < good {
+                let found = self.group(geometry, blocks, group)?;
+                if found.descriptor.free_blocks_count < good {
                     continue;
                 }
                 let size = geometry.group_blocks(group as u32);
-                let bitmap = self.block_bitmap(geometry, blocks, group)?;
+                let bitmap = found.block_bitmap(geometry, blocks, group)?;
                 if let Some((first, count)) = find_run(bitmap, from, size, wanted, good) {
                     (first..first + count).for_each(|bit| set_bit(bitmap, bit));
-                    self.count_blocks(group, -i64::from(count));
+                    found.count_blocks(-i64::from(count));
+                    self.is_changed = true;
                     space.blocks_free = space.blocks_free.saturating_sub(count.into());
                     return Ok((geometry.group_start(group as u32) + u64::from(first), count));
                 }
@@ -186,13 +231,15 @@ impl Writer {
             let offset = offset.ok_or(Error::corrupt(Place::Block(first), "a block outside"))?;
             let (group, bit) = ((offset / per_group) as usize, (offset % per_group) as u32);
             let stop = (per_group - u64::from(bit)).min(end - first) as u32;
-            let bitmap = self.block_bitmap(geometry, blocks, group)?;
+            let found = self.group(geometry, blocks, group)?;
+            let bitmap = found.block_bitmap(geometry, blocks, group)?;
             let mut freed = 0;
             for bit in bit..bit + stop {
                 freed += i64::from(has_bit(bitmap, bit));
                 clear_bit(bitmap, bit);
             }
-            self.count_blocks(group, freed);
+            found.count_blocks(freed);
+            self.is_changed = true;
             space.blocks_free =
                 (space.blocks_free + freed as u64).min(geometry.superblock.blocks_count);
             blocks.forget(first, stop.into());
@@ -208,104 +255,6 @@ impl Writer {
         Ok(())
     }
 
-    fn count_blocks(&mut self, group: usize, change: i64) {
-        let group = &mut self.groups[group];
-        let count = i64::from(group.descriptor.free_blocks_count) + change;
-        group.descriptor.free_blocks_count = count.max(0) as u32;
-        group.descriptor.flags.remove(GroupFlags::BLOCK_UNINIT);
-        group.is_changed = true;
-        self.is_changed = true;
-    }
-
-    /// Returns a group's bitmap of blocks.
-    fn block_bitmap<D: Device>(
-        &mut self,
-        geometry: &Geometry,
-        blocks: &Blocks<D>,
-        group: usize,
-    ) -> Result<&mut Vec<u8>, Error> {
-        if self.groups[group].block_bitmap.is_none() {
-            let bitmap = self.load_block_bitmap(geometry, blocks, group)?;
-            self.groups[group].block_bitmap = Some(bitmap);
-        }
-        Ok(self.groups[group]
-            .block_bitmap
-            .as_mut()
-            .expect("it was just loaded"))
-    }
-
-    fn load_block_bitmap<D: Device>(
-        &self,
-        geometry: &Geometry,
-        blocks: &Blocks<D>,
-        group: usize,
-    ) -> Result<Vec<u8>, Error> {
-        let descriptor = &self.groups[group].descriptor;
-        let mut bitmap = vec![0; geometry.block_size];
-        let (start, size) = (
-            geometry.group_start(group as u32),
-            geometry.group_blocks(group as u32),
-        );
-        if geometry.superblock.has_group_checksums()
-            && descriptor.flags.contains(GroupFlags::BLOCK_UNINIT)
-        {
-            let end = start + u64::from(size);
-            let from = self
-                .fixed
-                .partition_point(|(first, count)| first + count <= start);
-            for (first, count) in self.fixed[from..]
-                .iter()
-                .take_while(|(first, _)| *first < end)
-            {
-                let range = first.saturating_sub(start)..(first + count).min(end) - start;
-                range.for_each(|bit| set_bit(&mut bitmap, bit as u32));
-            }
-        } else {
-            blocks.read(descriptor.block_bitmap, 0, &mut bitmap)?;
-            let used = geometry.superblock.blocks_per_group as usize / 8;
-            let sum = bitmap_checksum(&geometry.superblock, &bitmap[..used]);
-            if geometry.has_checksums && sum != descriptor.block_bitmap_checksum {
-                return Err(Error::corrupt(
-                    Place::Group(group as u32),
-                    "wrong checksum of blocks",
-                ));
-            }
-        }
-        // What no block is for is used.
-        (size..geometry.block_size as u32 * 8).for_each(|bit| set_bit(&mut bitmap, bit));
-        Ok(bitmap)
-    }
-
-    fn inode_bitmap<D: Device>(
-        &mut self,
-        geometry: &Geometry,
-        blocks: &Blocks<D>,
-        group: usize,
-    ) -> Result<&mut Vec<u8>, Error> {
-        if self.groups[group].inode_bitmap.is_none() {
-            let descriptor = &self.groups[group].descriptor;
-            let mut bitmap = vec![0; geometry.block_size];
-            let count = geometry.superblock.inodes_per_group;
-            let is_lazy = geometry.superblock.has_group_checksums();
-            if !is_lazy || !descriptor.flags.contains(GroupFlags::INODE_UNINIT) {
-                blocks.read(descriptor.inode_bitmap, 0, &mut bitmap)?;
-                let sum = bitmap_checksum(&geometry.superblock, &bitmap[..count as usize / 8]);
-                if geometry.has_checksums && sum != descriptor.inode_bitmap_checksum {
-                    return Err(Error::corrupt(
-                        Place::Group(group as u32),
-                        "wrong checksum of inodes",
-                    ));
-                }
-            }
-            (count..geometry.block_size as u32 * 8).for_each(|bit| set_bit(&mut bitmap, bit));
-            self.groups[group].inode_bitmap = Some(bitmap);
-        }
-        Ok(self.groups[group]
-            .inode_bitmap
-            .as_mut()
-            .expect("it was just loaded"))
-    }
-
     /// Takes an inode near `parent`; directories of the top are spread.
     pub(crate) fn allocate_inode<D: Device>(
         &mut self,
@@ -316,34 +265,35 @@ impl Writer {
     ) -> Result<InodeNumber, Error> {
         let per_group = geometry.superblock.inodes_per_group;
         let near = match is_directory && parent == InodeNumber::ROOT {
-            true => self.emptiest_group(),
+            true => self.emptiest_group(geometry, blocks)?,
             false => ((parent.0 - 1) / per_group) as usize,
         };
         for step in 0..self.groups.len() {
             let group = (near + step) % self.groups.len();
-            if self.groups[group].descriptor.free_inodes_count == 0 {
+            let found = self.group(geometry, blocks, group)?;
+            if found.descriptor.free_inodes_count == 0 {
                 continue;
             }
             let reserved = geometry.superblock.first_inode - 1;
             let from = reserved
                 .saturating_sub(group as u32 * per_group)
                 .min(per_group);
-            let bitmap = self.inode_bitmap(geometry, blocks, group)?;
+            let bitmap = found.inode_bitmap(geometry, blocks, group)?;
             let Some((index, _)) = find_run(bitmap, from, per_group, 1, 1) else {
                 continue;
             };
             set_bit(bitmap, index);
             // Linux initialises both bitmaps of a group together.
-            self.block_bitmap(geometry, blocks, group)?;
-            self.clear_unused_inodes(geometry, blocks, group, index)?;
-            let descriptor = &mut self.groups[group].descriptor;
+            found.block_bitmap(geometry, blocks, group)?;
+            let descriptor = &mut found.descriptor;
+            clear_unused_inodes(geometry, blocks, (group as u32, descriptor), index)?;
             descriptor
                 .flags
                 .remove(GroupFlags::INODE_UNINIT | GroupFlags::BLOCK_UNINIT);
             descriptor.free_inodes_count = descriptor.free_inodes_count.saturating_sub(1);
             let directories = &mut descriptor.used_directories_count;
             *directories = directories.saturating_add(is_directory.into());
-            self.groups[group].is_changed = true;
+            found.is_changed = true;
             self.is_changed = true;
             space.inodes_free = space.inodes_free.saturating_sub(1);
             return Ok(InodeNumber(group as u32 * per_group + index + 1));
@@ -351,47 +301,21 @@ impl Writer {
         Err(Error::NoSpace)
     }
 
-    fn emptiest_group(&self) -> usize {
-        let groups = self.groups.iter().enumerate();
-        let fit = groups.filter(|(_, group)| group.descriptor.free_inodes_count > 0);
-        // Of equals, the first.
-        let best = fit.rev().max_by_key(|(_, group)| {
-            (
-                group.descriptor.free_blocks_count,
-                group.descriptor.free_inodes_count,
-            )
-        });
-        best.map_or(0, |(index, _)| index)
-    }
-
-    /// Zeros the inodes up to `index` that were never used, whose bytes on the device may be anything.
-    fn clear_unused_inodes<D: Device>(
+    fn emptiest_group<D: Device>(
         &mut self,
         geometry: &Geometry,
         blocks: &Blocks<D>,
-        group: usize,
-        index: u32,
-    ) -> Result<(), Error> {
-        if !geometry.superblock.has_group_checksums() {
-            return Ok(());
+    ) -> Result<usize, Error> {
+        let (mut best, mut best_free) = (0, (0, 0));
+        for index in 0..self.groups.len() {
+            let descriptor = &self.group(geometry, blocks, index)?.descriptor;
+            let free = (descriptor.free_blocks_count, descriptor.free_inodes_count);
+            // Of equals, the first.
+            if free.1 > 0 && free > best_free {
+                (best, best_free) = (index, free);
+            }
         }
-        let per_group = geometry.superblock.inodes_per_group;
-        let descriptor = &mut self.groups[group].descriptor;
-        let used = match descriptor.flags.contains(GroupFlags::INODE_UNINIT) {
-            true => 0,
-            false => per_group.saturating_sub(descriptor.unused_inodes_count),
-        };
-        if index < used {
-            return Ok(());
-        }
-        descriptor.unused_inodes_count = per_group - index - 1;
-        let size = usize::from(geometry.superblock.inode_size);
-        for unused in used..=index {
-            let number = InodeNumber(group as u32 * per_group + unused + 1);
-            let (block, at) = geometry.inode_place(number)?;
-            blocks.change(block, Seal::None, |bytes| bytes[at..at + size].fill(0))?;
-        }
-        Ok(())
+        Ok(best)
     }
 
     /// Frees an inode.
@@ -403,11 +327,12 @@ impl Writer {
         (number, is_directory): (InodeNumber, bool),
     ) -> Result<(), Error> {
         let per_group = geometry.superblock.inodes_per_group;
-        let (group, index) = (
+        let (at, index) = (
             ((number.0 - 1) / per_group) as usize,
             (number.0 - 1) % per_group,
         );
-        let bitmap = self.inode_bitmap(geometry, blocks, group)?;
+        let group = self.group(geometry, blocks, at)?;
+        let bitmap = group.inode_bitmap(geometry, blocks, at)?;
         if !has_bit(bitmap, index) {
             return Err(Error::corrupt(
                 Place::Inode(number),
@@ -415,7 +340,6 @@ impl Writer {
             ));
         }
         clear_bit(bitmap, index);
-        let group = &mut self.groups[group];
         let free = &mut group.descriptor.free_inodes_count;
         *free = free.saturating_add(1);
         let directories = &mut group.descriptor.used_directories_count;
@@ -433,12 +357,9 @@ impl Writer {
         blocks: &Blocks<D>,
     ) -> Result<(), Error> {
         let superblock = &geometry.superblock;
-        for (index, group) in self
-            .groups
-            .iter_mut()
-            .enumerate()
-            .filter(|(_, group)| group.is_changed)
-        {
+        let groups = self.groups.iter_mut().enumerate();
+        let groups = groups.filter_map(|(index, group)| Some((index, group.as_mut()?)));
+        for (index, group) in groups.filter(|(_, group)| group.is_changed) {
             let descriptor = &mut group.descriptor;
             if let Some(bitmap) = &group.block_bitmap {
                 blocks.write(descriptor.block_bitmap, bitmap)?;
@@ -469,20 +390,89 @@ impl Writer {
     }
 }
 
-/// Returns the runs of metadata of fixed place, sorted.
-fn fixed_blocks(geometry: &Geometry, descriptors: &[GroupDescriptor]) -> Vec<(u64, u64)> {
-    let mut fixed = Vec::with_capacity(descriptors.len() * 3);
-    for (group, descriptor) in (0_u32..).zip(descriptors) {
-        let head = geometry.head_blocks(group);
-        if head > 0 {
-            fixed.push((geometry.group_start(group), head));
+fn load_block_bitmap<D: Device>(
+    geometry: &Geometry,
+    blocks: &Blocks<D>,
+    descriptor: &GroupDescriptor,
+    group: u32,
+) -> Result<Vec<u8>, Error> {
+    let mut bitmap = vec![0; geometry.block_size];
+    let (start, size) = (geometry.group_start(group), geometry.group_blocks(group));
+    if geometry.superblock.has_group_checksums()
+        && descriptor.flags.contains(GroupFlags::BLOCK_UNINIT)
+    {
+        let end = start + u64::from(size);
+        let fixed = geometry.fixed_blocks(blocks)?;
+        let from = fixed.partition_point(|(first, count)| first + count <= start);
+        for (first, count) in fixed[from..].iter().take_while(|(first, _)| *first < end) {
+            let range = first.saturating_sub(start)..(first + count).min(end) - start;
+            range.for_each(|bit| set_bit(&mut bitmap, bit as u32));
         }
-        fixed.push((descriptor.block_bitmap, 1));
-        fixed.push((descriptor.inode_bitmap, 1));
-        fixed.push((descriptor.inode_table, geometry.table_blocks()));
+    } else {
+        blocks.read(descriptor.block_bitmap, 0, &mut bitmap)?;
+        let used = geometry.superblock.blocks_per_group as usize / 8;
+        let sum = bitmap_checksum(&geometry.superblock, &bitmap[..used]);
+        if geometry.has_checksums && sum != descriptor.block_bitmap_checksum {
+            return Err(Error::corrupt(
+                Place::Group(group),
+                "wrong checksum of blocks",
+            ));
+        }
     }
-    fixed.sort_unstable();
-    fixed
+    // What no block is for is used.
+    (size..geometry.block_size as u32 * 8).for_each(|bit| set_bit(&mut bitmap, bit));
+    Ok(bitmap)
+}
+
+fn load_inode_bitmap<D: Device>(
+    geometry: &Geometry,
+    blocks: &Blocks<D>,
+    descriptor: &GroupDescriptor,
+    group: u32,
+) -> Result<Vec<u8>, Error> {
+    let mut bitmap = vec![0; geometry.block_size];
+    let count = geometry.superblock.inodes_per_group;
+    let is_lazy = geometry.superblock.has_group_checksums();
+    if !is_lazy || !descriptor.flags.contains(GroupFlags::INODE_UNINIT) {
+        blocks.read(descriptor.inode_bitmap, 0, &mut bitmap)?;
+        let sum = bitmap_checksum(&geometry.superblock, &bitmap[..count as usize / 8]);
+        if geometry.has_checksums && sum != descriptor.inode_bitmap_checksum {
+            return Err(Error::corrupt(
+                Place::Group(group),
+                "wrong checksum of inodes",
+            ));
+        }
+    }
+    (count..geometry.block_size as u32 * 8).for_each(|bit| set_bit(&mut bitmap, bit));
+    Ok(bitmap)
+}
+
+/// Zeros the inodes of a group up to `index` that were never used, whose bytes on the device may be anything.
+fn clear_unused_inodes<D: Device>(
+    geometry: &Geometry,
+    blocks: &Blocks<D>,
+    (group, descriptor): (u32, &mut GroupDescriptor),
+    index: u32,
+) -> Result<(), Error> {
+    if !geometry.superblock.has_group_checksums() {
+        return Ok(());
+    }
+    let per_group = geometry.superblock.inodes_per_group;
+    let used = match descriptor.flags.contains(GroupFlags::INODE_UNINIT) {
+        true => 0,
+        false => per_group.saturating_sub(descriptor.unused_inodes_count),
+    };
+    if index < used {
+        return Ok(());
+    }
+    descriptor.unused_inodes_count = per_group - index - 1;
+    let size = usize::from(geometry.superblock.inode_size);
+    for unused in used..=index {
+        let number = InodeNumber(group * per_group + unused + 1);
+        let (block, at) = geometry.inode_place(blocks, number)?;
+        blocks.change(block, Seal::None, |bytes| bytes[at..at + size].fill(0))?;
+    }
+    Ok(())
 }
 
 fn has_bit(bitmap: &[u8], bit: u32) -> bool {

@@ -100,10 +100,15 @@ impl<D: Device> FileSystem<D> {
         let superblock = read_superblock(&device)?;
         Geometry::check_features(&superblock, access)?;
         let needs_recovery = superblock.incompatible().contains(Incompatible::RECOVER);
-        let bare = FileSystem::assemble(device, superblock, Access::ReadOnly, HashMap::new())?;
+        let blocks = Blocks::new(
+            device,
+            superblock.block_size_bytes() as usize,
+            HashMap::new(),
+        );
         if !needs_recovery {
-            return bare.reopen(access, HashMap::new(), now);
+            return FileSystem::assemble(blocks, superblock, access, now);
         }
+        let bare = FileSystem::assemble(blocks, superblock, Access::ReadOnly, now)?;
         let replayed = recovery::read_log(&bare)?;
         if access == Access::ReadWrite {
             recovery::write(&bare, &replayed)?;
@@ -137,27 +142,14 @@ impl<D: Device> FileSystem<D> {
                 "the journal changes the block size",
             ));
         }
-        let system = FileSystem::on_blocks(blocks, superblock, access)?;
-        if access == Access::ReadWrite {
-            system.recover_orphans(now)?;
-        }
-        Ok(system)
+        FileSystem::assemble(blocks, superblock, access, now)
     }
 
     fn assemble(
-        device: D,
-        superblock: Superblock,
-        access: Access,
-        replayed: HashMap<u64, Box<[u8]>>,
-    ) -> Result<FileSystem<D>, Error> {
-        let blocks = Blocks::new(device, superblock.block_size_bytes() as usize, replayed);
-        FileSystem::on_blocks(blocks, superblock, access)
-    }
-
-    fn on_blocks(
         blocks: Blocks<D>,
         superblock: Superblock,
         access: Access,
+        now: Timestamp,
     ) -> Result<FileSystem<D>, Error> {
         let bytes = superblock
             .blocks_count
@@ -168,16 +160,28 @@ impl<D: Device> FileSystem<D> {
                 "the file system is larger than its device",
             ));
         }
-        let (geometry, descriptors) = Geometry::read(superblock, &blocks)?;
-        let writer = Writer::new(&geometry, descriptors);
-        Ok(FileSystem {
-            space: Mutex::new(writer.space()),
+        let geometry = Geometry::new(superblock)?;
+        let writer = (access == Access::ReadWrite).then(|| Mutex::new(Writer::new(&geometry)));
+        let system = FileSystem {
+            space: Mutex::new(Space::count(&geometry, &blocks)?),
             blocks,
             geometry,
             nodes: Nodes::new(),
             pages_count: AtomicUsize::new(0),
-            writer: (access == Access::ReadWrite).then_some(Mutex::new(writer)),
-        })
+            writer,
+        };
+        if access == Access::ReadWrite {
+            system.recover_orphans(now)?;
+        }
+        Ok(system)
+    }
+
+    /// Judges the descriptors of all groups; else each is judged when its group is first needed. Linux: `ext4_check_descriptors()`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] with the first group whose descriptor is broken, and what the device says.
+    pub fn check_groups(&self) -> Result<(), Error> {
+        self.geometry.descriptors(&self.blocks).map(drop)
     }
 
     /// Returns the superblock as it was when the file system was opened.
@@ -217,7 +221,7 @@ impl<D: Device> FileSystem<D> {
 
     /// Reads an inode from its table.
     fn read_inode(&self, number: InodeNumber) -> Result<Inode, Error> {
-        let (block, at) = self.geometry.inode_place(number)?;
+        let (block, at) = self.geometry.inode_place(&self.blocks, number)?;
         let bytes = self.blocks.get(block, |_| Ok(()))?;
         let bytes = &bytes[at..at + usize::from(self.geometry.superblock.inode_size)];
         let inode = Inode::parse(bytes).map_err(Error::layout(Place::Inode(number)))?;
@@ -345,9 +349,9 @@ impl<D: Device> FileSystem<D> {
     /// Lets files, with what they need of metadata, have so many bytes together and no more. Those that have more already keep them.
     pub fn limit(&self, bytes_max: u64) {
         let blocks_max = bytes_max / self.geometry.block_size as u64;
-        let mut space = self.lock_space();
         let blocks = self.geometry.superblock.blocks_count;
-        let blocks = blocks.saturating_sub(space.blocks_fixed);
+        let blocks = blocks.saturating_sub(self.blocks_fixed());
+        let mut space = self.lock_space();
         space.blocks_withheld = blocks.saturating_sub(blocks_max);
     }
 
@@ -356,12 +360,19 @@ impl<D: Device> FileSystem<D> {
         self.blocks.limit_content(bytes_max);
     }
 
+    /// Counts the blocks of metadata of fixed place; none of a file system whose descriptors are broken.
+    fn blocks_fixed(&self) -> u64 {
+        let fixed = self.geometry.fixed_blocks(&self.blocks);
+        fixed.map_or(0, |runs| runs.iter().map(|(_, count)| count).sum())
+    }
+
     /// Returns size and use.
     pub fn statistics(&self) -> Statistics {
+        let blocks_fixed = self.blocks_fixed();
         let space = self.lock_space();
         let superblock = &self.geometry.superblock;
         let blocks_free = space.blocks_available();
-        let kept = space.blocks_fixed.saturating_add(space.blocks_withheld);
+        let kept = blocks_fixed.saturating_add(space.blocks_withheld);
         Statistics {
             block_size: superblock.block_size_bytes(),
             blocks: superblock.blocks_count.saturating_sub(kept),

@@ -1,4 +1,9 @@
 //! What the superblock and the group descriptors fix for as long as a file system is open.
+//!
+//! A group's descriptor is read and judged when the group is first needed: to open a file system takes as long whatever its size is.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::blocks::Blocks;
 use crate::device::Device;
@@ -43,8 +48,10 @@ pub(crate) struct Geometry {
     pub(crate) block_size: usize,
     pub(crate) metadata_seed: u32,
     pub(crate) has_checksums: bool,
-    /// First block of each group's inode table.
-    pub(crate) inode_tables: Vec<u64>,
+    /// First block of each group's inode table; 0 until the group was needed.
+    inode_tables: Vec<AtomicU64>,
+    /// See [`Geometry::fixed_blocks`].
+    fixed: OnceLock<Vec<(u64, u64)>>,
 }
 
 impl Geometry {
@@ -74,36 +81,95 @@ impl Geometry {
         }
     }
 
-    /// Reads the group descriptors.
-    pub(crate) fn read<D: Device>(
-        superblock: Superblock,
-        blocks: &Blocks<D>,
-    ) -> Result<(Geometry, Vec<GroupDescriptor>), Error> {
+    /// Returns the numbers of a file system.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for more groups than are held.
+    pub(crate) fn new(superblock: Superblock) -> Result<Geometry, Error> {
         let groups = superblock.groups_count();
         if groups > GROUPS_MAX {
             return Err(Error::Unsupported {
                 features: format!("{groups} groups"),
             });
         }
-        let size = usize::from(superblock.descriptor_size_bytes());
-        let block_size = superblock.block_size_bytes() as usize;
-        let mut geometry = Geometry {
-            block_size,
+        Ok(Geometry {
+            block_size: superblock.block_size_bytes() as usize,
             metadata_seed: superblock.metadata_seed(),
             has_checksums: superblock.has_metadata_checksums(),
-            inode_tables: Vec::new(),
+            inode_tables: (0..groups).map(|_| AtomicU64::new(0)).collect(),
+            fixed: OnceLock::new(),
             superblock,
-        };
-        let mut descriptors = Vec::new();
-        for group in 0..groups {
-            let (block, at) = geometry.descriptor_place(group);
+        })
+    }
+
+    /// Reads the descriptor of a group, and judges it.
+    pub(crate) fn descriptor<D: Device>(
+        &self,
+        blocks: &Blocks<D>,
+        group: u32,
+    ) -> Result<GroupDescriptor, Error> {
+        let size = usize::from(self.superblock.descriptor_size_bytes());
+        let (block, at) = self.descriptor_place(group);
+        let bytes = blocks.get(block, |_| Ok(()))?;
+        let descriptor = GroupDescriptor::parse(&bytes[at..at + size]);
+        self.check_descriptor(group, &descriptor, &bytes[at..at + size])?;
+        Ok(descriptor)
+    }
+
+    /// Reads the descriptors of all groups, and judges them.
+    pub(crate) fn descriptors<D: Device>(
+        &self,
+        blocks: &Blocks<D>,
+    ) -> Result<Vec<GroupDescriptor>, Error> {
+        (0..self.superblock.groups_count())
+            .map(|group| self.descriptor(blocks, group))
+            .collect()
+    }
+
+    /// Adds up the free blocks and inodes that the descriptors tell of, without judging them.
+    pub(crate) fn count_free<D: Device>(&self, blocks: &Blocks<D>) -> Result<(u64, u64), Error> {
+        let size = usize::from(self.superblock.descriptor_size_bytes());
+        let per_block = self.descriptors_per_block();
+        let groups = self.superblock.groups_count();
+        let (mut free_blocks, mut free_inodes) = (0, 0);
+        for first in (0..groups).step_by(per_block as usize) {
+            let (block, _) = self.descriptor_place(first);
             let bytes = blocks.get(block, |_| Ok(()))?;
-            let descriptor = GroupDescriptor::parse(&bytes[at..at + size]);
-            geometry.check_descriptor(group, &descriptor, &bytes[at..at + size])?;
-            geometry.inode_tables.push(descriptor.inode_table);
-            descriptors.push(descriptor);
+            let count = per_block.min(groups - first) as usize;
+            for descriptor in bytes.chunks_exact(size).take(count) {
+                let (blocks, inodes) = GroupDescriptor::free_counts(descriptor);
+                free_blocks += u64::from(blocks);
+                free_inodes += u64::from(inodes);
+            }
         }
-        Ok((geometry, descriptors))
+        Ok((free_blocks, free_inodes))
+    }
+
+    /// Returns the runs of metadata of fixed place, sorted: first block, and how many.
+    pub(crate) fn fixed_blocks<D: Device>(
+        &self,
+        blocks: &Blocks<D>,
+    ) -> Result<&[(u64, u64)], Error> {
+        if let Some(fixed) = self.fixed.get() {
+            return Ok(fixed);
+        }
+        let descriptors = self.descriptors(blocks)?;
+        Ok(self.fixed.get_or_init(|| self.find_fixed(&descriptors)))
+    }
+
+    fn find_fixed(&self, descriptors: &[GroupDescriptor]) -> Vec<(u64, u64)> {
+        let mut fixed = Vec::with_capacity(descriptors.len() * 3);
+        for (group, descriptor) in (0_u32..).zip(descriptors) {
+            let head = self.head_blocks(group);
+            if head > 0 {
+                fixed.push((self.group_start(group), head));
+            }
+            fixed.push((descriptor.block_bitmap, 1));
+            fixed.push((descriptor.inode_bitmap, 1));
+            fixed.push((descriptor.inode_table, self.table_blocks()));
+        }
+        fixed.sort_unstable();
+        fixed
     }
 
     /// Descriptors in a block.
@@ -207,7 +273,17 @@ impl Geometry {
     }
 
     /// Where an inode lies: the block, and the byte in it.
-    pub(crate) fn inode_place(&self, number: InodeNumber) -> Result<(u64, usize), Error> {
+    pub(crate) fn inode_place<D: Device>(
+        &self,
+        blocks: &Blocks<D>,
+        number: InodeNumber,
+    ) -> Result<(u64, usize), Error> {
+        let (group, block, at) = self.place_in_table(number)?;
+        Ok((self.inode_table(blocks, group)? + block, at))
+    }
+
+    /// Where an inode lies: its group, the block of the group's table, and the byte in it.
+    pub(crate) fn place_in_table(&self, number: InodeNumber) -> Result<(u32, u64, usize), Error> {
         let index = number.0.wrapping_sub(1);
         if index >= self.superblock.inodes_count {
             return Err(Error::corrupt(
@@ -218,8 +294,21 @@ impl Geometry {
         let group = index / self.superblock.inodes_per_group;
         let index = u64::from(index % self.superblock.inodes_per_group);
         let offset = index * u64::from(self.superblock.inode_size);
-        let block = self.inode_tables[group as usize] + offset / self.block_size as u64;
-        Ok((block, (offset % self.block_size as u64) as usize))
+        let block_size = self.block_size as u64;
+        Ok((group, offset / block_size, (offset % block_size) as usize))
+    }
+
+    /// First block of a group's inode table.
+    fn inode_table<D: Device>(&self, blocks: &Blocks<D>, group: u32) -> Result<u64, Error> {
+        let known = &self.inode_tables[group as usize];
+        match known.load(Ordering::Relaxed) {
+            0 => {
+                let table = self.descriptor(blocks, group)?.inode_table;
+                known.store(table, Ordering::Relaxed);
+                Ok(table)
+            }
+            table => Ok(table),
+        }
     }
 
     /// The hasher of directories that have none of their own yet.

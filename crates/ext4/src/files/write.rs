@@ -485,7 +485,7 @@ impl<D: Device> FileSystem<D> {
             writer.superblock.feature_ro_compat |= ReadOnlyCompatible::LARGE_FILE.bits();
             writer.is_changed = true;
         }
-        let (block, at) = self.geometry.inode_place(node.number)?;
+        let (block, at) = self.geometry.inode_place(&self.blocks, node.number)?;
         let size = usize::from(self.geometry.superblock.inode_size);
         self.blocks
             .change(block, crate::blocks::Seal::None, |bytes| {

@@ -71,7 +71,8 @@ pub fn grow<D: Device>(device: D, now: Timestamp) -> Result<Grown, GrowError> {
         });
     }
     let blocks = Blocks::new(device, block_size as usize, HashMap::new());
-    let (old, descriptors) = Geometry::read(superblock, &blocks)?;
+    let old = Geometry::new(superblock)?;
+    let descriptors = old.descriptors(&blocks)?;
     let device = blocks.into_device();
     let plan = Plan::new(&old, wanted_blocks)?;
     let grown = Grown {
@@ -83,13 +84,7 @@ pub fn grow<D: Device>(device: D, now: Timestamp) -> Result<Grown, GrowError> {
         let mut grower = Grower {
             device: &device,
             old,
-            new: Geometry {
-                superblock: plan.superblock.clone(),
-                block_size: block_size as usize,
-                metadata_seed: plan.superblock.metadata_seed(),
-                has_checksums: plan.superblock.has_metadata_checksums(),
-                inode_tables: Vec::new(),
-            },
+            new: Geometry::new(plan.superblock.clone())?,
             descriptors,
             table: plan.table,
         };

@@ -34,13 +34,7 @@ impl Plan {
             let superblock = &plan.superblock;
             let groups = superblock.groups_count();
             let is_old = groups == old.superblock.groups_count();
-            let new = Geometry {
-                superblock: superblock.clone(),
-                block_size: old.block_size,
-                metadata_seed: old.metadata_seed,
-                has_checksums: old.has_checksums,
-                inode_tables: Vec::new(),
-            };
+            let new = Geometry::new(superblock.clone())?;
             let last = groups - 1;
             let needed = new.head_blocks(last) + 2 + new.table_blocks() + LAST_GROUP_BLOCKS_MIN;
             if is_old || u64::from(new.group_blocks(last)) >= needed {

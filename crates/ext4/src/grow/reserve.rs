@@ -74,7 +74,8 @@ impl<D: Device> Grower<'_, D> {
     /// Returns the inode, its bytes, and where they lie.
     fn reserve_inode(&self) -> Result<(Inode, Vec<u8>, u64), Error> {
         let number = InodeNumber::RESIZE;
-        let (block, at) = self.old.inode_place(number)?;
+        let (group, block, at) = self.old.place_in_table(number)?;
+        let block = self.descriptors[group as usize].inode_table + block;
         let offset = block * self.old.block_size as u64 + at as u64;
         let mut bytes = vec![0; self.old.superblock.inode_size.into()];
         self.device.read_at(offset, &mut bytes)?;

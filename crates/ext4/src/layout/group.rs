@@ -75,6 +75,20 @@ impl GroupDescriptor {
         }
     }
 
+    /// Reads of a descriptor only how many blocks and inodes of the group are free.
+    pub fn free_counts(bytes: &[u8]) -> (u32, u32) {
+        let is_large = bytes.len() > usize::from(DESCRIPTOR_SIZE_OLD);
+        let count = |low_at, high_at| {
+            let high = if is_large {
+                get::<u16>(bytes, high_at)
+            } else {
+                0
+            };
+            u32::from(get::<u16>(bytes, low_at)) | u32::from(high) << 16
+        };
+        (count(0xc, 0x2c), count(0xe, 0x2e))
+    }
+
     /// Writes into the descriptor's bytes; the checksum as it is, see [`GroupDescriptor::seal`].
     pub fn write(&self, bytes: &mut [u8]) {
         put(bytes, 0, self.block_bitmap as u32);
@@ -162,6 +176,7 @@ mod tests {
         let mut bytes = [0; 64];
         descriptor.write(&mut bytes);
         assert_eq!(GroupDescriptor::parse(&bytes), descriptor);
+        assert_eq!(GroupDescriptor::free_counts(&bytes), (0x1_2345, 0x2_3456));
         let mut small = [0; 32];
         descriptor.write(&mut small);
         assert_eq!(GroupDescriptor::parse(&small).block_bitmap, 0x3456_789a);

@@ -106,7 +106,7 @@ impl Disks {
             }
             let image_file = HostFile::open(image, minke_disk::Access::Read)?;
             let device = Arc::new(ReadOnlyImage(image_file));
-            return self.mount(image, device, options, container);
+            return self.mount_foreign(image, device, options, container);
         }
         let volume = Arc::new(Volume::open(image, &changes, Limits::default())?);
         let settler = Settler::start(&[image.to_path_buf()]);
@@ -116,7 +116,7 @@ impl Disks {
         })?;
         let device: Arc<dyn Device> = volume.clone();
         self.volumes.push((volume, settler));
-        let mounted = self.mount(image, device, options, container)?;
+        let mounted = self.mount_foreign(image, device, options, container)?;
         self.mounted
             .extend((!options.is_read_only).then(|| mounted.clone()));
         Ok(mounted)
@@ -186,6 +186,24 @@ impl Disks {
     fn open_below(&self) -> Option<FileSystem<ReadOnlyDisk>> {
         let disk = ReadOnlyDisk(self.image.clone()?);
         FileSystem::open(disk, Access::ReadOnly, minke_ext4::Timestamp::default()).ok()
+    }
+
+    /// Mounts what minke did not make: nothing is written to a file system that is broken anywhere that shows at a glance.
+    fn mount_foreign(
+        &mut self,
+        path: &Path,
+        device: Arc<dyn Device>,
+        options: DiskOptions,
+        container: Container<'_>,
+    ) -> Result<Arc<Ext4FileSystem>, DiskMountError> {
+        let mounted = self.mount(path, device, options, container)?;
+        match mounted.check_groups() {
+            Ok(()) => Ok(mounted),
+            Err(source) => Err(DiskMountError::FileSystem {
+                path: path.to_path_buf(),
+                source,
+            }),
+        }
     }
 
     fn mount(

@@ -52,7 +52,8 @@ pub(super) fn edit_device<T>(
 
 fn open_system(path: &Path, volume: &Arc<Volume>) -> Result<EditedSystem, Report> {
     let system = FileSystem::open(volume.clone(), Access::ReadWrite, now());
-    system.map_err(|error| {
+    let sound = system.and_then(|system| system.check_groups().map(|()| system));
+    sound.map_err(|error| {
         Report::new(
             format!("cannot change the disk `{}`: {error}", path.display()),
             format!("`minke disk check {}` tells what is wrong", path.display()),

@@ -152,6 +152,14 @@ impl Ext4FileSystem {
         Ok(Arc::new(Ext4FileSystem { shared, root }))
     }
 
+    /// Judges the descriptors of all groups, as Linux does when it mounts; else each is judged when its group is first needed.
+    ///
+    /// # Errors
+    /// As [`minke_ext4::FileSystem::check_groups`].
+    pub fn check_groups(&self) -> std::result::Result<(), minke_ext4::Error> {
+        self.shared.system.check_groups()
+    }
+
     /// Makes all that was changed durable, in one commit; nothing to do if nothing was.
     ///
     /// # Errors
