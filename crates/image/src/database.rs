@@ -6,7 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rusqlite::{
@@ -117,49 +117,53 @@ pub(crate) struct ImageRow {
     pub(crate) contents: Vec<Digest>,
 }
 
+/// The database of a store, connected to when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Database {
     path: PathBuf,
     /// Guards the connection, which is not for several threads. A leaf lock: nothing else is locked under it, except files by `garbage`.
-    connection: Mutex<Connection>,
+    connection: OnceLock<Mutex<Connection>>,
 }
 
 type SqlResult<T> = rusqlite::Result<T>;
 
 impl Database {
-    pub(crate) fn open(path: &Path) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Database {
-            path: path.to_owned(),
-            source,
-        };
-        let connection = connect(path).map_err(failed)?;
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            connection: OnceLock::new(),
+        }
+    }
+
+    /// Opens the database and brings it to this format, unless that was done.
+    pub(crate) fn connect(&self) -> Result<&Mutex<Connection>, StoreError> {
+        if let Some(connection) = self.connection.get() {
+            return Ok(connection);
+        }
+        let connection = connect(&self.path).map_err(|source| self.failed(source))?;
         let supported = FORMATS.len() as i64;
-        match format(&connection).map_err(failed)? {
+        match format(&connection).map_err(|source| self.failed(source))? {
             found if found == supported => {}
             found if found < supported => {
-                enter_wal(&connection).map_err(failed)?;
-                upgrade(&connection).map_err(failed)?;
+                enter_wal(&connection).map_err(|source| self.failed(source))?;
+                upgrade(&connection).map_err(|source| self.failed(source))?;
             }
             found => return Err(StoreError::NewerFormat { found, supported }),
         }
-        Ok(Self {
-            path: path.to_owned(),
-            connection: Mutex::new(connection),
-        })
+        Ok(self.connection.get_or_init(|| Mutex::new(connection)))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Connection> {
+    fn lock(&self) -> Result<MutexGuard<'_, Connection>, StoreError> {
         // A panic between statements leaves a connection that has rolled back, which is as good as new.
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let connection = self.connect()?;
+        Ok(connection.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn read<T>(
         &self,
         work: impl FnOnce(&Connection) -> SqlResult<T>,
     ) -> Result<T, StoreError> {
-        work(&self.lock()).map_err(|source| self.failed(source))
+        work(&*self.lock()?).map_err(|source| self.failed(source))
     }
 
     pub(crate) fn failed(&self, source: rusqlite::Error) -> StoreError {
@@ -174,7 +178,7 @@ impl Database {
         &self,
         work: impl FnOnce(&Transaction<'_>) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut connection = self.lock();
+        let mut connection = self.lock()?;
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|source| self.failed(source))?;
@@ -459,6 +463,14 @@ fn hold(transaction: &Transaction<'_>, lease: &str, digests: &[Digest]) -> SqlRe
 pub(crate) fn now_s() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs().cast_signed())
+}
+
+/// Returns the nanoseconds since 1970, 0 on a clock that is before that.
+pub(crate) fn now_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+    })
 }
 
 fn connect(path: &Path) -> SqlResult<Connection> {

@@ -108,13 +108,20 @@ pub struct NewImage {
 impl Store {
     /// Returns the image with this manifest, its blobs verified.
     pub fn image_by_manifest(&self, manifest_digest: &Digest) -> Result<Image, StoreError> {
+        let tags = self.database.tags_of(manifest_digest)?;
+        self.image_with_tags(manifest_digest, tags)
+    }
+
+    /// Returns the image with this manifest, its blobs verified, with names that the caller knows.
+    pub(crate) fn image_with_tags(
+        &self,
+        manifest_digest: &Digest,
+        tags: Vec<Reference>,
+    ) -> Result<Image, StoreError> {
         let manifest = self.read_blob(manifest_digest)?;
         let config = self.read_blob(&Image::config_digest(manifest_digest, &manifest)?)?;
         let image = Image::of_documents(manifest_digest, &manifest, &config)?;
-        Ok(Image {
-            tags: self.database.tags_of(manifest_digest)?,
-            ..image
-        })
+        Ok(Image { tags, ..image })
     }
 
     /// Keeps an image's contents for as long as `holder` (a container, by name) exists.

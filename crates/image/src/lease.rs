@@ -35,6 +35,8 @@ pub struct Lease<'store> {
 impl Store {
     /// Returns a new lease that claims nothing yet.
     pub fn lease(&self) -> Result<Lease<'_>, StoreError> {
+        // What the lease is released in must be there before anything else is.
+        self.database.connect()?;
         // The lock comes first: a directory without one is nobody's.
         let (lock, lock_path) = new_lock(&self.root.join("tmp"))?;
         let directory = lock_path.with_extension("");

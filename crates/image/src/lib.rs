@@ -41,6 +41,7 @@ mod nearest;
 mod packing;
 pub mod program;
 mod reference;
+mod remembered;
 mod root;
 mod snapshots;
 mod store;

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// Bounds the text of a reference. Spec: distribution/reference, `NameTotalLengthMax` (255) plus a tag (128).
 const REFERENCE_BYTES_MAX: usize = 255 + 1 + TAG_BYTES_MAX;
 /// Bounds a tag. Spec: distribution/reference grammar, `tag := /[\w][\w.-]{0,127}/`.
@@ -17,7 +19,8 @@ const REGISTRY_DEFAULT_ORGANISATION: &str = "library/";
 ///
 /// Names are lower-cased, as a `Balenafile` may say `FROM BalenaOS/python` (Docker refuses upper case there).
 /// Docker's default registry is left out, so `docker.io/library/hello` and `hello` are one name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Reference {
     /// Host and optional port, none for the default.
     pub registry: Option<String>,
@@ -32,6 +35,20 @@ pub struct Reference {
 pub struct ParseReferenceError {
     pub text: String,
     pub reason: &'static str,
+}
+
+impl From<Reference> for String {
+    fn from(reference: Reference) -> String {
+        reference.to_string()
+    }
+}
+
+impl TryFrom<String> for Reference {
+    type Error = ParseReferenceError;
+
+    fn try_from(text: String) -> Result<Self, ParseReferenceError> {
+        text.parse()
+    }
 }
 
 impl FromStr for Reference {

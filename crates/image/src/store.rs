@@ -9,6 +9,7 @@ use crate::check::{is_corrupt, quoted};
 use crate::database::Database;
 use crate::nearest::nearest;
 use crate::reference::{ParseReferenceError, Reference};
+use crate::remembered::{self, Answer, Remembered, Version};
 use crate::snapshots::SnapshotError;
 use crate::{Digest, Image, ImageSummary, lease};
 
@@ -16,7 +17,7 @@ use crate::{Digest, Image, ImageSummary, lease};
 const REPAIR: &str =
     "`minke system check --repair` makes it again from the images' blobs, and says what is lost";
 /// The database's file in the store.
-const DATABASE: &str = "images.db";
+pub(crate) const DATABASE: &str = "images.db";
 /// The shortest id prefix that is looked up. One digit is what Docker accepts.
 const ID_PREFIX_DIGITS_MIN: usize = 1;
 
@@ -25,6 +26,8 @@ const ID_PREFIX_DIGITS_MIN: usize = 1;
 pub struct Store {
     pub(crate) root: PathBuf,
     pub(crate) database: Database,
+    /// Of the database as it was when the store was opened; what is not known is asked.
+    remembered: Option<Remembered>,
 }
 
 /// What can go wrong with a store.
@@ -231,11 +234,15 @@ impl Store {
     /// Opens a store and leaves everything in it as it is.
     pub(crate) fn open_to_repair(root: &Path) -> Result<Self, StoreError> {
         Self::prepare(root)?;
-        let database = Database::open(&root.join(DATABASE))?;
-        Ok(Self {
+        let store = Self {
             root: root.to_owned(),
-            database,
-        })
+            database: Database::new(root.join(DATABASE)),
+            remembered: Remembered::read(root),
+        };
+        if store.remembered.is_none() {
+            store.database.connect()?;
+        }
+        Ok(store)
     }
 
     /// Makes the directories that are missing.
@@ -260,8 +267,18 @@ impl Store {
 
     /// Returns the image that `wanted` names: a name with or without tag, an id or its beginning, or `name@digest`.
     pub fn image(&self, wanted: &str) -> Result<Image, StoreError> {
+        let remembered = self.remembered.as_ref();
+        if let Some(found) = remembered.and_then(|known| known.answer(&self.root, wanted)) {
+            return self.image_with_tags(&found.manifest, found.tags);
+        }
+        let version = Version::settled(&self.root);
         let manifest = self.resolve(wanted)?;
-        self.image_by_manifest(&manifest)
+        let image = self.image_by_manifest(&manifest)?;
+        if let Some(version) = version {
+            let tags = image.tags.clone();
+            remembered::keep(&self.root, version, wanted, Answer { manifest, tags });
+        }
+        Ok(image)
     }
 
     /// Returns the manifest digest that `wanted` names. See [`Store::image`].
