@@ -92,7 +92,7 @@ impl WritableDisk {
             0 => true,
             _ => matches!(ChangeFile::inspect(&file), Err(DiskError::NeverBegun)),
         };
-        if is_new {
+        if is_new && length > 0 {
             file.truncate(0).map_err(failed("empty", path))?;
         }
         let file = Arc::new(file.with_durability(durability));
