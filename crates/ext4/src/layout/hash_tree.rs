@@ -163,6 +163,11 @@ pub fn entries_at(block: &[u8]) -> usize {
     }
 }
 
+/// Whether a block of a directory with a hash tree is an inner node: one empty entry that takes all of the block.
+pub fn is_index_node(block: &[u8]) -> bool {
+    parse_entry(block, 0).is_ok_and(|entry| !entry.is_used() && entry.record_length == block.len())
+}
+
 /// Returns the checksum of an index block, and where it lies; `None` if there is no room for it.
 fn checksum(seed: u32, block: &[u8], at: usize) -> Option<(usize, u32)> {
     let view = IndexView::parse(block, at).ok()?;

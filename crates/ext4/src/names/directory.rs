@@ -8,7 +8,7 @@ use crate::file_system::FileSystem;
 use crate::layout::directory::{
     DirectoryEntry, NAME_BYTES_MAX, entries, is_directory_block_intact, tail_at,
 };
-use crate::layout::hash_tree::{HashTreeRoot, entries_at, is_index_block_intact};
+use crate::layout::hash_tree::{HashTreeRoot, entries_at, is_index_block_intact, is_index_node};
 use crate::layout::{Compatible, FileType, Incompatible, InodeFlags, InodeNumber, NameHasher};
 use crate::nodes::NodeState;
 use crate::{Error, Place};
@@ -105,17 +105,17 @@ impl<D: Device> Directory<'_, D> {
         let bytes = self
             .system
             .blocks
-            .get(block, |bytes| self.verify(block, bytes))?;
+            .get(block, |bytes| self.verify(logical, block, bytes))?;
         Ok((block, bytes))
     }
 
-    fn verify(&self, block: u64, bytes: &[u8]) -> Result<(), Error> {
+    fn verify(&self, logical: u32, block: u64, bytes: &[u8]) -> Result<(), Error> {
         if !self.system.geometry.has_checksums {
             return Ok(());
         }
-        let is_intact = match tail_at(bytes) {
-            Some(_) => is_directory_block_intact(self.seed(), bytes),
-            None => is_index_block_intact(self.seed(), bytes, entries_at(bytes)),
+        let is_intact = match self.is_index(logical, bytes) {
+            true => is_index_block_intact(self.seed(), bytes, entries_at(bytes)),
+            false => is_directory_block_intact(self.seed(), bytes),
         };
         match is_intact {
             true => Ok(()),
@@ -124,6 +124,15 @@ impl<D: Device> Directory<'_, D> {
                 "wrong checksum of a directory's block",
             )),
         }
+    }
+
+    /// Whether a block is one of the hash tree's own. That it ends in a tail does not tell: Linux makes the root of what was
+    /// the directory's only block, and leaves the old tail where the index has not come to yet.
+    ///
+    /// Linux: fs/ext4/namei.c __ext4_read_dirblock().
+    fn is_index(&self, logical: u32, bytes: &[u8]) -> bool {
+        let is_node = || is_index_node(bytes);
+        tail_at(bytes).is_none() || self.has_tree() && (logical == 0 || is_node())
     }
 
     /// Whether it has a hash tree.

@@ -5,6 +5,10 @@ use std::fs;
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
+use minke_ext4::layout::Superblock;
+use minke_ext4::layout::checksum::crc32c;
+use minke_ext4::layout::directory::write_tail;
+use minke_ext4::layout::hash_tree::{ROOT_ENTRIES_AT, is_index_block_intact, seal_index_block};
 use minke_ext4::{Access, FileSystem, FileType, InodeNumber, MemoryDevice, Timestamp};
 
 use crate::e2fsprogs::{Image, MATRIX, tool};
@@ -165,6 +169,45 @@ fn trees_of_every_kind_of_image_are_read_as_they_were_copied() {
         let system = FileSystem::open(&bytes[..], Access::ReadOnly, NOW).unwrap();
         compare(&system, InodeNumber::ROOT, host.path());
     }
+}
+
+#[test]
+fn the_root_of_a_hash_tree_may_end_as_the_block_that_it_was_before() {
+    let directory = tempfile::tempdir().unwrap();
+    for number in 0..600 {
+        fs::write(directory.path().join(format!("file {number}")), "x").unwrap();
+    }
+    let path = directory.path().to_str().unwrap();
+    let image = Image::make(&["-t", "ext4", "-d", path], "20M");
+    // `mke2fs` makes no hash trees; this does.
+    let path = image.path();
+    tool("e2fsck").arg("-fyD").arg(path).output().unwrap();
+    let said = image.debugfs(&["bmap / 0", "stat /"]);
+    let lines = || said.lines().map(str::trim);
+    let block: usize = lines().find_map(|line| line.parse().ok()).unwrap();
+    let generation = lines().find_map(|line| line.split("Generation: ").nth(1));
+    let generation = generation.and_then(|text| text.split(' ').next());
+    let generation: u32 = generation.unwrap().parse().unwrap();
+    let mut bytes = image.bytes();
+    let seed = Superblock::parse(&bytes[1024..2048]).unwrap();
+    let seed = crc32c(seed.metadata_seed(), &InodeNumber::ROOT.0.to_le_bytes());
+    let seed = crc32c(seed, &generation.to_le_bytes());
+    let root = &mut bytes[block * 4096..(block + 1) * 4096];
+    assert!(is_index_block_intact(seed, root, ROOT_ENTRIES_AT));
+    // Linux leaves the tail of the directory's only block in the root that it makes of it.
+    write_tail(root);
+    seal_index_block(seed, root, ROOT_ENTRIES_AT);
+    Image::of(&bytes).check("an old tail in a root");
+    let system = FileSystem::open(&bytes[..], Access::ReadOnly, NOW).unwrap();
+    system.lookup(InodeNumber::ROOT, b"file 599").unwrap();
+    let mut count = 0;
+    system
+        .read_directory(InodeNumber::ROOT, 0, &mut |_| {
+            count += 1;
+            true
+        })
+        .unwrap();
+    assert_eq!(count, 600 + ["lost+found"].len());
 }
 
 #[test]
