@@ -3,11 +3,12 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use tar::{Builder, EntryType, Header};
 
-use crate::home::{Home, guest};
+use crate::home::{Home, PATIENCE, guest};
 
 /// A home with the image `app`: the probe, and some files.
 fn home() -> Home {
@@ -379,6 +380,43 @@ fn a_client_that_is_killed_or_stalls_keeps_nothing() {
     }
     home.ok(&["rm", "web"]);
     home.ok(&["volume", "prune", "-f"]);
+    home.assert_nothing_left();
+}
+
+/// Waits until a process waits for a lock of a file. Linux: fs/locks.c, `/proc/locks`.
+fn wait_for_waiting(child: &Child) {
+    let waits = format!("-> FLOCK  ADVISORY  WRITE {} ", child.id());
+    let until = Instant::now() + PATIENCE;
+    let locks = || fs::read_to_string("/proc/locks").expect("Linux");
+    while !locks().contains(&waits) {
+        assert!(Instant::now() < until, "no `{waits}` in {}", locks());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn an_export_of_a_stopped_container_keeps_nobody_waiting_but_who_starts_or_removes_it() {
+    let home = home();
+    running(&home, &[]);
+    home.write("large", vec![1; 8 << 20]);
+    home.ok(&["cp", "large", "web:/srv"]);
+    home.ok(&["stop", "-t", "0", "web"]);
+    for (waiting, name) in [(["start", "web"], "other"), (["rm", "other"], "gone")] {
+        let mut export = home.command(&["export", waiting[1]]);
+        let mut export = export.stdout(Stdio::piped()).spawn().expect("it starts");
+        let output = export.stdout.as_mut().expect("it was asked for");
+        std::io::Read::read_exact(output, &mut [0; 512]).expect("a header comes");
+        let mut waiting = home.command(&waiting).spawn().expect("it starts");
+        wait_for_waiting(&waiting);
+        assert!(home.ok(&["ps", "-a"]).contains("Exited (137)"));
+        home.ok(&["rename", home.ok(&["ps", "-aq"]).trim(), name]);
+        let refused = home.run(&["diff", name]);
+        refused.assert_fails(1, &["it is being started, or copied from"]);
+        export.kill().expect("it is ours");
+        export.wait().expect("it ends");
+        assert!(waiting.wait().expect("it ends").success());
+        home.run(&["stop", "-t", "0", name]);
+    }
     home.assert_nothing_left();
 }
 

@@ -396,6 +396,15 @@ impl Record {
         }
     }
 
+    /// Waits for whoever has the lock of a container that has ended: a sandbox about to let go of it, or a command that works
+    /// on its files, for as long as that takes. Nothing that others need to look or change is held meanwhile.
+    pub fn wait_until_unlocked(&self) -> io::Result<()> {
+        match self.lock() {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Waits for the sandbox to end, and takes the lock.
     pub fn lock(&self) -> io::Result<Lock> {
         let file = File::open(self.directory.join(LOCK))?;

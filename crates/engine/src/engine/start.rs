@@ -78,7 +78,7 @@ impl Engine {
             watch => watch.map_err(failed())?,
         };
         loop {
-            let edit = record.edit().map_err(failed())?;
+            let edit = self.edit(container)?;
             let now = self.load_edited(container.id(), &edit)?;
             let now = now.ok_or_else(|| self.gone(container))?;
             match (now.state.status, now.state.is_starting) {
@@ -91,9 +91,12 @@ impl Engine {
                 // Another command starts it: then that is waited for.
                 (_, true) => {}
                 (_, false) => {
-                    // What still has the lock of a container that has ended is about to let go of it.
-                    let lock = record.lock().map_err(failed())?;
-                    return self.prepare(now, lock).map(Some);
+                    if let Some(lock) = record.try_lock().map_err(failed())? {
+                        return self.prepare(now, lock).map(Some);
+                    }
+                    drop(edit);
+                    record.wait_until_unlocked().map_err(failed())?;
+                    continue;
                 }
             }
             drop(edit);

@@ -142,26 +142,34 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let record = self.record(container.id());
         let failed = || EngineError::io("remove the container's", &record.directory);
-        let edit = match record.edit() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            edit => edit.map_err(failed())?,
-        };
-        let Some(now) = self.load_edited(container.id(), &edit)? else {
-            return Ok(());
-        };
-        if now.state.is_alive() {
-            return Err(EngineError::Running {
-                name: now.config.name,
-                state: match now.state.is_starting {
-                    true => "being started",
-                    false => now.state.status.word(),
-                },
-            });
-        }
-        let _lock = match record.lock() {
-            // A damaged record may lack it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            lock => Some(lock.map_err(failed())?),
+        let (now, _held) = loop {
+            let edit = match record.edit() {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                edit => edit.map_err(failed())?,
+            };
+            let Some(now) = self.load_edited(container.id(), &edit)? else {
+                return Ok(());
+            };
+            if now.state.is_alive() {
+                return Err(EngineError::Running {
+                    name: now.config.name,
+                    state: match now.state.is_starting {
+                        true => "being started",
+                        false => now.state.status.word(),
+                    },
+                });
+            }
+            match record.try_lock() {
+                // A damaged record may lack it.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break (now, (edit, None)),
+                lock => {
+                    if let Some(lock) = lock.map_err(failed())? {
+                        break (now, (edit, Some(lock)));
+                    }
+                }
+            }
+            drop(edit);
+            record.wait_until_unlocked().map_err(failed())?;
         };
         self.remove_locked(&now).map_err(failed())?;
         // Docker: those of a container that removes itself go with it, however it goes.
