@@ -179,6 +179,44 @@ fn a_clock_that_was_set_back_and_a_host_that_was_restarted_do_not_confuse_ps() {
 }
 
 #[test]
+fn records_of_an_older_and_a_newer_minke_are_read() {
+    let home = Home::new();
+    let id = home.ok(&["create", "--name", "web", &guest("probe.wasm"), "exit", "3"]);
+    let directory = home.path().join("containers").join(id);
+    let change = |name: &str, change: &dyn Fn(&mut serde_json::Map<String, Value>)| {
+        let path = directory.join(name);
+        let bytes = std::fs::read(&path).expect("there");
+        let mut record: Value = serde_json::from_slice(&bytes).expect("JSON");
+        change(record.as_object_mut().expect("an object"));
+        std::fs::write(&path, record.to_string()).expect("written");
+    };
+    // A newer one has told more, an older one less.
+    change("config.json", &|record| {
+        record.insert("to_come".to_owned(), serde_json::json!({"a": [1]}));
+        for field in ["restart", "stop_timeout_s", "has_init"] {
+            assert!(record.remove(field).is_some(), "{field}");
+        }
+        let spec = record["spec"].as_object_mut().expect("an object");
+        spec.insert("to_come".to_owned(), true.into());
+    });
+    change("state.json", &|record| {
+        record.insert("to_come".to_owned(), "text".into());
+        for field in ["error", "restart_count", "is_starting", "boot_id"] {
+            assert!(record.remove(field).is_some(), "{field}");
+        }
+    });
+    assert_eq!(listed(&home, &["-a", "-f", "status=created"]), ["web"]);
+    assert_eq!(
+        home.inspect("web")["HostConfig"]["RestartPolicy"]["Name"],
+        "no"
+    );
+    home.ok(&["rename", "web", "other"]);
+    assert_eq!(home.run(&["start", "-a", "other"]).code, 3);
+    home.ok(&["rm", "other"]);
+    home.assert_nothing_left();
+}
+
+#[test]
 fn a_record_that_a_power_cut_damaged_shows_as_dead_and_can_be_removed() {
     let home = Home::new();
     for (name, file) in [("one", "state.json"), ("two", "config.json")] {

@@ -103,12 +103,45 @@ fn two_builds_of_one_name_at_once_leave_one_of_both() {
     home.assert_nothing_left();
 }
 
+/// A program that copies a short file, and prints it too. It is small: each prune takes what was compiled of it away, so that
+/// every `RUN` compiles it again.
+fn copies(from: &str, to: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(module
+            (import "wasi_snapshot_preview1" "path_open"
+                (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+            (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (data (i32.const 100) "{from}")
+            (data (i32.const 200) "{to}")
+            (func $must (param i32) (if (local.get 0) (then unreachable)))
+            (func (export "_start")
+                ;; One buffer: 300, and at most 16 bytes.
+                (i32.store (i32.const 0) (i32.const 300))
+                (i32.store (i32.const 4) (i32.const 16))
+                (call $must (call $open (i32.const 3) (i32.const 0) (i32.const 100) (i32.const {from_length})
+                    (i32.const 0) (i64.const 2) (i64.const 0) (i32.const 0) (i32.const 8)))
+                (call $must (call $read (i32.load (i32.const 8)) (i32.const 0) (i32.const 1) (i32.const 4)))
+                ;; Made, and emptied.
+                (call $must (call $open (i32.const 3) (i32.const 0) (i32.const 200) (i32.const {to_length})
+                    (i32.const 9) (i64.const 64) (i64.const 0) (i32.const 0) (i32.const 8)))
+                (call $must (call $write (i32.load (i32.const 8)) (i32.const 0) (i32.const 1) (i32.const 12)))
+                (call $must (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)))))"#,
+        from_length = from.len(),
+        to_length = to.len(),
+    );
+    wat::parse_str(text).expect("it is WebAssembly")
+}
+
 #[test]
 fn a_build_is_not_disturbed_by_prunes() {
     let home = home();
+    home.write("context/copies.wasm", copies("version", "copied"));
+    home.write("context/again.wasm", copies("copied", "again"));
     home.write(
         "context/Balenafile",
-        "FROM scratch AS one\nCOPY probe.wasm /bin/\nCOPY files /files\nRUN [\"probe\", \"sleep\", \"30\"]\nFROM one\nCOPY version /\nRUN [\"probe\", \"copy\", \"/version\", \"/copied\"]\nCMD [\"probe\", \"cat\", \"/copied\"]\n",
+        "FROM scratch AS one\nCOPY *.wasm /bin/\nCOPY files /files\nCOPY version /copied\nRUN [\"again\"]\nFROM one\nCOPY version /\nRUN [\"copies\"]\nCMD [\"again\"]\n",
     );
     for version in 0..6 {
         home.write("context/version", version.to_string());

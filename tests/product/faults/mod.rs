@@ -11,6 +11,7 @@
 //! | `moments` | commands that are killed at random moments |
 //! | `guests` | guests that take without end, or ask for what is not theirs |
 //! | `peers` | guests that do not answer whoever talks to them |
+//! | `volumes` | image files whose directory or host has no room for changes |
 //! | `swaps` | volumes whose files are swapped for links meanwhile |
 
 mod balenafiles;
@@ -23,3 +24,4 @@ mod modules;
 pub(crate) mod moments;
 mod peers;
 mod swaps;
+mod volumes;
