@@ -108,6 +108,16 @@ fn a_container_that_writes_nothing_takes_no_room() {
 }
 
 #[test]
+fn a_template_that_shows_sizes_is_enough_to_have_them() {
+    let home = Home::new();
+    built(&home);
+    home.ok(&["run", "app", "fill", "/big", "3"]);
+    let size = home.ok(&["ps", "-a", "--format", "{{.Size}}"]);
+    assert!(size.contains("MB (virtual "), "{size}");
+    assert_eq!(home.ok(&["ps", "-as", "--format", "{{.Size}}"]), size);
+}
+
+#[test]
 fn programs_see_a_root_that_is_ext4() {
     let home = Home::new();
     built(&home);

@@ -53,6 +53,14 @@ impl FromStr for Format {
 }
 
 impl Format {
+    /// Whether a template may look at a field.
+    pub(crate) fn mentions(&self, field: &str) -> bool {
+        match self {
+            Format::Table | Format::Json => false,
+            Format::TableOf(template) | Format::Each(template) => template.mentions(field),
+        }
+    }
+
     /// Returns an object's text with a newline; `readable` makes that for people.
     pub(crate) fn object(
         &self,

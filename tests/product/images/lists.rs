@@ -168,6 +168,9 @@ fn rmi_tells_untagged_and_deleted_and_keeps_what_is_used() {
             &format!("Deleted: {id}")
         ]
     );
+    // Docker: with `-f` it is told, and no failure.
+    home.run(&["rmi", "-f", "nosuch"])
+        .assert_fails(0, &["no such image: `nosuch`"]);
     let ended = home.run(&["rmi", "nosuch", "app:1"]);
     ended.assert_fails(1, &["no such image: `nosuch`", "no such image: `app:1`"]);
     home.ok(&["rm", "ended"]);

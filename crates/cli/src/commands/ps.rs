@@ -133,7 +133,8 @@ impl Ps {
         let filter = ContainerFilter::parse(&self.filter)?;
         let engine = engine()?;
         let shown = self.shown(&engine.containers()?, &filter)?;
-        let sizes = Sizes::of(&engine, self.size);
+        // Docker: a template that has it is enough.
+        let sizes = Sizes::of(&engine, self.size || self.format.mentions("Size"));
         let rows: Vec<Row> = shown.iter().map(|it| self.row(it, &sizes)).collect();
         let list = if self.size { LIST_WITH_SIZES } else { LIST };
         let text = match self.quiet {
@@ -228,7 +229,7 @@ impl Sizes<'_> {
         }
     }
 
-    /// Docker: `0B (virtual 5.5MB)`; without `-s` nothing is measured.
+    /// Docker: `0B (virtual 5.5MB)`; where nobody asks for it, nothing is measured.
     fn text(&self, container: &Container) -> String {
         let Some(engine) = self.engine else {
             return size(0);

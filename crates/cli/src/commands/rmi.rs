@@ -1,7 +1,8 @@
 //! `minke rmi`: images, by name or id.
 
 use clap::Args;
-use minke_engine::image::Force;
+use minke_engine::EngineError;
+use minke_engine::image::{Force, StoreError};
 
 use crate::commands::engine;
 use crate::output::print_line;
@@ -38,8 +39,12 @@ impl Rmi {
                     }
                 }
                 Err(error) => {
+                    // Docker says it too, and ends with 0.
+                    let is_gone = matches!(error, EngineError::Image(StoreError::NotFound { .. }));
                     Report::from(error).print();
-                    code = Kind::Command.exit_code();
+                    if !(self.force && is_gone) {
+                        code = Kind::Command.exit_code();
+                    }
                 }
             }
         }

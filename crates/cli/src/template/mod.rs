@@ -87,6 +87,11 @@ impl Problem {
 }
 
 impl Template {
+    /// Whether a field's name stands in the template; whether it is looked at too is not known before.
+    pub(crate) fn mentions(&self, field: &str) -> bool {
+        self.source.contains(&format!(".{field}"))
+    }
+
     /// Understands a template.
     pub(crate) fn parse(source: &str) -> Result<Template, TemplateError> {
         if source.len() > SOURCE_BYTES_MAX {
