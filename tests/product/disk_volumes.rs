@@ -61,6 +61,30 @@ fn a_disk_that_other_tools_made_is_mounted() {
 }
 
 #[test]
+fn a_single_name_is_that_of_a_disk_where_there_is_one_and_else_of_a_volume() {
+    let home = Home::new();
+    let disk = made(&home);
+    let probe = guest("probe.wasm");
+    let write = [
+        "run",
+        "--rm",
+        "-v",
+        "data.img:/data",
+        &*probe,
+        "write",
+        "/data/note",
+        "kept",
+    ];
+    home.ok(&write);
+    assert_settled(&disk);
+    assert_eq!(home.ok(&["disk", "cat", "data.img", "/note"]), "kept");
+    assert_eq!(home.ok(&["volume", "ls", "-q"]), "");
+    std::fs::remove_file(&disk).expect("removed");
+    home.ok(&write);
+    assert_eq!(home.ok(&["volume", "ls", "-q"]), "data.img");
+}
+
+#[test]
 fn a_disk_that_is_broken_in_any_group_is_refused_and_left_as_it_is() {
     let home = Home::new();
     let disk = made(&home);

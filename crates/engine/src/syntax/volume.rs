@@ -12,7 +12,7 @@ use crate::volumes::check_name;
 
 /// Parses a bind mount, `HOST:GUEST`, or a volume, `NAME:GUEST` or `GUEST` alone. A `HOST` that is a file with an ext2, ext3 or
 /// ext4 file system is mounted as a disk, as are those with the options of one, `sync` and `noatime`. A relative `HOST` is below `directory`, the
-/// working directory of who typed it. Docker: `volume/mounts/linux_parser.go`, `ParseMountRaw()`.
+/// working directory of who typed it; a single name there is a volume's, unless it is such a file's. Docker: `volume/mounts/linux_parser.go`, `ParseMountRaw()`.
 pub fn parse_volume(text: &str, directory: &Path) -> Result<MountSpec, SyntaxError> {
     let form = "write `HOST:GUEST[:ro]`, such as `./site:/srv:ro`, or `NAME:GUEST[:ro]`";
     let parts: Vec<&str> = text.split(':').collect();
@@ -26,7 +26,9 @@ pub fn parse_volume(text: &str, directory: &Path) -> Result<MountSpec, SyntaxErr
         return Err(SyntaxError::new(format!("invalid volume `{text}`"), form));
     }
     let host = host.unwrap_or_default();
-    let is_path = host.contains('/') || host.starts_with('.');
+    let source = std::path::absolute(directory.join(host)).unwrap_or_else(|_| PathBuf::from(host));
+    let has_disk = !host.is_empty() && is_disk(&source);
+    let is_path = has_disk || host.contains('/') || host.starts_with('.');
     let (mut is_read_only, mut is_filled) = (false, true);
     let mut disk = DiskWords::default();
     for option in options.split(',').filter(|option| !option.is_empty()) {
@@ -48,8 +50,7 @@ pub fn parse_volume(text: &str, directory: &Path) -> Result<MountSpec, SyntaxErr
     if !is_path {
         return named_volume(host, guest, is_read_only, is_filled);
     }
-    let source = std::path::absolute(directory.join(host)).unwrap_or_else(|_| PathBuf::from(host));
-    Ok(match disk.is_any() || is_disk(&source) {
+    Ok(match disk.is_any() || has_disk {
         true => disk.mount(source, guest, is_read_only),
         false => MountSpec::Bind {
             source,
