@@ -1,11 +1,11 @@
 //! Snapshots over each other in files of minke's own store, and the file that is written over them.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, Storage};
+use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, State, Storage};
 
 use super::host_file::{failed, random_uuid};
 use super::{Access, DiskFileError, Durability, HostFile};
@@ -17,12 +17,21 @@ pub fn open_chain(
     files: &[impl AsRef<Path>],
     limits: &Limits,
 ) -> Result<Arc<Snapshot>, DiskFileError> {
-    let mut chain = Snapshot::nothing();
+    extend_chain(&Arc::new(Snapshot::nothing()), files, limits)
+}
+
+/// Opens frozen change files over a disk, as [`open_chain`].
+pub fn extend_chain(
+    below: &Arc<Snapshot>,
+    files: &[impl AsRef<Path>],
+    limits: &Limits,
+) -> Result<Arc<Snapshot>, DiskFileError> {
+    let mut chain = Arc::clone(below);
     for path in files.iter().map(AsRef::as_ref) {
         let file = Arc::new(HostFile::open_mapped(path)?);
-        chain = chain.with(file, limits).map_err(on(path))?;
+        chain = Arc::new(chain.with(file, limits).map_err(on(path))?);
     }
-    Ok(Arc::new(chain))
+    Ok(chain)
 }
 
 /// A disk whose changes go into one file, which is locked while this lives.
@@ -30,6 +39,17 @@ pub fn open_chain(
 pub struct WritableDisk {
     pub(super) disk: Disk,
     path: PathBuf,
+    durability: Durability,
+    snapshot: Mutex<Asked>,
+}
+
+/// A snapshot that the next commit is to be.
+#[derive(Debug)]
+enum Asked {
+    Nothing,
+    /// It goes on in this file.
+    In(Arc<HostFile>),
+    Done(Result<(), DiskError>),
 }
 
 impl WritableDisk {
@@ -47,10 +67,7 @@ impl WritableDisk {
             .map_err(failed("name", path))
             .and_then(|uuid| Disk::create(file, below, uuid, size_bytes, limits).map_err(on(path)));
         match made {
-            Ok(disk) => Ok(WritableDisk {
-                disk,
-                path: path.to_owned(),
-            }),
+            Ok(disk) => Ok(WritableDisk::new(disk, path, Durability::Durable)),
             Err(error) => {
                 // Nobody has seen it.
                 let _ = fs::remove_file(path);
@@ -66,10 +83,8 @@ impl WritableDisk {
         limits: Limits,
     ) -> Result<WritableDisk, DiskFileError> {
         let file = Arc::new(HostFile::open(path, Access::Write)?);
-        Ok(WritableDisk {
-            disk: Disk::open(file, below, limits).map_err(on(path))?,
-            path: path.to_owned(),
-        })
+        let disk = Disk::open(file, below, limits).map_err(on(path))?;
+        Ok(WritableDisk::new(disk, path, Durability::Durable))
     }
 
     /// Opens the disk whose changes lie in the file at `path` as of its last commit; makes it, `size_bytes` large, where there is no
@@ -103,10 +118,72 @@ impl WritableDisk {
             }
             false => Disk::open(file, below, limits),
         };
-        Ok(WritableDisk {
-            disk: disk.map_err(on(path))?,
+        let disk = disk.map_err(on(path))?;
+        Ok(WritableDisk::new(disk, path, durability))
+    }
+
+    fn new(disk: Disk, path: &Path, durability: Durability) -> WritableDisk {
+        WritableDisk {
+            disk,
             path: path.to_owned(),
+            durability,
+            snapshot: Mutex::new(Asked::Nothing),
+        }
+    }
+
+    /// Freezes the change file, which is a snapshot from then on, and goes on in a new one at `next`. The disk stays as it is, and may be in use.
+    ///
+    /// The snapshot is taken by the next commit: `commit` makes one, of what is a whole for whoever writes the disk. One caller at a time.
+    ///
+    /// # Errors
+    /// Then there is no snapshot, unless the host failed after the file was frozen: then the disk takes no more commits.
+    pub fn snapshot(&self, next: &Path, commit: impl FnOnce()) -> Result<(), DiskFileError> {
+        let file = HostFile::open(next, Access::Create)?.with_durability(self.durability);
+        *self.asked() = Asked::In(Arc::new(file));
+        commit();
+        let taken = match std::mem::replace(&mut *self.asked(), Asked::Nothing) {
+            Asked::Done(taken) => taken.map_err(on(next)),
+            // What was to be committed could not be.
+            Asked::In(_) | Asked::Nothing => Err(failed("take a snapshot with", next)(
+                io::Error::other("the disk's changes cannot be written back"),
+            )),
+        };
+        // A file that the disk went on in belongs to it now.
+        taken.inspect_err(|_| {
+            if !self.is_frozen() {
+                drop(fs::remove_file(next));
+            }
         })
+    }
+
+    /// Whether the file that it was opened with is frozen.
+    fn is_frozen(&self) -> bool {
+        self.disk.file().state != State::Active
+    }
+
+    /// Commits; as a snapshot, if one was asked for.
+    pub(super) fn commit_or_snapshot(&self) -> Result<(), DiskError> {
+        let asked = std::mem::replace(&mut *self.asked(), Asked::Nothing);
+        let Asked::In(file) = asked else {
+            *self.asked() = asked;
+            return self.disk.commit();
+        };
+        let uuid = random_uuid().map_err(|source| DiskError::Io {
+            action: "name a snapshot",
+            source,
+        });
+        let taken = uuid.and_then(|uuid| self.disk.snapshot(file, uuid));
+        let is_taken = taken.is_ok();
+        *self.asked() = Asked::Done(taken.map(drop));
+        match is_taken {
+            true => Ok(()),
+            // Whoever only wants its changes to be durable gets that.
+            false => self.disk.commit(),
+        }
+    }
+
+    fn asked(&self) -> MutexGuard<'_, Asked> {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Commits, and makes a snapshot of the file.

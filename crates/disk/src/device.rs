@@ -54,7 +54,7 @@ impl Device for WritableDisk {
     }
 
     fn commit(&self) -> Result<(), DeviceError> {
-        self.disk.commit().map_err(|error| failed(&error))
+        self.commit_or_snapshot().map_err(|error| failed(&error))
     }
 
     fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
@@ -101,17 +101,28 @@ impl Volume {
     }
 }
 
-/// A user's image file that is only read. It is not mapped: one that is cut off meanwhile would end the process.
-pub struct ReadOnlyImage(pub HostFile);
+/// What has the bytes of a disk.
+pub trait Bytes: Send + Sync {
+    /// Returns how many there are.
+    fn size(&self) -> u64;
 
-impl Device for ReadOnlyImage {
+    /// Fills `buffer` from `offset`.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError>;
+
+    /// Returns bytes as they lie in memory, where they do.
+    fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]>;
+}
+
+/// A disk that nobody writes.
+pub struct ReadOnly<T>(pub T);
+
+impl<T: Bytes> Device for ReadOnly<T> {
     fn size(&self) -> u64 {
-        self.0.length().unwrap_or(0)
+        self.0.size()
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
-        let read = self.0.read_at(offset, buffer);
-        read.map_err(|error| host_failed(&error))
+        self.0.read_at(offset, buffer)
     }
 
     fn write_at(&self, _offset: u64, _bytes: &[u8]) -> Result<(), DeviceError> {
@@ -131,34 +142,34 @@ impl Device for ReadOnlyImage {
     }
 }
 
-/// A disk that nobody writes.
-pub struct ReadOnlyDisk(pub Arc<Snapshot>);
-
-impl Device for ReadOnlyDisk {
+/// A user's image file. It is not mapped: one that is cut off meanwhile would end the process.
+impl Bytes for HostFile {
     fn size(&self) -> u64 {
-        self.0.size()
+        self.length().unwrap_or(0)
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
-        self.0
-            .read_at(offset, buffer)
-            .map_err(|error| failed(&error))
-    }
-
-    fn write_at(&self, _offset: u64, _bytes: &[u8]) -> Result<(), DeviceError> {
-        Err(DeviceError::ReadOnly)
-    }
-
-    fn discard(&self, _offset: u64, _length: u64) -> Result<(), DeviceError> {
-        Err(DeviceError::ReadOnly)
-    }
-
-    fn commit(&self) -> Result<(), DeviceError> {
-        Err(DeviceError::ReadOnly)
+        let read = Storage::read_at(self, offset, buffer);
+        read.map_err(|error| host_failed(&error))
     }
 
     fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
-        self.0.mapped(offset, length)
+        Storage::mapped(self, offset, length)
+    }
+}
+
+impl Bytes for Arc<Snapshot> {
+    fn size(&self) -> u64 {
+        Snapshot::size(self)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
+        let read = Snapshot::read_at(self, offset, buffer);
+        read.map_err(|error| failed(&error))
+    }
+
+    fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        Snapshot::mapped(self, offset, length)
     }
 }
 

@@ -23,6 +23,8 @@ const NEW_FILE_MODE: u32 = 0o600;
 pub enum Access {
     /// To be read; others may read it too.
     Read,
+    /// To be read, whatever others do with it: what is read may be of different moments.
+    Look,
     /// To be read and written, by nobody else.
     Write,
     /// As [`Write`](Self::Write); the file must not exist, and is made.
@@ -55,10 +57,11 @@ impl HostFile {
         let at = |action| failed(action, path);
         let mut options = OpenOptions::new();
         options.read(true).mode(NEW_FILE_MODE);
-        options.write(access != Access::Read);
+        options.write(matches!(access, Access::Write | Access::Create));
         options.create_new(access == Access::Create);
         let file = options.open(path).map_err(at("open"))?;
         let locked = match access {
+            Access::Look => Ok(()),
             Access::Read => file.try_lock_shared(),
             Access::Write | Access::Create => file.try_lock(),
         };

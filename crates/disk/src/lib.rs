@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `host_file` | a file with its lock, mapped or not |
 //! | `chain` | snapshots over each other, and the file that is written over them |
+//! | `history` | snapshots of the file that is written, by name |
 //! | `volume` | an image file of a user, written through a change file beside it |
 //! | `device` | each of these as what a file system lies on |
 //! | `stack` | layers of an image as one plain disk |
@@ -14,6 +15,7 @@
 
 mod chain;
 mod device;
+mod history;
 mod host_file;
 mod identity;
 mod stack;
@@ -23,8 +25,9 @@ mod volume;
 use std::io;
 use std::path::PathBuf;
 
-pub use chain::{WritableDisk, open_chain};
-pub use device::{FileDevice, ReadOnlyDisk, ReadOnlyImage};
+pub use chain::{WritableDisk, extend_chain, open_chain};
+pub use device::{FileDevice, ReadOnly};
+pub use history::{History, HistoryEdit, HistoryError, NamedSnapshot, SNAPSHOTS_MAX};
 pub use host_file::{Access, Durability, HostFile};
 pub use identity::{image_identity, is_disk};
 pub use minke_blockstore::{DiskError, Identity, Limits, Snapshot};
