@@ -24,6 +24,7 @@
 //! | `copied_files` | files between a container and the host |
 //! | `deep` | trees of directories that are deeper than paths, descriptors and stacks |
 //! | `disks` | ext4 file systems in files |
+//! | `snapshots` | points of a container's root that it is put back to |
 //! | `steps` | `RUN`: programs of a build |
 //! | `arguments` | what is typed wrong: message, exit code, nothing left behind |
 //! | `faults` | bad input and bad luck: message, exit code, nothing left behind |
@@ -67,6 +68,7 @@ mod published;
 mod restarts;
 mod roots;
 mod run;
+mod snapshots;
 mod steps;
 mod terminal;
 mod threads;

@@ -156,7 +156,13 @@ impl WritableDisk {
         })
     }
 
-    /// Whether the file that it was opened with is frozen.
+    /// As [`snapshot`](Self::snapshot), of a disk that nobody writes.
+    pub fn snapshot_alone(&self, next: &Path) -> Result<(), DiskFileError> {
+        // What goes wrong is known from what became of the request.
+        self.snapshot(next, || drop(self.commit_or_snapshot()))
+    }
+
+    /// Whether the file that it goes on in could not be opened after the one before was frozen.
     fn is_frozen(&self) -> bool {
         self.disk.file().state != State::Active
     }

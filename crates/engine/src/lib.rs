@@ -51,12 +51,13 @@ pub mod volumes;
 pub mod watch;
 
 pub use engine::{
-    AnonymousVolumes, CpusChange, Created, Engine, EngineError, PrunedVolumes, Stopping, Update,
-    Usage,
+    AnonymousVolumes, CpusChange, Created, Engine, EngineError, PrunedVolumes, SnapshotError,
+    Stopping, Update, Usage, snapshot_bytes,
 };
 pub use events::{Event, EventKind, EventLog};
 pub use filter::ContainerFilter;
 pub use home::Home;
+pub use minke_disk::NamedSnapshot;
 pub use minke_image as image;
 pub use minke_sandbox::control::parse_signal as signal_number;
 pub use minke_sandbox::jail::{LANDLOCK_VERSION_WANTED, landlock_version};

@@ -8,6 +8,7 @@
 //! | `stopped` | there from `stop` or `kill` to the next start: it is not to be restarted |
 //! | `log`, … | what its programs printed |
 //! | `root.changes` | what they changed of the image's disk |
+//! | `root.changes.snapshots`, `root.changes.N` | snapshots of that, and files of changes over them |
 //!
 //! The lock belongs to an open file, so it passes from a command to the sandbox that it starts without a moment of being
 //! free. Beside it the directory itself is locked by whoever changes the record or asks whether the other lock is free

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use minke_engine::filter::network_name;
 use minke_engine::spec::{MountSpec, PublishedPort, ResourceSpec};
 use minke_engine::syntax::guest_port_name;
-use minke_engine::{Container, Engine, EngineError, Status};
+use minke_engine::{Container, Engine, EngineError, Status, snapshot_bytes};
 use serde_json::{Value, json};
 
 use super::image::inspect::image_json;
@@ -168,6 +168,8 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
         "ControlGroup": state.control_group,
         "LogPath": directory.join("log"),
         "HostConfig": host_config(container),
+        // Ours alone.
+        "Snapshots": snapshots(engine, container),
         "Mounts": config.spec.mounts.iter().map(mount_json).collect::<Vec<_>>(),
         "Config": {
             "Hostname": config.spec.hostname,
@@ -210,6 +212,23 @@ fn host_config(container: &Container) -> Value {
         "ReadonlyRootfs": spec.root.is_read_only,
         "LogConfig": { "Type": "json-file", "Config": {} },
     })
+}
+
+/// The snapshots of a container's root; null where the list of them cannot be read.
+fn snapshots(engine: &Engine, container: &Container) -> Value {
+    let Ok(snapshots) = engine.snapshots(container) else {
+        return Value::Null;
+    };
+    let values = snapshots.iter().map(|snapshot| {
+        json!({
+            "Name": snapshot.name,
+            "CreatedAt": snapshot.created_at,
+            "Parent": snapshot.parent,
+            "Current": snapshot.is_current,
+            "Size": snapshot_bytes(snapshot),
+        })
+    });
+    values.collect()
 }
 
 /// Published and exposed ports; those of a container that runs with the addresses that were bound.

@@ -43,6 +43,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod snapshot;
 mod start;
 mod stats;
 mod stop;
@@ -132,6 +133,7 @@ commands! {
     Load(load::Load),
     Image(image::Image),
     Container(container::Container),
+    Snapshot(snapshot::Snapshot),
     Volume(volume::Volume),
     Disk(disk::Disk),
     Info(info::Info),

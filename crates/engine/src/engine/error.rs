@@ -12,6 +12,8 @@ use crate::names::NameError;
 use crate::plan::PlanError;
 use crate::volumes::VolumeError;
 
+use super::SnapshotError;
+
 /// What an operation can fail with.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -29,6 +31,8 @@ pub enum EngineError {
     Name(#[from] NameError),
     #[error(transparent)]
     Volume(#[from] VolumeError),
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
     #[error(transparent)]
     Plan(#[from] PlanError),
     #[error(transparent)]
@@ -73,6 +77,7 @@ impl EngineError {
             EngineError::Archive(error) => error.hint(),
             EngineError::Name(error) => name_hint(error),
             EngineError::Volume(error) => volume_hint(error),
+            EngineError::Snapshot(error) => error.hint(),
             EngineError::Plan(error) => Some(error.hint().to_owned()),
             EngineError::Start(error) => error.hint.clone(),
             EngineError::Files(error) => error.hint(),

@@ -23,6 +23,7 @@ mod files;
 mod find;
 pub mod images;
 mod prune;
+mod snapshots;
 mod start;
 mod stop;
 mod usage;
@@ -32,6 +33,7 @@ pub use usage::Usage;
 
 pub use change::{CpusChange, Update};
 pub use error::EngineError;
+pub use snapshots::{SnapshotError, snapshot_bytes};
 pub use stop::Stopping;
 pub use volumes::{AnonymousVolumes, PrunedVolumes, VolumeUsers};
 

@@ -315,6 +315,7 @@ fn action(request: &Request) -> &'static str {
         Request::Wait => "wait for",
         Request::Statistics => "measure",
         Request::Limit(_) => "update",
+        Request::Snapshot { .. } => "take a snapshot of",
         Request::Files(_) => "copy files of",
     }
 }

@@ -3,7 +3,9 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
+use minke_disk::History;
 use minke_sandbox::control::{Request, Response, Statistics};
 
 use super::stop::ANSWER_WITHIN;
@@ -44,7 +46,7 @@ impl Engine {
     /// Returns the bytes that a container wrote to its root: those of a bare module are in memory, and gone when it has ended.
     pub fn written_bytes(&self, container: &Container) -> u64 {
         match &container.config.spec.root.disk {
-            Some(disk) => std::fs::metadata(&disk.changes).map_or(0, |file| file.blocks() * 512),
+            Some(disk) => changes_bytes(&disk.changes),
             None if container.state.status == Status::Running => self
                 .statistics(container)
                 .map_or(0, |statistics| statistics.root_bytes),
@@ -59,6 +61,13 @@ impl Engine {
             _ => Ok(Statistics::default()),
         }
     }
+}
+
+/// Returns the bytes that a root's changes take on the host, with those that snapshots keep.
+fn changes_bytes(changes: &Path) -> u64 {
+    let files = History::read(changes).map_or_else(|_| Vec::new(), |it| it.files());
+    let room = |file: &PathBuf| std::fs::metadata(file).map_or(0, |file| file.blocks() * 512);
+    files.iter().map(room).sum()
 }
 
 fn proc_file(pid: u32, name: &str) -> io::Result<String> {

@@ -329,7 +329,7 @@ impl Prepared {
     }
 
     fn server(
-        &self,
+        &mut self,
         listener: Listener,
         control_group: Option<Arc<File>>,
         spec: &SandboxSpec,
@@ -346,6 +346,7 @@ impl Prepared {
                 &self.executor,
                 control_group,
                 FilesService::new(self.lower.clone(), RuntimePaths::of(spec)),
+                self.disks.take_root(),
             )),
         )
     }

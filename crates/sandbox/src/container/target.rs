@@ -13,8 +13,8 @@ use minke_kernel::signal::Posted;
 use minke_kernel::{Kernel, Process};
 
 use super::footprint;
-use crate::control::{Controlled, Fate, LimitsChange, Statistics};
-use crate::disks::Lower;
+use crate::control::{Controlled, Fate, LimitsChange, Response, Statistics, message};
+use crate::disks::{Lower, RootDisk};
 use crate::executor::{CpuQuota, Executor, Spawner};
 use crate::files::changes::RuntimePaths;
 use crate::files::request::FilesRequest;
@@ -73,6 +73,8 @@ pub(super) struct Target {
     spawner: Spawner,
     control_group: Option<Arc<File>>,
     files: FilesService,
+    /// `None` for a root in memory.
+    root: Option<Arc<RootDisk>>,
 }
 
 impl Target {
@@ -82,6 +84,7 @@ impl Target {
         executor: &Executor,
         control_group: Option<Arc<File>>,
         files: FilesService,
+        root: Option<RootDisk>,
     ) -> Target {
         Target {
             kernel: Arc::downgrade(kernel),
@@ -90,6 +93,7 @@ impl Target {
             spawner: executor.spawner(),
             control_group,
             files,
+            root: root.map(Arc::new),
         }
     }
 
@@ -178,6 +182,23 @@ impl Controlled for Target {
                 if let Err(error) = serve_files(&files, &request, &stream, received) {
                     tracing::debug!(%error, "a client that works on files has gone");
                 }
+            });
+        spawned.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn snapshot(&self, name: String, stream: UnixStream) -> Result<(), String> {
+        let root = self.root.clone().ok_or("its root is in memory")?;
+        let spawned = thread::Builder::new()
+            .name("snapshot".to_owned())
+            .spawn(move || {
+                let response = match root.snapshot(&name) {
+                    Ok(()) => Response::Done,
+                    Err(message) => Response::Refused { message },
+                };
+                // Whoever has gone can look for it.
+                let _ = stream
+                    .set_nonblocking(false)
+                    .and_then(|()| message::send(&mut &stream, &response));
             });
         spawned.map(drop).map_err(|error| error.to_string())
     }

@@ -46,6 +46,8 @@ pub enum Request {
     Statistics,
     /// Changes what the container may have from now on; the answer comes at once.
     Limit(LimitsChange),
+    /// Takes a snapshot of the root under this name, which no other has; the answer comes when it is there, and ends the connection.
+    Snapshot { name: String },
     /// Works on the container's files. The connection is its own from then on, and ends with it: streams go over it in
     /// [`frames`](crate::files::frames).
     Files(FilesRequest),

@@ -52,6 +52,8 @@ pub trait Controlled: Send + Sync {
         stream: UnixStream,
         received: Vec<u8>,
     ) -> Result<(), String>;
+    /// Takes a snapshot of the root, on a thread that outlives the call and answers the client; an error is a message for it.
+    fn snapshot(&self, name: String, stream: UnixStream) -> Result<(), String>;
     /// Changes what the container may have.
     fn limit(&self, change: &LimitsChange);
 }
@@ -352,6 +354,7 @@ impl Connection {
                 server.target.limit(change);
                 self.answer(&Response::Done);
             }
+            Request::Snapshot { name } => self.hand_over_snapshot(name.clone(), server),
             Request::Files(request) => self.hand_over(request.clone(), server),
         }
     }
@@ -370,6 +373,16 @@ impl Connection {
                 // A client that is gone is found out by the answer.
                 let _ = self.stream.write_all(&frames::END);
             }
+            self.answer(&Response::Refused { message });
+        }
+        self.is_closed = true;
+    }
+
+    /// Gives the connection to who takes the snapshot.
+    fn hand_over_snapshot(&mut self, name: String, server: &Server) {
+        let stream = self.stream.try_clone().map_err(|error| error.to_string());
+        let handed_over = stream.and_then(|stream| server.target.snapshot(name, stream));
+        if let Err(message) = handed_over {
             self.answer(&Response::Refused { message });
         }
         self.is_closed = true;

@@ -81,6 +81,16 @@ impl Controlled for Container {
         Ok(())
     }
 
+    fn snapshot(&self, name: String, mut stream: UnixStream) -> Result<(), String> {
+        match name.as_str() {
+            "one" => {
+                let answer = message::encode(&Response::Done);
+                stream.write_all(&answer).map_err(|error| error.to_string())
+            }
+            _ => Err("no more than one".to_owned()),
+        }
+    }
+
     fn limit(&self, change: &LimitsChange) {
         self.limits.lock().expect("no panic").push(*change);
     }
@@ -182,6 +192,19 @@ fn a_client_is_answered_by_a_socket_under_a_path_longer_than_an_address() {
     let answer = client.ask(&Request::Limit(change)).expect("an answer");
     assert_eq!(answer, Response::Done);
     assert_eq!(*container.limits.lock().expect("no panic"), [change]);
+    thread.finish(0);
+}
+
+#[test]
+fn a_snapshot_is_answered_by_who_takes_it_or_refused() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (_container, thread) = serve(temporary.path());
+    for (name, is_taken) in [("one", true), ("two", false)] {
+        let mut client = Client::connect(temporary.path()).expect("a connection");
+        let name = name.to_owned();
+        let answer = client.ask(&Request::Snapshot { name }).expect("an answer");
+        assert_eq!(answer == Response::Done, is_taken, "{answer:?}");
+    }
     thread.finish(0);
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use minke_abi::{Errno, Result};
-use minke_disk::{ReadOnlyDisk, Snapshot};
+use minke_disk::{ReadOnly, Snapshot};
 use minke_ext4::Access;
 use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::platform::Clock;
@@ -45,7 +45,7 @@ impl Lower {
                     cache_bytes_max: CACHE_BYTES,
                     on_dirty: Box::new(|| {}),
                 };
-                let device = Arc::new(ReadOnlyDisk(image.clone()));
+                let device = Arc::new(ReadOnly(image.clone()));
                 match Ext4FileSystem::mount(device, Access::ReadOnly, options) {
                     Ok(mounted) => Ok(mounted),
                     Err(error) => {

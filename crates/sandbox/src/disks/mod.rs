@@ -3,6 +3,7 @@
 //! | module | is |
 //! |---|---|
 //! | `lower` | what a root was before anything changed it |
+//! | `snapshot` | snapshots of the root while it is written |
 //! | `write_back` | the thread that makes durable what was written a while ago |
 //! | [`settle`] | the process that merges changes into users' image files |
 
@@ -10,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minke_disk::{
-    DiskFileError, Durability, HostFile, Limits, ReadOnlyDisk, ReadOnlyImage, Snapshot, Volume,
-    WritableDisk, changes_path, open_chain,
+    DiskFileError, Durability, History, HistoryError, HostFile, Limits, ReadOnly, Snapshot, Volume,
+    WritableDisk, changes_path, extend_chain, open_chain,
 };
 use minke_ext4::{Access, Device, FileSystem, InodeNumber};
 use minke_kernel::kernel::MemoryBudget;
@@ -21,10 +22,12 @@ use minke_kernel::vfs::{Metadata, Timestamp};
 
 mod lower;
 pub mod settle;
+mod snapshot;
 mod write_back;
 
 pub(crate) use lower::Lower;
 use settle::{Settler, with_causes};
+pub(crate) use snapshot::RootDisk;
 use write_back::{Pending, Writer};
 
 use crate::spec::RootDiskSpec;
@@ -34,6 +37,8 @@ use crate::spec::RootDiskSpec;
 pub(crate) enum DiskMountError {
     #[error(transparent)]
     File(#[from] DiskFileError),
+    #[error(transparent)]
+    History(#[from] HistoryError),
     #[error("cannot mount `{}`", path.display())]
     FileSystem {
         path: PathBuf,
@@ -54,6 +59,7 @@ impl DiskMountError {
                 || "check the path and its permissions".to_owned(),
                 str::to_owned,
             ),
+            Self::History(_) => "remove the container with `minke rm`, and make it anew".to_owned(),
             Self::FileSystem { path, .. } => {
                 format!("`minke disk check {}` tells what is wrong", path.display())
             }
@@ -85,8 +91,9 @@ pub(crate) struct Disks {
     /// Those whose changes are kept.
     mounted: Vec<Arc<Ext4FileSystem>>,
     volumes: Vec<(Arc<Volume>, Settler)>,
-    /// What the root's disk lies on.
+    /// What the root was made from; its own snapshots lie over it.
     image: Option<Arc<Snapshot>>,
+    root: Option<RootDisk>,
     pending: Arc<Pending>,
     writer: Option<Writer>,
 }
@@ -105,7 +112,7 @@ impl Disks {
                 Volume::open(image, &changes, Limits::default())?.merge()?;
             }
             let image_file = HostFile::open(image, minke_disk::Access::Read)?;
-            let device = Arc::new(ReadOnlyImage(image_file));
+            let device = Arc::new(ReadOnly(image_file));
             return self.mount_foreign(image, device, options, container);
         }
         let volume = Arc::new(Volume::open(image, &changes, Limits::default())?);
@@ -129,8 +136,10 @@ impl Disks {
         options: DiskOptions,
         container: Container<'_>,
     ) -> Result<Arc<Ext4FileSystem>, DiskMountError> {
-        let below = open_chain(&root.snapshots, &Limits::default())?;
-        self.image = Some(below.clone());
+        let image = open_chain(&root.snapshots, &Limits::default())?;
+        self.image = Some(image.clone());
+        let history = History::read(&root.changes)?;
+        let below = extend_chain(&image, &history.chain(), &Limits::default())?;
         let size_bytes = below.size();
         // Asked for beside what the image has.
         let bytes_max = options.bytes_max.map(|bytes_max| {
@@ -145,14 +154,16 @@ impl Disks {
             true => Durability::Temporary,
             false => Durability::Durable,
         };
-        let disk = WritableDisk::open_or_create(
-            &root.changes,
+        let disk = Arc::new(WritableDisk::open_or_create(
+            &history.active(),
             below,
             size_bytes,
             durability,
             Limits::default(),
-        )?;
-        let mounted = self.mount(&root.changes, Arc::new(disk), options, container)?;
+        )?);
+        let mounted = self.mount(&root.changes, disk.clone(), options, container)?;
+        let changes = root.changes.clone();
+        self.root = Some(RootDisk::new(&mounted, &disk, changes, durability));
         self.mounted
             .extend((!root.is_temporary).then(|| mounted.clone()));
         Ok(mounted)
@@ -182,9 +193,14 @@ impl Disks {
         })
     }
 
+    /// Gives the root to who takes snapshots of it, if it is a disk.
+    pub(crate) fn take_root(&mut self) -> Option<RootDisk> {
+        self.root.take()
+    }
+
     /// Opens the file system of the image alone.
-    fn open_below(&self) -> Option<FileSystem<ReadOnlyDisk>> {
-        let disk = ReadOnlyDisk(self.image.clone()?);
+    fn open_below(&self) -> Option<FileSystem<ReadOnly<Arc<Snapshot>>>> {
+        let disk = ReadOnly(self.image.clone()?);
         FileSystem::open(disk, Access::ReadOnly, minke_ext4::Timestamp::default()).ok()
     }
 

@@ -168,6 +168,15 @@ impl Ext4FileSystem {
         self.shared.write_back()
     }
 
+    /// As [`write_back`](Self::write_back), with a commit of the device even if nothing was changed since the last one.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn commit(&self) -> Result<()> {
+        self.shared.is_dirty.store(true, Ordering::Release);
+        self.shared.write_back()
+    }
+
     /// Whether something was changed that is not durable.
     pub fn is_dirty(&self) -> bool {
         self.shared.is_dirty.load(Ordering::Relaxed)
