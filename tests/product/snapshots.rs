@@ -109,7 +109,7 @@ fn a_container_that_runs_goes_on_through_twenty_snapshots_and_a_kill() {
     home.fails(
         &["snapshot", "restore", "web", "s0"],
         1,
-        "error: cannot put container `web` back to a snapshot: it is running\n  hint: stop it first, with `minke stop web`",
+        "error: cannot put container `web` back to a snapshot: it is running\nhint: stop it first, with `minke stop web`",
     );
     let before = ticks(&home, "web");
     follow(&home, "web", before as usize / 7 + 3);
@@ -211,27 +211,27 @@ fn what_is_asked_wrong_is_told_with_a_way_out() {
     home.fails(
         &["snapshot", "create", "web", "one"],
         1,
-        "error: container `web` has a snapshot `one` already\n  hint: choose another name, or remove that one with `minke snapshot rm web one`",
+        "error: container `web` has a snapshot `one` already\nhint: choose another name, or remove that one with `minke snapshot rm web one`",
     );
     home.fails(
         &["snapshot", "restore", "web", "ones"],
         1,
-        "error: container `web` has no snapshot `ones`\n  hint: did you mean `one`?",
+        "error: container `web` has no snapshot `ones`\nhint: did you mean `one`?",
     );
     home.fails(
         &["snapshot", "rm", "web", "elsewhere"],
         1,
-        "error: container `web` has no snapshot `elsewhere`\n  hint: `minke snapshot ls web` lists them",
+        "error: container `web` has no snapshot `elsewhere`\nhint: `minke snapshot ls web` lists them",
     );
     home.fails(
         &["snapshot", "create", "web", "../x"],
         1,
-        "error: `../x` is no name for a snapshot\n  hint: use letters, digits, `_`, `.` and `-`",
+        "error: `../x` is no name for a snapshot\nhint: use letters, digits, `_`, `.` and `-`",
     );
     home.fails(
         &["snapshot", "create", "bare", "one"],
         1,
-        "error: container `bare` has its root in memory, which has no snapshots\n  hint: only containers of an image have a disk: `minke build` makes one",
+        "error: container `bare` has its root in memory, which has no snapshots\nhint: only containers of an image have a disk: `minke build` makes one",
     );
     assert_eq!(home.ok(&["snapshot", "ls", "-q", "bare"]), "");
 }

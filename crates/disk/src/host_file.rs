@@ -6,7 +6,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use memmap2::Mmap;
 use minke_blockstore::Storage;
@@ -37,8 +37,9 @@ pub struct HostFile {
     path: PathBuf,
     file: File,
     map: Option<Mmap>,
-    /// Its name is in the directory, but perhaps not yet after a power cut.
-    has_new_name: AtomicBool,
+    /// The directory of a new file, in which its name may not be yet after a power cut. Opened at once: a process that is jailed
+    /// meanwhile could not.
+    new_in: Mutex<Option<File>>,
     durability: Durability,
 }
 
@@ -60,6 +61,10 @@ impl HostFile {
         options.write(matches!(access, Access::Write | Access::Create));
         options.create_new(access == Access::Create);
         let file = options.open(path).map_err(at("open"))?;
+        let new_in = match access {
+            Access::Create => Some(directory_of(path).map_err(at("open the directory of"))?),
+            Access::Read | Access::Look | Access::Write => None,
+        };
         let locked = match access {
             Access::Look => Ok(()),
             Access::Read => file.try_lock_shared(),
@@ -70,7 +75,7 @@ impl HostFile {
                 path: path.to_owned(),
                 file,
                 map: None,
-                has_new_name: AtomicBool::new(access == Access::Create),
+                new_in: Mutex::new(new_in),
                 durability: Durability::Durable,
             }),
             Err(TryLockError::WouldBlock) => Err(DiskFileError::InUse {
@@ -112,11 +117,6 @@ impl HostFile {
     pub(super) fn file(&self) -> &File {
         &self.file
     }
-
-    fn sync_name(&self) -> io::Result<()> {
-        let directory = self.path.parent().filter(|it| !it.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-    }
 }
 
 impl Storage for HostFile {
@@ -138,9 +138,10 @@ impl Storage for HostFile {
         }
         self.file.sync_data()?;
         // Once is enough, and a failure is tried again.
-        if self.has_new_name.load(Ordering::Acquire) {
-            self.sync_name()?;
-            self.has_new_name.store(false, Ordering::Release);
+        let mut new_in = self.new_in.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(directory) = &*new_in {
+            directory.sync_all()?;
+            *new_in = None;
         }
         Ok(())
     }
@@ -158,6 +159,11 @@ impl Storage for HostFile {
         let start = usize::try_from(offset).ok()?;
         self.map.as_ref()?.get(start..start.checked_add(length)?)
     }
+}
+
+fn directory_of(path: &Path) -> io::Result<File> {
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))
 }
 
 /// Names the failed action on a file.
