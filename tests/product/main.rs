@@ -36,6 +36,7 @@
 //! | `terminal` | `-t`: what programs see of a terminal, and what they change of it |
 //! | `threads` | programs with threads |
 //! | `volumes` | files that outlive containers |
+//! | `volume_disks` | named volumes that are disks |
 //! | `published` | programs that nobody here wrote |
 
 mod arguments;
@@ -73,4 +74,5 @@ mod steps;
 mod terminal;
 mod threads;
 mod together;
+mod volume_disks;
 mod volumes;

@@ -158,7 +158,21 @@ impl Bytes for HostFile {
     }
 }
 
-impl Bytes for Arc<Snapshot> {
+impl<T: Bytes> Bytes for Arc<T> {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<(), DeviceError> {
+        (**self).read_at(offset, buffer)
+    }
+
+    fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
+        (**self).mapped(offset, length)
+    }
+}
+
+impl Bytes for Snapshot {
     fn size(&self) -> u64 {
         Snapshot::size(self)
     }

@@ -16,7 +16,7 @@ use rustix::rand::{GetRandomFlags, getrandom};
 use super::DiskFileError;
 
 /// Mode of new files: what is in a disk is nobody else's business.
-const NEW_FILE_MODE: u32 = 0o600;
+pub(super) const NEW_FILE_MODE: u32 = 0o600;
 
 /// How a file is opened, and who else may have it open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

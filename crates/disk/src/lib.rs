@@ -10,6 +10,7 @@
 //! | `history` | snapshots of the file that is written, by name |
 //! | `volume` | an image file of a user, written through a change file beside it |
 //! | `device` | each of these as what a file system lies on |
+//! | `new_disk` | disks of named volumes, empty or with what an image has |
 //! | `stack` | layers of an image as one plain disk |
 //! | [`tree`] | trees of files between tars and file systems |
 
@@ -18,6 +19,7 @@ mod device;
 mod history;
 mod host_file;
 mod identity;
+mod new_disk;
 mod stack;
 pub mod tree;
 mod volume;
@@ -31,6 +33,7 @@ pub use history::{History, HistoryEdit, HistoryError, NamedSnapshot, SNAPSHOTS_M
 pub use host_file::{Access, Durability, HostFile};
 pub use identity::{image_identity, is_disk};
 pub use minke_blockstore::{DiskError, Identity, Limits, Snapshot};
+pub use new_disk::{NewDiskError, fill_disk, make_disk};
 pub use stack::{StackError, StackOptions, fitted_size, stack_layers};
 pub use volume::{Volume, changes_path};
 

@@ -66,4 +66,4 @@ pub use plan::{FurtherLimits, HealthChecks, MountsFrom, NewContainer, Program};
 pub use record::{Container, ContainerConfig, ContainerState, Status};
 pub use restart::RestartPolicy;
 pub use supervise::{Attachment, Outcome};
-pub use volumes::{Volume, VolumeFilter};
+pub use volumes::{NewVolume, Volume, VolumeDriver, VolumeFilter};

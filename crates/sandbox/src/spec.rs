@@ -53,10 +53,13 @@ pub enum MountSpec {
         target: String,
         is_read_only: bool,
     },
-    /// A volume of the home, kept in a directory of the host.
+    /// A volume of the home, kept in a directory of the host or on a disk.
     Volume {
         /// Empty, like the source, in what is asked for: the engine finds both.
         name: String,
+        /// Whether the source is a file with a file system, which one container writes at a time.
+        #[serde(default)]
+        is_disk: bool,
         source: PathBuf,
         target: String,
         is_read_only: bool,
@@ -103,6 +106,7 @@ impl MountSpec {
     pub fn anonymous_volume(target: &str) -> MountSpec {
         MountSpec::Volume {
             name: String::new(),
+            is_disk: false,
             source: PathBuf::new(),
             target: target.to_owned(),
             is_read_only: false,

@@ -288,6 +288,7 @@ fn mount_json(mount: &MountSpec) -> Value {
         }),
         MountSpec::Volume {
             name,
+            is_disk,
             source,
             target,
             is_read_only,
@@ -297,7 +298,7 @@ fn mount_json(mount: &MountSpec) -> Value {
             "Name": name,
             "Source": source,
             "Destination": target,
-            "Driver": "local",
+            "Driver": if *is_disk { "disk" } else { "local" },
             "Mode": if *is_read_only { "ro" } else { "" },
             "RW": !is_read_only,
         }),

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use minke_disk::NewDiskError;
 use minke_image::StoreError;
 use minke_image::archive::ArchiveError;
 use minke_sandbox::container::StartError;
@@ -145,6 +146,17 @@ fn volume_hint(error: &VolumeError) -> Option<String> {
         VolumeError::InUse { container, .. } => Some(format!(
             "remove the container first, with `minke rm {container}`"
         )),
+        VolumeError::Writing { container, .. } => Some(format!(
+            "stop that container first, with `minke stop {container}`, or use a volume of the driver `local`, which several share"
+        )),
+        VolumeError::Reading { container, .. } => Some(format!(
+            "stop that container first, with `minke stop {container}`, or read it too: `:ro`"
+        )),
+        VolumeError::Disk { source, .. } => match &**source {
+            NewDiskError::File(error) => error.hint().map(str::to_owned),
+            NewDiskError::Make(_) => Some("choose another size: `--opt size=1G`".to_owned()),
+            _ => None,
+        },
         VolumeError::Io { source, .. } => io_hint(source),
         VolumeError::Content { source, .. } => source.hint(),
     }

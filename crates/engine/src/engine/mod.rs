@@ -120,7 +120,10 @@ impl Engine {
         draft.record.write_config(&config).map_err(writing)?;
         // After the record: whoever removes that, after a kill in between, removes them.
         draft.volumes = config.anonymous_volumes().map(str::to_owned).collect();
-        self.volume_store().provide(&config.spec.mounts, &layers)?;
+        let snapshots = config.spec.root.disk.as_ref();
+        let snapshots = snapshots.map_or(&[][..], |disk| &disk.snapshots);
+        self.volume_store()
+            .provide(&config.spec.mounts, &layers, snapshots)?;
         self.events()
             .record(&Event::of_container("create", &config));
         Ok(Created {
@@ -244,6 +247,7 @@ impl Created<'_> {
         progress: &dyn Fn(Progress),
     ) -> Result<Outcome, EngineError> {
         let home = self.engine.home();
+        self.engine.check_disks(&self.config)?;
         let lock = self.draft.keep();
         Ok(supervise::run(
             home,
@@ -257,6 +261,7 @@ impl Created<'_> {
 
     /// Starts it in a process of its own; returns its id once its guest is about to run.
     pub fn start(mut self) -> Result<String, EngineError> {
+        self.engine.check_disks(&self.config)?;
         if let Some(lock) = &self.draft.lock {
             self.engine.start_detached(&self.config, lock)?;
         }

@@ -43,7 +43,7 @@ pub enum SnapshotError {
     #[error("container `{container}`")]
     History {
         container: String,
-        source: HistoryError,
+        source: Box<HistoryError>,
     },
 }
 
@@ -72,11 +72,10 @@ impl SnapshotError {
                 "nothing that the container has written is lost; look at the room on the host's disk"
                     .to_owned()
             }
-            Self::History {
-                container,
-                source: HistoryError::TooMany { .. },
-            } => format!("remove some with `minke snapshot rm {container} NAME`"),
-            Self::History { source, .. } => match source {
+            Self::History { container, source } => match &**source {
+                HistoryError::TooMany { .. } => {
+                    format!("remove some with `minke snapshot rm {container} NAME`")
+                }
                 HistoryError::File(error) => error.hint()?.to_owned(),
                 _ => return None,
             },
@@ -257,7 +256,7 @@ fn of(container: &Container) -> impl FnOnce(HistoryError) -> SnapshotError {
         },
         source => SnapshotError::History {
             container: named.config.name,
-            source,
+            source: Box::new(source),
         },
     }
 }

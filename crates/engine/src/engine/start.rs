@@ -69,6 +69,7 @@ impl Engine {
 
     /// Takes a container's lock and prepares its record and directories; `None` when it runs already.
     fn make_ready(&self, container: &Container) -> Result<Option<Ready>, EngineError> {
+        self.check_disks(&container.config)?;
         let record = self.record(container.id());
         let failed = || EngineError::io("prepare the record", &record.directory);
         let watch = match Watch::new(&record.directory) {

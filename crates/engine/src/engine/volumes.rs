@@ -1,6 +1,6 @@
 //! Operations on volumes, which concern the containers that have them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use minke_image::nearest;
 use minke_sandbox::spec::MountSpec;
@@ -9,7 +9,10 @@ use super::{Engine, EngineError, find, random_id};
 use crate::events::{Event, EventKind};
 use crate::plan::MountsFrom;
 use crate::record::ContainerConfig;
-use crate::volumes::{Naming, Volume, VolumeError, VolumeFilter, Volumes, check_name, size_bytes};
+use crate::volumes::{
+    Naming, NewVolume, Volume, VolumeDriver, VolumeError, VolumeFilter, Volumes, check_name,
+    size_bytes,
+};
 
 /// What becomes of the volumes that nobody named when their container is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +83,7 @@ impl Engine {
     pub fn create_volume(
         &self,
         name: Option<&str>,
-        labels: &BTreeMap<String, String>,
+        asked: &NewVolume,
     ) -> Result<String, EngineError> {
         let (name, naming) = match name {
             Some(name) => (name.to_owned(), Naming::Named),
@@ -88,7 +91,7 @@ impl Engine {
         };
         check_name(&name)?;
         let _making = find::hold_off_sweeps(&self.home)?;
-        if self.volume_store().make(&name, labels, naming)? {
+        if self.volume_store().make(&name, asked, naming)? {
             self.tell_volume("create", &name);
         }
         Ok(name)
@@ -169,12 +172,14 @@ impl Engine {
             let inherited = of_container.into_iter().filter_map(|mount| match mount {
                 MountSpec::Volume {
                     name,
+                    is_disk,
                     source,
                     target,
                     is_read_only,
                     ..
                 } => Some(MountSpec::Volume {
                     name,
+                    is_disk,
                     source,
                     target,
                     is_read_only: is_read_only || from.is_read_only,
@@ -213,13 +218,48 @@ impl Engine {
     /// Gives the volumes among these mounts their names and places.
     pub(super) fn name_volumes(&self, mounts: &mut [MountSpec]) -> Result<(), EngineError> {
         for mount in mounts {
-            let MountSpec::Volume { name, source, .. } = mount else {
+            let MountSpec::Volume {
+                name,
+                is_disk,
+                source,
+                ..
+            } = mount
+            else {
                 continue;
             };
             if name.is_empty() {
                 *name = random_id()?;
             }
-            *source = self.volume_store().data(name);
+            let store = self.volume_store();
+            let data = store.data(name);
+            let (path, driver) = data.map_err(EngineError::io("read", &store.directory))?;
+            *source = path;
+            *is_disk = driver == VolumeDriver::Disk;
+        }
+        Ok(())
+    }
+
+    /// Refuses to start a container while another one has a disk of its volumes in a way that leaves no place for it: one may write it, or
+    /// several read it. Whoever starts just now is kept out by the disk's own lock.
+    pub(super) fn check_disks(&self, config: &ContainerConfig) -> Result<(), EngineError> {
+        let own: Vec<_> = disks_of(config).collect();
+        if own.is_empty() {
+            return Ok(());
+        }
+        for other in self.containers()? {
+            if other.id() == config.spec.id || !other.state.is_alive() {
+                continue;
+            }
+            for (name, is_read_only) in disks_of(&other.config) {
+                let mine = own.iter().find(|(own, _)| *own == name);
+                let (name, container) = (name.to_owned(), other.config.name.clone());
+                let error = match (mine, is_read_only) {
+                    (Some(_), false) => VolumeError::Writing { name, container },
+                    (Some((_, false)), true) => VolumeError::Reading { name, container },
+                    _ => continue,
+                };
+                return Err(error.into());
+            }
         }
         Ok(())
     }
@@ -234,4 +274,18 @@ impl Engine {
         let event = Event::new(EventKind::Volume, action, name);
         self.events().record(&event.with("driver", "local"));
     }
+}
+
+/// Returns the volumes of a container that are disks, with whether it only reads them.
+fn disks_of(config: &ContainerConfig) -> impl Iterator<Item = (&str, bool)> {
+    let mounts = config.spec.mounts.iter();
+    mounts.filter_map(|mount| match mount {
+        MountSpec::Volume {
+            name,
+            is_disk: true,
+            is_read_only,
+            ..
+        } => Some((name.as_str(), *is_read_only)),
+        _ => None,
+    })
 }

@@ -102,6 +102,7 @@ pub(super) fn named_volume(
     }
     Ok(MountSpec::Volume {
         name: name.to_owned(),
+        is_disk: false,
         source: PathBuf::new(),
         target: target.to_owned(),
         is_read_only,

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 
-use super::{DATA, DATA_MODE, DESCRIPTION, Description, Naming, VolumeError, Volumes};
+use super::{
+    DESCRIPTION, DISK, Description, Naming, NewVolume, VolumeDriver, VolumeError, Volumes,
+    make_data, make_disk_of,
+};
 use crate::names;
 
 /// What is wrong with a volume.
@@ -50,7 +52,11 @@ impl Volumes {
                 let damage = Damage::Description(error.to_string());
                 damages.push((volume.name.clone(), damage));
             }
-            if !volume.data.is_dir() {
+            let has_files = match volume.driver {
+                VolumeDriver::Local => volume.data.is_dir(),
+                VolumeDriver::Disk => minke_disk::is_disk(&volume.data),
+            };
+            if !has_files {
                 damages.push((volume.name, Damage::NoFiles));
             }
         }
@@ -67,11 +73,18 @@ impl Volumes {
         let failed = VolumeError::io("repair", name);
         match damage {
             Damage::Description(_) => {
+                let directory = self.directory.join(name);
+                let disk = fs::metadata(directory.join(DISK)).ok();
                 let description = Description {
                     created_at: minke_sandbox::logs::now(),
                     labels: BTreeMap::new(),
+                    driver: match disk {
+                        Some(_) => VolumeDriver::Disk,
+                        None => VolumeDriver::Local,
+                    },
+                    disk_bytes: disk.map(|file| file.len()),
                 };
-                let path = self.directory.join(name).join(DESCRIPTION);
+                let path = directory.join(DESCRIPTION);
                 serde_json::to_vec(&description)
                     .map_err(io::Error::from)
                     .and_then(|bytes| fs::write(path, bytes))
@@ -79,14 +92,22 @@ impl Volumes {
                 Ok("described anew; its labels and when it was made are lost")
             }
             Damage::NoFiles => {
-                let data = self.directory.join(name).join(DATA);
-                fs::create_dir(&data)
-                    .and_then(|()| fs::set_permissions(&data, Permissions::from_mode(DATA_MODE)))
-                    .map_err(failed)?;
+                let volume = self.find(name).map_err(&failed)?;
+                let directory = self.directory.join(name);
+                match volume.filter(|volume| volume.driver == VolumeDriver::Disk) {
+                    Some(volume) => {
+                        // What is there is no file system any more.
+                        for path in [volume.data.clone(), minke_disk::changes_path(&volume.data)] {
+                            names::ignore_missing(fs::remove_file(path)).map_err(&failed)?;
+                        }
+                        make_disk_of(name, &directory, volume.disk_bytes)?;
+                    }
+                    None => make_data(&directory).map_err(failed)?,
+                }
                 Ok("lost: its files; it is empty now")
             }
             Damage::Missing(_) => {
-                self.make(name, &BTreeMap::new(), Naming::Named)?;
+                self.make(name, &NewVolume::default(), Naming::Named)?;
                 Ok("lost: its files; it was made anew and is empty")
             }
         }

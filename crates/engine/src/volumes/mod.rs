@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! volumes/NAME/volume.json   when it was made, its labels; without it there is no volume
-//! volumes/NAME/data/         what containers see
+//! volumes/NAME/data/         what containers see, or
+//! volumes/NAME/data.img      the disk of a volume of the driver `disk`, with data.img.changes while it is in use
 //! volumes/NAME/filling/      the image's files while they are copied
 //! volumes/NAME/moving/       all of them, while they are moved to `data/`
 //! volumes/NAME/anonymous     nobody named it: it goes with its container
@@ -11,7 +12,7 @@
 //! A volume is made elsewhere and renamed into place, so of several makers one wins. While it is empty, each container that
 //! is made with it gives it what its image has: copied beside `data/` and moved in, under a lock of the volume's
 //! directory. Whoever is killed meanwhile leaves it empty, or to be moved by the next; `data/` itself stays what it is, for
-//! other containers may have it. A directory of the host is behind it for now; only this module knows.
+//! other containers may have it. A disk is filled by one that takes its place when it is whole (`disk::fill_disk`).
 //!
 //! | module | is |
 //! |---|---|
@@ -25,7 +26,10 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
+use minke_disk::{NewDiskError, changes_path};
+use minke_image::tree::Tree;
 use minke_image::{LayerFile, StoreError};
 use minke_sandbox::logs;
 use minke_sandbox::spec::MountSpec;
@@ -49,6 +53,7 @@ pub const ANONYMOUS_LABEL: &str = "com.docker.volume.anonymous";
 
 const DESCRIPTION: &str = "volume.json";
 const DATA: &str = "data";
+const DISK: &str = "data.img";
 const ANONYMOUS: &str = "anonymous";
 
 /// What is copied, and not whole yet.
@@ -74,6 +79,39 @@ pub enum Naming {
     Anonymous,
 }
 
+/// Bytes of a disk for which nobody says how many. Its file takes what was written.
+pub const DISK_BYTES_DEFAULT: u64 = 16 << 30;
+
+/// What a volume's files are kept in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum VolumeDriver {
+    /// A directory of the host, which several containers have at once.
+    #[default]
+    Local,
+    /// A disk of its own, which one container writes at a time.
+    Disk,
+}
+
+impl VolumeDriver {
+    /// Returns the driver's name.
+    pub fn word(self) -> &'static str {
+        match self {
+            VolumeDriver::Local => "local",
+            VolumeDriver::Disk => "disk",
+        }
+    }
+}
+
+/// A volume as asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NewVolume {
+    pub labels: BTreeMap<String, String>,
+    pub driver: VolumeDriver,
+    /// Of a disk; `None`: [`DISK_BYTES_DEFAULT`].
+    pub size_bytes: Option<u64>,
+}
+
 /// A volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Volume {
@@ -82,7 +120,10 @@ pub struct Volume {
     pub created_at: String,
     pub labels: BTreeMap<String, String>,
     pub naming: Naming,
-    /// Where its files are on the host.
+    pub driver: VolumeDriver,
+    /// Of a disk: how much it may hold, with what it needs itself.
+    pub disk_bytes: Option<u64>,
+    /// Where its files are on the host: a directory, or a disk.
     pub data: PathBuf,
 }
 
@@ -101,6 +142,15 @@ pub enum VolumeError {
     },
     #[error("cannot remove volume `{name}`: it is in use by container `{container}`")]
     InUse { name: String, container: String },
+    #[error("volume `{name}` is a disk, and container `{container}` writes it")]
+    Writing { name: String, container: String },
+    #[error("volume `{name}` is a disk, and container `{container}` reads it")]
+    Reading { name: String, container: String },
+    #[error("cannot make the disk of volume `{name}`")]
+    Disk {
+        name: String,
+        source: Box<NewDiskError>,
+    },
     #[error("cannot {action} volume `{name}`")]
     Io {
         action: &'static str,
@@ -132,6 +182,10 @@ pub fn check_name(name: &str) -> Result<(), VolumeError> {
 struct Description {
     created_at: String,
     labels: BTreeMap<String, String>,
+    #[serde(default)]
+    driver: VolumeDriver,
+    #[serde(default)]
+    disk_bytes: Option<u64>,
 }
 
 /// The volumes of a home.
@@ -170,6 +224,8 @@ impl Volumes {
         let Description {
             created_at,
             mut labels,
+            driver,
+            disk_bytes,
         } = serde_json::from_slice(&bytes).unwrap_or_default();
         let naming = match directory.join(ANONYMOUS).exists() {
             true => Naming::Anonymous,
@@ -183,49 +239,65 @@ impl Volumes {
             created_at,
             labels,
             naming,
-            data: directory.join(DATA),
+            driver,
+            disk_bytes,
+            data: directory.join(match driver {
+                VolumeDriver::Local => DATA,
+                VolumeDriver::Disk => DISK,
+            }),
         }))
     }
 
-    /// Where the files of a volume of this name are.
-    pub(crate) fn data(&self, name: &str) -> PathBuf {
-        self.directory.join(name).join(DATA)
+    /// Returns where the files of a volume of this name are, or will be, and in what.
+    pub(crate) fn data(&self, name: &str) -> io::Result<(PathBuf, VolumeDriver)> {
+        Ok(match self.find(name)? {
+            Some(volume) => (volume.data, volume.driver),
+            None => (self.directory.join(name).join(DATA), VolumeDriver::Local),
+        })
     }
 
     /// Makes a volume unless there is one of the name; returns whether it did. The name is checked.
     pub(crate) fn make(
         &self,
         name: &str,
-        labels: &BTreeMap<String, String>,
+        asked: &NewVolume,
         naming: Naming,
     ) -> Result<bool, VolumeError> {
         let failed = VolumeError::io("make", name);
         if self.find(name).map_err(&failed)?.is_some() {
             return Ok(false);
         }
-        self.place(name, labels, naming).map_err(failed)
+        let staged = make_private(&self.directory).and_then(|()| {
+            let mut builder = tempfile::Builder::new();
+            builder.prefix(STAGED).tempdir_in(&self.directory)
+        });
+        let staged = staged.map_err(&failed)?;
+        match asked.driver {
+            VolumeDriver::Local => make_data(staged.path()).map_err(&failed)?,
+            VolumeDriver::Disk => make_disk_of(name, staged.path(), asked.size_bytes)?,
+        }
+        self.place(name, staged.path(), asked, naming)
+            .map_err(failed)
     }
 
     fn place(
         &self,
         name: &str,
-        labels: &BTreeMap<String, String>,
+        path: &Path,
+        asked: &NewVolume,
         naming: Naming,
     ) -> io::Result<bool> {
-        make_private(&self.directory)?;
-        let staged = tempfile::Builder::new()
-            .prefix(STAGED)
-            .tempdir_in(&self.directory)?;
-        let path = staged.path();
-        let data = path.join(DATA);
-        fs::create_dir(&data)?;
-        fs::set_permissions(&data, fs::Permissions::from_mode(DATA_MODE))?;
         if naming == Naming::Anonymous {
             File::create(path.join(ANONYMOUS))?;
         }
         let description = Description {
             created_at: logs::now(),
-            labels: labels.clone(),
+            labels: asked.labels.clone(),
+            driver: asked.driver,
+            disk_bytes: match asked.driver {
+                VolumeDriver::Local => None,
+                VolumeDriver::Disk => Some(asked.size_bytes.unwrap_or(DISK_BYTES_DEFAULT)),
+            },
         };
         fs::write(path.join(DESCRIPTION), serde_json::to_vec(&description)?)?;
         let target = self.directory.join(name);
@@ -246,10 +318,12 @@ impl Volumes {
         &self,
         mounts: &[MountSpec],
         layers: &[LayerFile],
+        snapshots: &[PathBuf],
     ) -> Result<(), VolumeError> {
         for mount in mounts {
             let MountSpec::Volume {
                 name,
+                is_disk,
                 target,
                 is_anonymous,
                 is_filled,
@@ -262,11 +336,44 @@ impl Volumes {
                 true => Naming::Anonymous,
                 false => Naming::Named,
             };
-            self.make(name, &BTreeMap::new(), naming)?;
+            self.make(name, &NewVolume::default(), naming)?;
             let layers = if *is_filled { layers } else { &[] };
-            self.take(name, naming, layers, target)?;
+            match is_disk {
+                true => self.fill_disk(name, layers, snapshots, target)?,
+                false => self.take(name, naming, layers, target)?,
+            }
         }
         Ok(())
+    }
+
+    /// Fills a disk that is empty, and that nobody uses.
+    fn fill_disk(
+        &self,
+        name: &str,
+        layers: &[LayerFile],
+        snapshots: &[PathBuf],
+        target: &str,
+    ) -> Result<(), VolumeError> {
+        if layers.is_empty() {
+            return Ok(());
+        }
+        let content = |source| VolumeError::Content {
+            name: name.to_owned(),
+            source,
+        };
+        let tree = Tree::read(layers).map_err(content)?;
+        let Ok(directory) = tree.resolve(Path::new(target)) else {
+            return Ok(());
+        };
+        if !tree.is_directory(&directory) {
+            return Ok(());
+        }
+        let disk = self.directory.join(name).join(DISK);
+        let filled = minke_disk::fill_disk(&disk, snapshots, &directory, now_seconds());
+        filled.map_err(|source| VolumeError::Disk {
+            name: name.to_owned(),
+            source: Box::new(source),
+        })
     }
 
     /// Takes a volume into use: fills an empty one, and leaves one to its user that somebody calls by its name now.
@@ -342,6 +449,28 @@ impl Volumes {
     }
 }
 
+/// Makes the directory of an empty volume.
+fn make_data(path: &Path) -> io::Result<()> {
+    let data = path.join(DATA);
+    fs::create_dir(&data)?;
+    fs::set_permissions(&data, fs::Permissions::from_mode(DATA_MODE))
+}
+
+/// Makes the disk of an empty volume in its directory.
+fn make_disk_of(name: &str, path: &Path, size_bytes: Option<u64>) -> Result<(), VolumeError> {
+    let size_bytes = size_bytes.unwrap_or(DISK_BYTES_DEFAULT);
+    let made = minke_disk::make_disk(&path.join(DISK), size_bytes, now_seconds());
+    made.map_err(|source| VolumeError::Disk {
+        name: name.to_owned(),
+        source: Box::new(source),
+    })
+}
+
+fn now_seconds() -> i64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    now.map_or(0, |now| now.as_secs() as i64)
+}
+
 /// Makes what the layers have at `target` the content of an empty volume.
 fn fill(
     name: &str,
@@ -397,8 +526,13 @@ fn entries(directory: &Path) -> io::Result<Vec<(PathBuf, OsString)>> {
         .collect()
 }
 
-/// Returns how many bytes the files of a volume have.
-pub(crate) fn size_bytes(volume: &Volume) -> u64 {
+/// Returns how many bytes the files of a volume have; of a disk, what its file takes on the host.
+pub fn size_bytes(volume: &Volume) -> u64 {
+    if volume.driver == VolumeDriver::Disk {
+        let files = [volume.data.clone(), changes_path(&volume.data)];
+        let room = |file: &PathBuf| fs::metadata(file).map_or(0, |file| file.blocks() * 512);
+        return files.iter().map(room).sum();
+    }
     let mut pending = vec![volume.data.clone()];
     let mut size_bytes = 0;
     // A tree on disk has an end, and paths that are too long are not listed.

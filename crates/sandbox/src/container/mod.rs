@@ -245,6 +245,7 @@ fn policy(spec: &SandboxSpec, surroundings: Surroundings) -> JailPolicy {
     };
     for mount in &spec.mounts {
         match mount {
+            MountSpec::Volume { is_disk: true, .. } => {}
             MountSpec::Bind {
                 source,
                 is_read_only: true,

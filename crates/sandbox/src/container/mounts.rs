@@ -238,6 +238,7 @@ impl<'a> Maker<'a> {
             }
             | MountSpec::Volume {
                 source,
+                is_disk: false,
                 is_read_only,
                 ..
             } => {
@@ -246,6 +247,11 @@ impl<'a> Maker<'a> {
                 (bind, options(*is_read_only, source.display()))
             }
             MountSpec::Disk {
+                source,
+                is_read_only,
+                ..
+            }
+            | MountSpec::Volume {
                 source,
                 is_read_only,
                 ..
@@ -309,6 +315,10 @@ fn disk_options(mount: &MountSpec) -> DiskOptions {
                 false => AccessTimes::Relative,
             },
             bytes_max: None,
+        },
+        MountSpec::Volume { is_read_only, .. } => DiskOptions {
+            is_read_only: *is_read_only,
+            ..DiskOptions::default()
         },
         _ => DiskOptions::default(),
     }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use minke_engine::Volume;
+use minke_engine::volumes::size_bytes;
 use serde_json::{Value, json};
 
 use crate::commands::engine;
@@ -34,11 +35,12 @@ pub(crate) struct Inspect {
 impl Inspect {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let engine = engine()?;
+        let users = engine.volume_users()?;
         let mut found = Vec::new();
         let mut code = 0;
         for name in &self.volumes {
             match engine.volume(name) {
-                Ok(volume) => found.push(volume_json(&volume)),
+                Ok(volume) => found.push(volume_json(&volume, users.of(name).len())),
                 Err(error) => {
                     Report::from(error).print();
                     code = Kind::Command.exit_code();
@@ -51,14 +53,15 @@ impl Inspect {
 }
 
 /// Docker: `GET /volumes/{name}`.
-fn volume_json(volume: &Volume) -> Value {
+fn volume_json(volume: &Volume, users_count: usize) -> Value {
     json!({
         "CreatedAt": volume.created_at,
-        "Driver": "local",
+        "Driver": volume.driver.word(),
         "Labels": volume.labels,
         "Mountpoint": volume.data,
         "Name": volume.name,
-        "Options": null,
+        "Options": volume.disk_bytes.map(|bytes| json!({ "size": bytes.to_string() })),
         "Scope": "local",
+        "UsageData": { "RefCount": users_count, "Size": size_bytes(volume) },
     })
 }

@@ -1,12 +1,13 @@
 //! `minke volume ls`: the volumes, as a table, names or as `--format` says.
 
 use clap::Args;
-use minke_engine::{Volume, VolumeFilter};
+use minke_engine::volumes::size_bytes;
+use minke_engine::{Volume, VolumeDriver, VolumeFilter};
 use serde::Serialize;
 
 use crate::commands::engine;
 use crate::format::{Format, List};
-use crate::output::print;
+use crate::output::{print, size};
 use crate::report::Report;
 
 /// List volumes
@@ -28,7 +29,7 @@ pub(crate) struct Ls {
     format: Format,
 }
 
-/// Docker: `cli/command/formatter/volume.go`. What nobody measures there either is `N/A`.
+/// Docker: `cli/command/formatter/volume.go`. What nobody measures there either is `N/A`; disks tell what they take on the host.
 const LIST: List = List {
     fields: &[
         ("Driver", "DRIVER"),
@@ -48,11 +49,11 @@ const LIST: List = List {
 struct Row {
     driver: &'static str,
     labels: String,
-    links: &'static str,
+    links: String,
     mountpoint: String,
     name: String,
     scope: &'static str,
-    size: &'static str,
+    size: String,
 }
 
 impl Ls {
@@ -62,7 +63,12 @@ impl Ls {
         let users = engine.volume_users()?;
         let volumes = engine.volumes()?.into_iter();
         let meant = volumes.filter(|it| filter.matches(it, !users.of(&it.name).is_empty()));
-        let rows: Vec<Row> = meant.map(row).collect();
+        let rows: Vec<Row> = meant
+            .map(|volume| {
+                let users_count = users.of(&volume.name).len();
+                row(volume, users_count)
+            })
+            .collect();
         let text = match self.quiet {
             true => rows.iter().map(|row| format!("{}\n", row.name)).collect(),
             false => LIST.text(&self.format, &rows)?,
@@ -72,16 +78,23 @@ impl Ls {
     }
 }
 
-fn row(volume: Volume) -> Row {
+fn row(volume: Volume, users_count: usize) -> Row {
+    let size = match volume.driver {
+        VolumeDriver::Local => "N/A".to_owned(),
+        VolumeDriver::Disk => size(size_bytes(&volume)),
+    };
     let labels = volume.labels.iter();
     let labels = labels.map(|(key, value)| format!("{key}={value}"));
     Row {
-        driver: "local",
+        driver: volume.driver.word(),
         labels: labels.collect::<Vec<_>>().join(","),
-        links: "N/A",
+        links: match volume.driver {
+            VolumeDriver::Local => "N/A".to_owned(),
+            VolumeDriver::Disk => users_count.to_string(),
+        },
         mountpoint: volume.data.display().to_string(),
         name: volume.name,
         scope: "local",
-        size: "N/A",
+        size,
     }
 }
