@@ -1,6 +1,8 @@
 // Files, directories, pipes and waiting, as POSIX has them. `files DIRECTORY` works in a new
 // directory below DIRECTORY and leaves nothing.
 
+#define _GNU_SOURCE
+
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -213,6 +215,42 @@ static void devices(void) {
   close(fd);
 }
 
+// `lock` sets or tests a lock of 10 bytes at `start`; `F_OFD_` commands are those of descriptions.
+static int lock(int fd, int command, short kind, off_t start, struct flock *found) {
+  struct flock wanted = {.l_type = kind, .l_whence = SEEK_SET, .l_start = start, .l_len = 10};
+  int result = fcntl(fd, command, &wanted);
+  if (found) *found = wanted;
+  return result;
+}
+
+static void locks(void) {
+  int one = open("file", O_RDWR), two = open("file", O_RDWR), reader = open("file", O_RDONLY);
+  struct flock found;
+  // A process never stands in its own way.
+  CHECK(lock(one, F_SETLK, F_WRLCK, 0, NULL) == 0);
+  CHECK(lock(two, F_SETLKW, F_WRLCK, 5, NULL) == 0);
+  CHECK(lock(two, F_GETLK, F_WRLCK, 0, &found) == 0 && found.l_type == F_UNLCK);
+  CHECK(found.l_start == 0 && found.l_len == 10);
+  // A description stands in the way of its process, until the process closes any descriptor of the file.
+  CHECK_ERRNO(lock(two, F_OFD_SETLK, F_RDLCK, 0, NULL), EAGAIN);
+  CHECK(lock(two, F_OFD_GETLK, F_RDLCK, 0, &found) == 0 && found.l_type == F_WRLCK);
+  // Emscripten's `getpid` is a number of its library, not the kernel's.
+  CHECK(found.l_start == 0 && found.l_len == 15 && found.l_pid > 0);
+  CHECK(close(open("file", O_RDONLY)) == 0);
+  CHECK(lock(two, F_OFD_SETLK, F_WRLCK, 0, NULL) == 0);
+  CHECK(lock(one, F_OFD_GETLK, F_WRLCK, 5, &found) == 0 && found.l_type == F_WRLCK);
+  CHECK(found.l_start == 0 && found.l_len == 10 && found.l_pid == -1);
+  CHECK_ERRNO(lock(one, F_SETLK, F_RDLCK, 9, NULL), EAGAIN);
+  CHECK(lock(one, F_OFD_SETLKW, F_WRLCK, 10, NULL) == 0);
+  CHECK_ERRNO(lock(reader, F_OFD_SETLK, F_WRLCK, 100, NULL), EBADF);
+  CHECK_ERRNO(lock(one, F_SETLK, 7, 0, NULL), EINVAL);
+  CHECK_ERRNO(lock(one, F_SETLK, F_RDLCK, -1, NULL), EINVAL);
+  CHECK_ERRNO(lock(1000, F_SETLK, F_RDLCK, 0, NULL), EBADF);
+  CHECK(close(two) == 0);
+  CHECK(lock(one, F_SETLK, F_WRLCK, 0, NULL) == 0);
+  CHECK(close(one) == 0 && close(reader) == 0);
+}
+
 int main(int argc, char **argv) {
   if (argc < 2 || chdir(argv[1]) != 0) {
     fprintf(stderr, "usage: files DIRECTORY\n");
@@ -231,6 +269,7 @@ int main(int argc, char **argv) {
   descriptors();
   pipes();
   devices();
+  locks();
   CHECK(unlink("file") == 0);
   CHECK(chdir("..") == 0 && rmdir("files-test") == 0);
   return checks_end();

@@ -7,6 +7,7 @@
 //! Source: Emscripten `system/lib/libc/musl/arch/emscripten/bits`.
 
 use crate::Errno;
+use crate::linux::RecordLock;
 
 /// Which `struct stat` and which `time_t` a program was compiled with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -261,6 +262,33 @@ impl StatFs {
 
 /// Offset of the name in `struct dirent`.
 pub const DIRENT_NAME: usize = 19;
+
+/// Bytes of a `struct flock`.
+pub const RECORD_LOCK_BYTES: usize = 32;
+
+/// Reads a `struct flock`: kind and base, a hole, start, length, owner, a hole.
+pub fn decode_record_lock(bytes: &[u8; RECORD_LOCK_BYTES]) -> RecordLock {
+    let short = |at: usize| i16::from_le_bytes([bytes[at], bytes[at + 1]]);
+    let (words, _) = bytes.as_chunks::<8>();
+    RecordLock {
+        kind: short(0),
+        whence: short(2),
+        start: i64::from_le_bytes(words[1]),
+        length: i64::from_le_bytes(words[2]),
+        pid: i64::from_le_bytes(words[3]) as i32,
+    }
+}
+
+/// Lays out a `struct flock`.
+pub fn encode_record_lock(lock: &RecordLock) -> [u8; RECORD_LOCK_BYTES] {
+    let mut bytes = [0; RECORD_LOCK_BYTES];
+    bytes[..2].copy_from_slice(&lock.kind.to_le_bytes());
+    bytes[2..4].copy_from_slice(&lock.whence.to_le_bytes());
+    bytes[8..16].copy_from_slice(&lock.start.to_le_bytes());
+    bytes[16..24].copy_from_slice(&lock.length.to_le_bytes());
+    bytes[24..28].copy_from_slice(&lock.pid.to_le_bytes());
+    bytes
+}
 
 /// Lays out one entry of `getdents64`; `None` when it is longer than `bytes_max`.
 pub fn encode_dirent(

@@ -206,3 +206,26 @@ pub const NAME_MAX: usize = 255;
 pub const PATH_MAX: usize = 4096;
 /// Symbolic links followed in one look-up. Linux: `MAXSYMLINKS`.
 pub const SYMLINKS_MAX: usize = 40;
+
+/// A lock on a range of a file, as `fcntl(2)` takes and gives it. Linux: `struct flock`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordLock {
+    /// [`RecordLock::READ`], [`RecordLock::WRITE`] or [`RecordLock::UNLOCK`].
+    pub kind: i16,
+    /// What `start` counts from: the file's start (0), the position (1) or the end (2).
+    pub whence: i16,
+    pub start: i64,
+    /// Bytes; 0: whatever comes; below 0: those before `start`.
+    pub length: i64,
+    /// The process that holds it; -1 for one of an open file description.
+    pub pid: i32,
+}
+
+impl RecordLock {
+    /// `F_RDLCK`.
+    pub const READ: i16 = 0;
+    /// `F_WRLCK`.
+    pub const WRITE: i16 = 1;
+    /// `F_UNLCK`.
+    pub const UNLOCK: i16 = 2;
+}

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLockReadGuard, RwLockWrit
 use crate::allocator::{Space, Writer};
 use crate::blocks::Blocks;
 use crate::device::Device;
+use crate::files::WAITING_BYTES_MAX;
 use crate::files::map::FileMap;
 use crate::files::{extents, indirect};
 use crate::geometry::Geometry;
@@ -47,6 +48,8 @@ pub struct FileSystem<D> {
     pub(crate) space: Mutex<Space>,
     /// Bytes of content that are not on the device.
     pub(crate) pages_count: AtomicUsize,
+    /// Bytes of such content after which a writer writes its file back.
+    pub(crate) waiting_bytes_max: AtomicUsize,
     /// `None`: read-only.
     writer: Option<Mutex<Writer>>,
 }
@@ -168,6 +171,7 @@ impl<D: Device> FileSystem<D> {
             geometry,
             nodes: Nodes::new(),
             pages_count: AtomicUsize::new(0),
+            waiting_bytes_max: AtomicUsize::new(WAITING_BYTES_MAX),
             writer,
         };
         if access == Access::ReadWrite {
@@ -358,6 +362,11 @@ impl<D: Device> FileSystem<D> {
     /// Keeps at most so many bytes of content in memory that is on the device; what is not there yet is bounded by itself.
     pub fn limit_cache(&self, bytes_max: usize) {
         self.blocks.limit_content(bytes_max);
+    }
+
+    /// Lets so many bytes of content wait in memory before whoever writes more writes his file back first.
+    pub fn limit_waiting(&self, bytes_max: usize) {
+        self.waiting_bytes_max.store(bytes_max, Ordering::Relaxed);
     }
 
     /// Counts the blocks of metadata of fixed place; none of a file system whose descriptors are broken.

@@ -1,12 +1,13 @@
 //! Descriptors, and the file descriptions that they name.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use minke_abi::linux::{OpenFlags, PollEvents};
 use minke_abi::{Errno, Result};
 
 use crate::file::File;
+use crate::locks::{DescriptionLocks, FileId, FileLocks, ProcessLocks};
 use crate::vfs::{Inode, Location};
 
 /// A descriptor number of one process.
@@ -23,6 +24,8 @@ pub struct FileDescription {
     offset: Mutex<u64>,
     /// No write goes beyond this size (`RLIMIT_FSIZE`).
     size_max: u64,
+    /// Set when it is first locked.
+    locks: OnceLock<DescriptionLocks>,
 }
 
 impl FileDescription {
@@ -54,6 +57,7 @@ impl FileDescription {
             flags: AtomicU32::new(kept.bits()),
             offset: Mutex::new(0),
             size_max,
+            locks: OnceLock::new(),
         })
     }
 
@@ -164,6 +168,22 @@ impl FileDescription {
         Ok(position)
     }
 
+    /// Returns the current position; 0 for a stream.
+    pub(crate) fn position(&self) -> u64 {
+        *self.offset_guard()
+    }
+
+    /// Returns the description's name as a holder of locks, with the file that they are of.
+    pub(crate) fn locks(&self, locks: &Arc<FileLocks>) -> Result<&DescriptionLocks> {
+        if let Some(held) = self.locks.get() {
+            return Ok(held);
+        }
+        let file = FileId::of(self)?;
+        Ok(self
+            .locks
+            .get_or_init(|| DescriptionLocks::new(locks, file)))
+    }
+
     /// Returns the inode that was opened; `EBADF` for what has none, such as a pipe.
     pub fn inode(&self) -> Result<&Arc<dyn Inode>> {
         let location = self.location.as_ref().ok_or(Errno::EBADF)?;
@@ -200,6 +220,8 @@ impl FileDescription {
 
 impl Drop for FileDescription {
     fn drop(&mut self) {
+        // While the file is open: then nothing else gets its inode number.
+        drop(self.locks.take());
         self.file.close();
     }
 }
@@ -228,6 +250,8 @@ pub struct FdTable {
     slots: Mutex<Slots>,
     /// `RLIMIT_NOFILE`: bounds what a guest can make the kernel hold.
     fds_max: u32,
+    /// The process's record locks, which go with any descriptor of their file.
+    locks: ProcessLocks,
 }
 
 #[derive(Default)]
@@ -239,11 +263,17 @@ struct Slots {
 
 impl FdTable {
     /// Makes an empty table that holds at most `fds_max` descriptors.
-    pub fn new(fds_max: u32) -> FdTable {
+    pub(crate) fn new(fds_max: u32, locks: ProcessLocks) -> FdTable {
         FdTable {
             slots: Mutex::default(),
             fds_max,
+            locks,
         }
+    }
+
+    /// Notes that the process is about to take a record lock, so that closing gives it back.
+    pub(crate) fn expect_locks(&self) {
+        self.locks.expect_some();
     }
 
     /// Returns the description that `fd` names, or `EBADF`.
@@ -327,19 +357,25 @@ impl FdTable {
                 is_close_on_exec,
             })
         };
-        drop(previous);
+        if let Some(previous) = previous {
+            self.locks.closed(&previous.description);
+        }
         Ok(())
     }
 
     /// Frees a number and returns what it named; the file closes when its last holder drops it.
     pub fn remove(&self, fd: Fd) -> Result<Arc<FileDescription>> {
-        let mut slots = self.lock();
-        let entry = slots
-            .entries
-            .get_mut(fd.0 as usize)
-            .and_then(Option::take)
-            .ok_or(Errno::EBADF)?;
-        slots.first_free = slots.first_free.min(fd.0 as usize);
+        let entry = {
+            let mut slots = self.lock();
+            let entry = slots
+                .entries
+                .get_mut(fd.0 as usize)
+                .and_then(Option::take)
+                .ok_or(Errno::EBADF)?;
+            slots.first_free = slots.first_free.min(fd.0 as usize);
+            entry
+        };
+        self.locks.closed(&entry.description);
         Ok(entry.description)
     }
 
@@ -385,6 +421,7 @@ impl FdTable {
             slots.first_free = 0;
             std::mem::take(&mut slots.entries)
         };
+        self.locks.closed_all();
         drop(entries);
     }
 

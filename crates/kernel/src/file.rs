@@ -31,6 +31,17 @@ pub enum ModesChange {
     Flushed,
 }
 
+/// What becomes of a range. Linux: `fallocate(2)`, there flags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Allocation {
+    /// It has room, and the file reaches its end (mode 0).
+    Extend,
+    /// It has room; the size stays (`FALLOC_FL_KEEP_SIZE`).
+    KeepSize,
+    /// It reads as zeros and takes no room; the size stays (`FALLOC_FL_PUNCH_HOLE`).
+    Hole,
+}
+
 /// An open file's operations. Linux: `struct file_operations`.
 ///
 /// Tries never block: what is not ready answers `EAGAIN`. Positions live in the
@@ -86,8 +97,8 @@ pub trait File: Any + Send + Sync {
     /// Returns the attributes that `fstat` shows.
     fn metadata(&self) -> Result<Metadata>;
 
-    /// Makes sure that a range has room and the file reaches its end. POSIX: `posix_fallocate()`.
-    fn allocate(&self, _offset: u64, _length: u64) -> Result<()> {
+    /// Gives a range room, or takes it away. POSIX: `posix_fallocate()`; Linux: `fallocate(2)`.
+    fn allocate(&self, _offset: u64, _length: u64, _allocation: Allocation) -> Result<()> {
         Err(Errno::EOPNOTSUPP)
     }
 

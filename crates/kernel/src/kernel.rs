@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minke_abi::{Errno, Result};
 
+use crate::locks::FileLocks;
 use crate::net::Network;
 use crate::platform::{Clock, Entropy};
 use crate::process::{Credentials, FsContext, Pid, Process, ProcessImage};
@@ -37,6 +38,8 @@ pub struct Kernel {
     pub network: Network,
     pub mounts: Arc<MountTree>,
     pub memory: Arc<MemoryBudget>,
+    /// Locks on files, of all file systems.
+    pub locks: Arc<FileLocks>,
     /// Monotonic time of the container's start, for `/proc/uptime`.
     pub started_at: u64,
     /// What [`KernelConfig::pids_max`] says, until it is changed.
@@ -74,6 +77,7 @@ impl Kernel {
             network,
             mounts,
             memory,
+            locks: Arc::default(),
             started_at,
             processes: Mutex::default(),
         })

@@ -26,7 +26,8 @@
 //!           port table, names of Unix sockets
 //!             a listener's queue
 //!               an end's name, streams and datagram queues
-//!           WaitQueue
+//!           table of file locks
+//!             WaitQueue
 //! ```
 //! A lock is never held across an await, and none while a waker runs.
 
@@ -36,6 +37,7 @@ pub mod descriptor;
 pub mod file;
 pub mod futex;
 pub mod kernel;
+pub mod locks;
 pub mod net;
 pub mod pipe;
 pub mod platform;
@@ -48,7 +50,7 @@ pub mod vfs;
 pub mod wait;
 
 pub use descriptor::{Fd, FdTable, FileDescription};
-pub use file::{File, ModesChange, TerminalModes};
+pub use file::{Allocation, File, ModesChange, TerminalModes};
 pub use futex::FutexWait;
 pub use kernel::{Kernel, KernelConfig};
 pub use minke_abi::{Errno, Result};

@@ -11,6 +11,7 @@ use smallvec::SmallVec;
 use crate::descriptor::FdTable;
 use crate::futex::Futexes;
 use crate::kernel::Kernel;
+use crate::locks::ProcessLocks;
 use crate::signal::{Posted, Signals};
 use crate::vfs::Location;
 use crate::wait::WaitQueue;
@@ -147,11 +148,12 @@ impl Process {
         fs: FsContext,
     ) -> Process {
         let fds_max = kernel.config.fds_max;
+        let locks = ProcessLocks::new(Arc::clone(&kernel.locks), pid);
         Process {
             pid,
             parent,
             kernel,
-            fds: FdTable::new(fds_max),
+            fds: FdTable::new(fds_max, locks),
             image,
             signals: Signals::default(),
             fs: Mutex::new(fs),

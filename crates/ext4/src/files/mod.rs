@@ -18,3 +18,4 @@ mod resize;
 mod write;
 pub(crate) use read::TARGET_BYTES_MAX;
 pub use resize::Preallocation;
+pub(crate) use write::WAITING_BYTES_MAX;

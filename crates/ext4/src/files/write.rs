@@ -16,8 +16,8 @@ use crate::layout::features::ReadOnlyCompatible;
 use crate::layout::{FileType, InodeFlags, InodeNumber, Timestamp};
 use crate::nodes::{Node, NodeState};
 
-/// Bytes of content that may wait in memory before a writer has to write its file back: bounds memory.
-const WAITING_BYTES_MAX: usize = 64 << 20;
+/// Bytes of content that may wait in memory, unless told otherwise, before a writer has to write its file back: bounds memory.
+pub(crate) const WAITING_BYTES_MAX: usize = 64 << 20;
 /// Blocks that are written to the device at once.
 const BATCH_BLOCKS: u32 = 256;
 /// Files from this size on need the feature `large_file`.
@@ -124,7 +124,7 @@ impl<D: Device> FileSystem<D> {
             }
         };
         let waiting = self.pages_count.load(Ordering::Relaxed) * self.geometry.block_size;
-        if waiting > WAITING_BYTES_MAX {
+        if waiting > self.waiting_bytes_max.load(Ordering::Relaxed) {
             let mut writer = self.writer()?;
             self.write_back_node(&mut writer, &node)?;
         }

@@ -4,6 +4,7 @@ use minke_abi::linux::{FileType, PollEvents};
 use minke_abi::{Errno, Result};
 
 use crate::descriptor::{Fd, SeekTarget};
+use crate::file::Allocation;
 use crate::task::Task;
 use crate::vfs::{FileSystemStatistics, Metadata};
 
@@ -53,8 +54,8 @@ impl Task {
         .await
     }
 
-    /// Makes sure that a range has room; grows the file. POSIX: `posix_fallocate()`.
-    pub fn allocate(&self, fd: Fd, offset: u64, length: u64) -> Result<()> {
+    /// Gives a range of a file room, or takes it away. POSIX: `posix_fallocate()`; Linux: `fallocate(2)`.
+    pub fn allocate(&self, fd: Fd, offset: u64, length: u64, allocation: Allocation) -> Result<()> {
         let description = self.open_description_of(fd)?;
         if !description.flags().is_writable() {
             return Err(Errno::EBADF);
@@ -63,8 +64,13 @@ impl Task {
             return Err(Errno::EINVAL);
         }
         match description.file.metadata()?.file_type {
-            FileType::Regular if offset + length > self.file_size_max() => Err(Errno::EFBIG),
-            FileType::Regular => description.file.allocate(offset, length),
+            FileType::Regular if offset + length > i64::MAX as u64 => Err(Errno::EFBIG),
+            FileType::Regular
+                if allocation == Allocation::Extend && offset + length > self.file_size_max() =>
+            {
+                Err(Errno::EFBIG)
+            }
+            FileType::Regular => description.file.allocate(offset, length, allocation),
             FileType::Fifo => Err(Errno::ESPIPE),
             _ => Err(Errno::ENODEV),
         }

@@ -8,6 +8,7 @@ pub mod descriptors;
 pub mod directories;
 pub mod extended;
 pub mod files;
+pub mod locks;
 pub mod names;
 pub mod open;
 pub mod paths;

@@ -7,9 +7,12 @@
 
 mod changes;
 mod disk;
+mod disk_memory;
 mod ext4;
 mod extended;
 mod files;
+mod locks;
+mod locks_oracle;
 mod machine;
 mod overlay;
 mod proc;

@@ -8,7 +8,7 @@ use minke_kernel::calls::extended::SetExtended;
 use minke_kernel::calls::{At, Follow};
 use minke_kernel::descriptor::SeekTarget;
 use minke_kernel::vfs::{NewInode, RenameFlags};
-use minke_kernel::{Errno, FileDescription, Result, Task};
+use minke_kernel::{Allocation, Errno, FileDescription, Result, Task};
 
 use crate::disk::Disk;
 use crate::machine::{Machine, Shortcuts};
@@ -51,7 +51,7 @@ enum Step {
     Write(String, u64, Vec<u8>),
     Append(String, Vec<u8>),
     Truncate(String, u64),
-    Allocate(String, u64, u64),
+    Allocate(String, u64, u64, Allocation),
     ReadAll(String),
     Seek(String, SeekTarget),
     Mode(String, u32),
@@ -159,7 +159,11 @@ fn step(numbers: &mut Numbers, opened: usize) -> Step {
         17..20 => Step::Write(path, offset(numbers), bytes(numbers)),
         20 => Step::Append(path, bytes(numbers)),
         21 => Step::Truncate(path, offset(numbers)),
-        22 => Step::Allocate(path, offset(numbers), 1 + numbers.below(20_000)),
+        22 => {
+            let kinds = [Allocation::Extend, Allocation::KeepSize, Allocation::Hole];
+            let kind = kinds[numbers.below(3) as usize];
+            Step::Allocate(path, offset(numbers), 1 + numbers.below(20_000), kind)
+        }
         23..25 => Step::ReadAll(path),
         25 => Step::Seek(path, SeekTarget::End(0)),
         26 => Step::Mode(path, numbers.below(0o10000) as u32),
@@ -258,10 +262,10 @@ impl Side {
                 file.write(bytes)?;
                 file.seek(SeekTarget::Current(0)).map(Answer::Number)
             }
-            Step::Allocate(path, offset, length) => {
+            Step::Allocate(path, offset, length, kind) => {
                 let file = self.file(path, OpenFlags::WRONLY)?;
                 file.file
-                    .allocate(*offset, *length)
+                    .allocate(*offset, *length, *kind)
                     .map(|()| Answer::Nothing)
             }
             Step::ReadAll(path) => {

@@ -10,7 +10,7 @@ use minke_ext4::Preallocation;
 use super::Change;
 use super::convert::errno;
 use super::node::Node;
-use crate::file::File;
+use crate::file::{Allocation, File};
 use crate::vfs::Metadata;
 
 /// A regular file or a directory that somebody has opened.
@@ -117,11 +117,15 @@ impl File for OpenFile {
         self.node.stat()
     }
 
-    fn allocate(&self, offset: u64, length: u64) -> Result<()> {
+    fn allocate(&self, offset: u64, length: u64, allocation: Allocation) -> Result<()> {
         self.check_regular()?;
         let (system, now) = (&self.node.shared.system, self.node.shared.driver_now());
-        let range = (offset, length);
-        let done = system.preallocate(self.node.number, range, Preallocation::Extend, now);
+        let (number, range) = (self.node.number, (offset, length));
+        let done = match allocation {
+            Allocation::Extend => system.preallocate(number, range, Preallocation::Extend, now),
+            Allocation::KeepSize => system.preallocate(number, range, Preallocation::KeepSize, now),
+            Allocation::Hole => system.punch_hole(number, range, now),
+        };
         // Even if space ran out, blocks were taken.
         self.written()?;
         done.map_err(errno)

@@ -13,6 +13,7 @@
 //! | `file` | open files |
 //! | `names` | what changes names |
 //! | `cache` | names that were looked up |
+//! | `shares` | how much caches may hold |
 //! | `convert` | errors, times and kinds of the driver as the kernel's |
 //!
 //! # Lock order
@@ -43,15 +44,15 @@ mod file;
 mod names;
 mod node;
 mod place;
+mod shares;
 
 use cache::NameCache;
 use convert::errno;
 use node::Node;
+use shares::Shares;
 
 /// `EXT4_SUPER_MAGIC`.
 const MAGIC: u64 = 0xef53;
-/// Names that are kept, with the inodes that they lead to: some 16 MiB at most.
-const NAMES_MAX: usize = 16_384;
 /// Changes of names and attributes after which whoever makes the next one writes them back: bounds what waits in memory.
 const CHANGES_MAX: u32 = 16_384;
 /// Usual bytes of content that are kept in memory.
@@ -72,7 +73,7 @@ pub enum AccessTimes {
 /// How a file system is mounted.
 pub struct Ext4Options {
     pub clock: Arc<dyn Clock>,
-    /// The container's memory, of which what waits in fifos is a part.
+    /// The container's memory, of which what waits in fifos is a part; caches hold no more than parts of it.
     pub budget: Arc<MemoryBudget>,
     /// Every change is durable when the call that makes it returns. Linux: `sync`.
     pub is_synchronous: bool,
@@ -129,7 +130,9 @@ impl Ext4FileSystem {
     ) -> std::result::Result<Arc<Ext4FileSystem>, minke_ext4::Error> {
         let now = Timestamp::from_nanoseconds(options.clock.realtime());
         let system = minke_ext4::FileSystem::open(device, access, convert::to_ext4(now))?;
-        system.limit_cache(options.cache_bytes_max);
+        let shares = Shares::of(options.budget.bytes_max(), options.cache_bytes_max);
+        system.limit_cache(shares.content_bytes);
+        system.limit_waiting(shares.waiting_bytes);
         if let Some(bytes_max) = options.bytes_max {
             system.limit(bytes_max);
         }
@@ -138,7 +141,7 @@ impl Ext4FileSystem {
             system,
             options,
             structure: Mutex::new(()),
-            names: NameCache::new(NAMES_MAX),
+            names: NameCache::new(shares.names),
             nodes: std::array::from_fn(|_| Mutex::default()),
             is_dirty: AtomicBool::new(false),
             changes: AtomicU32::new(0),

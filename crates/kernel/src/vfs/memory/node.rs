@@ -13,7 +13,7 @@ use super::attributes::Attributes;
 use super::directory::{Directory, Known};
 use super::pages::Pages;
 use super::{PAGE_BYTES, Shared};
-use crate::file::File;
+use crate::file::{Allocation, File};
 use crate::pipe::Fifo;
 use crate::vfs::tree::ByteRange;
 use crate::vfs::{
@@ -594,9 +594,14 @@ impl File for Node {
         Ok(usize::try_from(size).unwrap_or(usize::MAX))
     }
 
-    fn allocate(&self, offset: u64, length: u64) -> Result<()> {
+    fn allocate(&self, offset: u64, length: u64, allocation: Allocation) -> Result<()> {
         self.pin()?;
-        self.pages_write()?.allocate(offset, length, &self.shared)?;
+        let mut pages = self.pages_write()?;
+        match allocation {
+            Allocation::Hole => pages.punch(offset, length, &self.shared)?,
+            _ => pages.allocate(offset, length, allocation, &self.shared)?,
+        }
+        drop(pages);
         self.note_write();
         Ok(())
     }

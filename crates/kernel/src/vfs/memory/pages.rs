@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minke_abi::{Errno, Result};
 
 use super::Shared;
-use crate::file::File;
+use crate::file::{Allocation, File};
 use crate::vfs::tree::ByteRange;
 
 /// Bytes of a page.
@@ -200,7 +200,13 @@ impl Pages {
     }
 
     /// Makes every page of a range exist, all or none. Linux: `shmem_fallocate()`.
-    pub(super) fn allocate(&mut self, offset: u64, length: u64, shared: &Shared) -> Result<()> {
+    pub(super) fn allocate(
+        &mut self,
+        offset: u64,
+        length: u64,
+        allocation: Allocation,
+        shared: &Shared,
+    ) -> Result<()> {
         let end = offset
             .checked_add(length)
             .filter(|end| *end <= FILE_BYTES_MAX)
@@ -216,8 +222,72 @@ impl Pages {
                 .entry(number)
                 .or_insert_with(|| boxed(vec![0; PAGE_BYTES].into()));
         }
-        self.size = self.size.max(end);
+        if allocation == Allocation::Extend {
+            self.size = self.size.max(end);
+        }
         Ok(())
+    }
+
+    /// Makes a range read as zeros and gives back what it can. A hole that lies over the lower file is pages of zeros, up
+    /// to the end of the lower file, which is cut if the hole goes on behind it. Linux: `shmem_fallocate()`.
+    pub(super) fn punch(&mut self, offset: u64, length: u64, shared: &Shared) -> Result<()> {
+        let end = offset.saturating_add(length).min(self.size);
+        if offset >= end {
+            return Ok(());
+        }
+        if end >= self.base_length() && offset < self.base_length() {
+            self.cut_base(offset, end, shared)?;
+        }
+        let page = PAGE_BYTES as u64;
+        let is_to_end = end == self.size;
+        let first = offset.div_ceil(page);
+        let stop = if is_to_end {
+            end.div_ceil(page)
+        } else {
+            end / page
+        };
+        let head_end = end.min(first * page);
+        self.zero(offset, head_end, shared)?;
+        self.zero(head_end.max(stop * page), end, shared)?;
+        let below = self.base_pages();
+        for number in first..stop.min(below) {
+            self.write_page(number, 0, &[0; PAGE_BYTES], shared)?;
+        }
+        let gone: Vec<u64> = match first.max(below) {
+            start if start < stop => self.pages.range(start..stop).map(|it| *it.0).collect(),
+            _ => Vec::new(),
+        };
+        gone.iter()
+            .for_each(|number| drop(self.pages.remove(number)));
+        shared.release_content(gone.len() as u64 * page);
+        Ok(())
+    }
+
+    /// Lets nothing of the lower file be seen from `offset` on. It ends at `end` at the latest.
+    fn cut_base(&mut self, offset: u64, end: u64, shared: &Shared) -> Result<()> {
+        let (number, start) = split(offset);
+        if start > 0 {
+            // The page of which a part stays is made while that is still seen.
+            let length = (end - offset).min((PAGE_BYTES - start) as u64);
+            let zeros = &[0; PAGE_BYTES][..length as usize];
+            self.write_page(number, start, zeros, shared)?;
+        }
+        if let Some(base) = &mut self.base {
+            base.length = base.length.min(offset);
+        }
+        self.base = self.base.take().filter(|base| base.length > 0);
+        self.pages_over_base = self.pages.range(..self.base_pages()).count() as u64;
+        Ok(())
+    }
+
+    /// Zeros bytes of one page, if there are any.
+    fn zero(&mut self, start: u64, end: u64, shared: &Shared) -> Result<()> {
+        let (number, at) = split(start);
+        if start >= end || !self.pages.contains_key(&number) && start >= self.base_length() {
+            return Ok(());
+        }
+        let zeros = &[0; PAGE_BYTES][..(end - start) as usize];
+        self.write_page(number, at, zeros, shared)
     }
 
     /// Returns the next position that holds data; `ENXIO` when there is none (`SEEK_DATA`).

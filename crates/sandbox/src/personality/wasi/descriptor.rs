@@ -8,7 +8,7 @@ use minke_abi::wasmedge::{SO_TYPE, SOL_SOCKET};
 use minke_kernel::calls::paths::TimeChange;
 use minke_kernel::descriptor::SeekTarget;
 use minke_kernel::vfs::{Metadata, Timestamp};
-use minke_kernel::{Fd, FileDescription};
+use minke_kernel::{Allocation, Fd, FileDescription};
 
 use super::preopen::ROOT_NAME;
 use super::state::RightsLimit;
@@ -37,7 +37,9 @@ pub(super) fn fd_advise(
 /// Makes room for a range of a file.
 pub(super) fn fd_allocate(call: &mut Call<'_>, fd: u32, offset: u64, length: u64) -> Answer<()> {
     call.require(fd, Rights::FD_ALLOCATE)?;
-    Ok(call.task().allocate(Fd(fd), offset, length)?)
+    Ok(call
+        .task()
+        .allocate(Fd(fd), offset, length, Allocation::Extend)?)
 }
 
 /// Closes a descriptor.

@@ -4,8 +4,8 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use minke_abi::Result;
-use minke_kernel::File;
 use minke_kernel::vfs::{Inode, Metadata};
+use minke_kernel::{Allocation, File};
 use rustix::fs::{FallocateFlags, SeekFrom};
 use rustix::io::{Errno as HostErrno, ReadWriteFlags};
 
@@ -61,9 +61,14 @@ impl File for HostFile {
         Ok(usize::try_from(size).unwrap_or(usize::MAX))
     }
 
-    fn allocate(&self, offset: u64, length: u64) -> Result<()> {
+    fn allocate(&self, offset: u64, length: u64, allocation: Allocation) -> Result<()> {
         let file = &self.descriptor.owned;
-        uninterrupted(|| rustix::fs::fallocate(file, FallocateFlags::empty(), offset, length))
+        let flags = match allocation {
+            Allocation::Extend => FallocateFlags::empty(),
+            Allocation::KeepSize => FallocateFlags::KEEP_SIZE,
+            Allocation::Hole => FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
+        };
+        uninterrupted(|| rustix::fs::fallocate(file, flags, offset, length))
     }
 
     fn seek_data(&self, offset: u64) -> Result<u64> {

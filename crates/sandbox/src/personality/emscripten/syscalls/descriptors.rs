@@ -1,12 +1,17 @@
 //! Calls on descriptors: `dup`, `pipe`, `fcntl`, `ioctl`.
 
-use minke_abi::linux::OpenFlags;
+use minke_abi::emscripten::{decode_record_lock, encode_record_lock};
+use minke_abi::linux::{OpenFlags, RecordLock};
 use minke_abi::{Errno, Result};
+use minke_kernel::calls::locks::RecordOwner;
+use minke_kernel::task::{Deadline, Patience};
 use minke_kernel::{Fd, File, ModesChange, TerminalModes};
+use wasmtime::Caller;
 
-use crate::personality::emscripten::context::{Arguments, Context};
+use crate::personality::emscripten::context::{Arguments, Context, task_of};
+use crate::personality::emscripten::syscalls::poll::finish;
 use crate::personality::emscripten::table::{Function, WORDS};
-use crate::runtime::GuestAddr;
+use crate::runtime::{Guest, GuestAddr};
 
 /// `FD_CLOEXEC`.
 const FD_CLOEXEC: u32 = 1;
@@ -25,9 +30,13 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
         let flags = OpenFlags::from_bits_retain(a.word(1));
         pipe(c, a.address(0), flags)
     }),
-    Function::syscall("__syscall_fcntl64", WORDS[3], fcntl).partial(
-        "record locks are granted without being kept, so other processes do not see them; no owners, leases or signals",
-    ),
+    Function::waiting("__syscall_fcntl64", WORDS[3], |mut caller, arguments| {
+        Box::new(async move {
+            let result = fcntl(&mut caller, &arguments).await;
+            finish(caller.data(), result)
+        })
+    })
+    .partial("no owners, leases or signals"),
     Function::syscall("__syscall_ioctl", WORDS[3], ioctl)
         .partial("descriptors' and terminals' requests; a terminal that does not tell has 24 rows of 80 columns"),
 ];
@@ -54,23 +63,35 @@ fn pipe(context: &mut Context<'_>, numbers: GuestAddr, flags: OpenFlags) -> Resu
     Ok(0)
 }
 
-/// Commands of `fcntl`. Source: musl `include/fcntl.h`; those of record locks have two numbers.
+/// Commands of `fcntl`. Source: musl `include/fcntl.h`; those of a process's record locks have two numbers.
 mod command {
     pub(super) const DUPFD: u32 = 0;
     pub(super) const GETFD: u32 = 1;
     pub(super) const SETFD: u32 = 2;
     pub(super) const GETFL: u32 = 3;
     pub(super) const SETFL: u32 = 4;
-    pub(super) const GETLK: [u32; 3] = [5, 12, 36];
-    pub(super) const SETLK: [u32; 6] = [6, 7, 13, 14, 37, 38];
+    pub(super) const GETLK: [u32; 2] = [5, 12];
+    pub(super) const SETLK: [u32; 2] = [6, 13];
+    pub(super) const SETLKW: [u32; 2] = [7, 14];
+    pub(super) const OFD_GETLK: u32 = 36;
+    pub(super) const OFD_SETLK: u32 = 37;
+    pub(super) const OFD_SETLKW: u32 = 38;
     pub(super) const DUPFD_CLOEXEC: u32 = 1030;
 }
 
-fn fcntl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+async fn fcntl(caller: &mut Caller<'_, Guest>, arguments: &Arguments) -> Result<i64> {
+    let command = arguments.word(1);
+    match LockCommand::of(command) {
+        Some(lock) => lock_record(caller, arguments, lock).await,
+        None => change_descriptor(&Context::of(caller), arguments, command),
+    }
+}
+
+fn change_descriptor(context: &Context<'_>, arguments: &Arguments, command: u32) -> Result<i64> {
     let fd = arguments.fd(0);
     let description = context.task().process.fds.get(fd)?;
     let argument = context.variadic(arguments.pointer(2));
-    match arguments.word(1) {
+    match command {
         command::DUPFD => duplicate(context, fd, argument?, false),
         command::DUPFD_CLOEXEC => duplicate(context, fd, argument?, true),
         command::GETFD => {
@@ -87,8 +108,6 @@ fn fcntl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
             description.set_status_flags(OpenFlags::from_bits_retain(argument?));
             Ok(0)
         }
-        lock if command::GETLK.contains(&lock) => test_lock(context, GuestAddr::from(argument?)),
-        lock if command::SETLK.contains(&lock) => set_lock(context, GuestAddr::from(argument?)),
         _ => Err(Errno::EINVAL),
     }
 }
@@ -103,23 +122,63 @@ fn duplicate(context: &Context<'_>, fd: Fd, minimum: u32, is_close_on_exec: bool
     Ok(i64::from(fd.0))
 }
 
-/// Bytes of `struct flock`.
-const FLOCK_BYTES: u64 = 32;
-/// `F_UNLCK`, the highest kind of lock.
-const F_UNLCK: u16 = 2;
-
-/// Says that nothing stands in the way: a process never conflicts with its own locks.
-fn test_lock(context: &mut Context<'_>, flock: GuestAddr) -> Result<i64> {
-    set_lock(context, flock)?;
-    context.memory.write(flock, &F_UNLCK.to_le_bytes())?;
-    Ok(0)
+/// What a command does with a record lock, and for whom.
+struct LockCommand {
+    action: LockAction,
+    owner: RecordOwner,
 }
 
-fn set_lock(context: &Context<'_>, flock: GuestAddr) -> Result<i64> {
-    context.memory.check(flock, FLOCK_BYTES)?;
-    let kind = u16::from_le_bytes(context.memory.read_array(flock)?);
-    if kind > F_UNLCK {
-        return Err(Errno::EINVAL);
+#[derive(Clone, Copy)]
+enum LockAction {
+    Test,
+    Set(Patience),
+}
+
+impl LockCommand {
+    /// Reads a command; `None` if it is not about record locks.
+    fn of(command: u32) -> Option<LockCommand> {
+        const WAIT: Patience = Patience::Until(Deadline::Never);
+        let (action, owner) = match command {
+            it if command::GETLK.contains(&it) => (LockAction::Test, RecordOwner::Process),
+            it if command::SETLK.contains(&it) => {
+                (LockAction::Set(Patience::None), RecordOwner::Process)
+            }
+            it if command::SETLKW.contains(&it) => (LockAction::Set(WAIT), RecordOwner::Process),
+            command::OFD_GETLK => (LockAction::Test, RecordOwner::Description),
+            command::OFD_SETLK => (LockAction::Set(Patience::None), RecordOwner::Description),
+            command::OFD_SETLKW => (LockAction::Set(WAIT), RecordOwner::Description),
+            _ => return None,
+        };
+        Some(LockCommand { action, owner })
+    }
+}
+
+async fn lock_record(
+    caller: &mut Caller<'_, Guest>,
+    arguments: &Arguments,
+    command: LockCommand,
+) -> Result<i64> {
+    let fd = arguments.fd(0);
+    let task = task_of(caller);
+    // An unknown descriptor is told before an unreadable lock.
+    task.process.fds.get(fd)?;
+    let context = Context::of(caller);
+    let address = GuestAddr::from(context.variadic(arguments.pointer(2))?);
+    let lock = decode_record_lock(&context.memory.read_array(address)?);
+    match command.action {
+        LockAction::Test => {
+            let found = task.conflicting_record_lock(fd, &lock, command.owner)?;
+            let free = RecordLock {
+                kind: RecordLock::UNLOCK,
+                ..lock
+            };
+            let bytes = encode_record_lock(&found.unwrap_or(free));
+            Context::of(caller).memory.write(address, &bytes)?;
+        }
+        LockAction::Set(patience) => {
+            task.set_record_lock(fd, &lock, command.owner, patience)
+                .await?;
+        }
     }
     Ok(0)
 }

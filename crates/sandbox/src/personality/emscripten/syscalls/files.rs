@@ -2,8 +2,8 @@
 
 use minke_abi::emscripten::encode_dirent;
 use minke_abi::{Errno, Result};
-use minke_kernel::Fd;
 use minke_kernel::descriptor::SeekTarget;
+use minke_kernel::{Allocation, Fd};
 
 use crate::personality::emscripten::context::{Arguments, Context};
 use crate::personality::emscripten::table::{Function, Kind, WORDS};
@@ -30,7 +30,7 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
         &[Kind::Word, Kind::Word, Kind::Long, Kind::Long],
         fallocate,
     )
-    .partial("mode 0 only"),
+    .partial("mode 0, `FALLOC_FL_KEEP_SIZE` and `FALLOC_FL_PUNCH_HOLE` only"),
     Function::syscall("__syscall_fadvise64_64", &RANGE, fadvise)
         .partial("the advice is checked and not used"),
     Function::syscall("__syscall_fadvise64", &RANGE, fadvise)
@@ -92,14 +92,23 @@ fn write_entries(context: &mut Context<'_>, address: GuestAddr, entries: &[u8]) 
 }
 
 fn fallocate(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
-    if arguments.word(1) != 0 {
-        return Err(Errno::EOPNOTSUPP);
-    }
+    /// `FALLOC_FL_KEEP_SIZE`.
+    const KEEP_SIZE: u32 = 1;
+    /// `FALLOC_FL_PUNCH_HOLE`, which goes with `FALLOC_FL_KEEP_SIZE` only.
+    const PUNCH_HOLE: u32 = 2;
+    let allocation = match arguments.word(1) {
+        0 => Allocation::Extend,
+        KEEP_SIZE => Allocation::KeepSize,
+        mode if mode == PUNCH_HOLE | KEEP_SIZE => Allocation::Hole,
+        _ => return Err(Errno::EOPNOTSUPP),
+    };
     let (offset, length) = (arguments.size(2)?, arguments.size(3)?);
     if length == 0 {
         return Err(Errno::EINVAL);
     }
-    context.task().allocate(arguments.fd(0), offset, length)?;
+    context
+        .task()
+        .allocate(arguments.fd(0), offset, length, allocation)?;
     Ok(0)
 }
 
