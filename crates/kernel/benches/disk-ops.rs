@@ -1,6 +1,6 @@
 //! What calls on files cost on a mounted disk, and natively on a directory of the host.
 //!
-//! `cargo bench -p minke-kernel --bench disk-ops [DIRECTORY]`, where DIRECTORY (default: that of temporary files) is where the native calls
+//! `cargo bench -p minke-kernel --bench disk-ops [--json] [DIRECTORY]`, where DIRECTORY (default: that of temporary files) is where the native calls
 //! are made, and where the disk's file lies. Prints nanoseconds of the process's CPU time per call, of the fastest of rounds (others on the machine only make calls slower), and how many times as fast the disk is.
 //! Writing back is not part of a call, as it is not natively; the last column says what it adds.
 
@@ -427,22 +427,13 @@ where
     ratios[2]
 }
 
-fn main() {
-    let directory = std::env::args()
-        .skip(1)
-        .find(|argument| argument != "--bench");
-    let directory = directory.map_or_else(std::env::temp_dir, PathBuf::from);
-    let top = directory.join(format!("minke-disk-ops-{}", std::process::id()));
-    fs::create_dir(&top).unwrap();
-    let disk = Disk::new(&top);
-    fs::create_dir(top.join("native")).unwrap();
-    let native = Native(top.join("native"));
-    let (theirs, ours) = (run(&native), run(&disk));
+/// Prints a line for each figure, for people.
+fn print_table(theirs: &[Figure], ours: &[Figure], readers: (f64, f64)) {
     println!(
         "{:<24}{:>10}{:>10}{:>8}{:>8}{:>14}",
         "ns of CPU time", "native", "disk", "ratio", "reach", "+ write-back"
     );
-    for (theirs, ours) in theirs.iter().zip(&ours) {
+    for (theirs, ours) in theirs.iter().zip(ours) {
         println!(
             "{:<24}{:>10.0}{:>10.0}{:>8.2}{:>8.1}{:>14.0}",
             ours.name,
@@ -455,9 +446,38 @@ fn main() {
     }
     println!(
         "four readers to one      native {:.2}, disk {:.2}, to reach 1.8 with two processors",
-        four_readers(&native),
-        four_readers(&disk)
+        readers.0, readers.1
     );
+}
+
+/// Prints an object for each figure, for `cargo xtask bench --only disk-ops`.
+fn print_json(theirs: &[Figure], ours: &[Figure], readers: (f64, f64)) {
+    let line = |name: &str, unit: &str, native: f64, disk: f64, reach: f64| {
+        println!(
+            "{{\"benchmark\":\"disk-ops\",\"name\":\"{name}\",\"unit\":\"{unit}\",\"native\":{native},\"disk\":{disk},\"reach\":{reach}}}"
+        );
+    };
+    for (theirs, ours) in theirs.iter().zip(ours) {
+        line(ours.name, "ns", theirs.call_ns, ours.call_ns, ours.reach);
+    }
+    line("four readers to one", "times", readers.0, readers.1, 1.8);
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let directory = arguments.iter().find(|it| !it.starts_with("--"));
+    let directory = directory.map_or_else(std::env::temp_dir, PathBuf::from);
+    let top = directory.join(format!("minke-disk-ops-{}", std::process::id()));
+    fs::create_dir(&top).unwrap();
+    let disk = Disk::new(&top);
+    fs::create_dir(top.join("native")).unwrap();
+    let native = Native(top.join("native"));
+    let (theirs, ours) = (run(&native), run(&disk));
+    let readers = (four_readers(&native), four_readers(&disk));
+    match arguments.iter().any(|it| it == "--json") {
+        true => print_json(&theirs, &ours, readers),
+        false => print_table(&theirs, &ours, readers),
+    }
     drop(disk);
     fs::remove_dir_all(top).unwrap();
 }

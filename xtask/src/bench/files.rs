@@ -26,7 +26,7 @@ const OPERATIONS: &[(&str, &str, Reach)] = &[
 ];
 
 /// Nanoseconds of each operation, one entry per round.
-type Figures = BTreeMap<String, Vec<f64>>;
+pub type Figures = BTreeMap<String, Vec<f64>>;
 
 struct Measured {
     ours: Figures,
@@ -112,7 +112,7 @@ fn measure(lab: &Lab) -> Result<Measured> {
 }
 
 /// Runs the loop once and keeps its figures.
-fn add(figures: &mut Figures, command: &mut Command) -> Result<()> {
+pub fn add(figures: &mut Figures, command: &mut Command) -> Result<()> {
     for (name, figure) in parse(&read(command)?)? {
         figures.entry(name).or_default().push(figure);
     }

@@ -76,12 +76,14 @@ pub fn fairness(_: &Lab) -> Result<Vec<Row>> {
 }
 
 fn bench(name: &str) -> Result<String> {
-    if !root()
-        .join("crates/sandbox/benches")
-        .join(format!("{name}.rs"))
-        .is_file()
-    {
-        bail!("no benchmark `{name}` in the crate `minke-sandbox`");
+    bench_of("sandbox", name)
+}
+
+/// Runs a benchmark of a crate; returns what it printed.
+pub fn bench_of(member: &str, name: &str) -> Result<String> {
+    let file = format!("crates/{member}/benches/{name}.rs");
+    if !root().join(&file).is_file() {
+        bail!("no benchmark `{name}` in the crate `minke-{member}`");
     }
     let mut command: Command = cargo();
     command.args([

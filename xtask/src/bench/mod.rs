@@ -7,6 +7,7 @@
 mod builds;
 mod cgroups;
 mod compute;
+mod disk_ops;
 mod files;
 mod http;
 mod images;
@@ -123,6 +124,11 @@ const MEASURES: &[Measure] = &[
         name: "fairness",
         about: "1,000 CPU-bound guests in one container",
         run: inprocess::fairness,
+    },
+    Measure {
+        name: "disk-ops",
+        about: "calls on files of a mounted disk, against a directory of the host",
+        run: disk_ops::run,
     },
     Measure {
         name: "stop",
