@@ -163,6 +163,10 @@ fn limits_of_a_process_hold_and_are_shown() {
 fn wrong_limits_are_refused_with_what_to_write() {
     let home = Home::new();
     for (flags, message) in [
+        (
+            ["--memory", "1k"],
+            "error: minimum memory limit allowed is 6MB: `1k`\nhint: ",
+        ),
         (["--cpus", "0.001"], "error: range of CPUs is from 0.01 to "),
         (
             ["--cpus", "x"],

@@ -8,7 +8,7 @@ use minke_build::HeldImage;
 use minke_engine::image::HealthCheck;
 use minke_engine::spec::{MountSpec, NetworkModeSpec};
 use minke_engine::syntax::{
-    PortRange, SyntaxError, check_hostname, parse_bytes, parse_host, parse_label, parse_mount,
+    PortRange, SyntaxError, check_hostname, parse_host, parse_label, parse_memory, parse_mount,
     parse_mounts_from, parse_publish, parse_tmpfs, parse_volume, read_labels, read_variables,
 };
 use minke_engine::{Created, Engine, HealthChecks, NewContainer, Program, RestartPolicy};
@@ -280,7 +280,7 @@ impl ContainerOptions {
                     .map(|from| Ok(vec![parse_mounts_from(from)?])),
             )?,
             is_root_read_only: self.read_only,
-            memory_bytes_max: self.memory.as_deref().map(parse_bytes).transpose()?,
+            memory_bytes_max: self.memory.as_deref().map(parse_memory).transpose()?,
             pids_max: pids_max(self.pids_limit)?,
             limits: self.limits.asked()?,
             network: self.network.spec(),

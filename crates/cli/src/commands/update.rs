@@ -2,7 +2,7 @@
 
 use clap::Args;
 use minke_engine::plan::PIDS_MAX_DEFAULT;
-use minke_engine::syntax::{parse_bytes, parse_cpus};
+use minke_engine::syntax::{parse_cpus, parse_memory};
 use minke_engine::{CpusChange, RestartPolicy, Update as Change};
 
 use super::options::pids_max;
@@ -43,7 +43,7 @@ pub(crate) struct Update {
 impl Update {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let change = Change {
-            memory_bytes_max: self.memory.as_deref().map(parse_bytes).transpose()?,
+            memory_bytes_max: self.memory.as_deref().map(parse_memory).transpose()?,
             pids_max: match self.pids_limit {
                 // Docker: no limit; ours goes back to the default.
                 Some(..=0) => Some(PIDS_MAX_DEFAULT),

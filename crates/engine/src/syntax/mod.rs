@@ -14,7 +14,7 @@ pub use cpus::parse_cpus;
 pub use host::{check_hostname, parse_host};
 pub use mount::parse_mount;
 pub use port::{PortRange, guest_port_name, parse_publish};
-pub use size::parse_bytes;
+pub use size::{parse_bytes, parse_memory};
 pub use time::{parse_duration, parse_time};
 pub use ulimit::parse_ulimit;
 pub use variables::{parse_label, read_labels, read_variables};

@@ -2,6 +2,20 @@
 
 use super::SyntaxError;
 
+/// Least memory that a container may be given. Docker: daemon/daemon_unix.go, `linuxMinMemory`.
+const MEMORY_BYTES_MIN: u64 = 6 << 20;
+
+/// Parses the most memory of a container, as [`parse_bytes`] does.
+pub fn parse_memory(text: &str) -> Result<u64, SyntaxError> {
+    match parse_bytes(text)? {
+        bytes if bytes < MEMORY_BYTES_MIN => Err(SyntaxError::new(
+            format!("minimum memory limit allowed is 6MB: `{text}`"),
+            "give more, such as `64m`",
+        )),
+        bytes => Ok(bytes),
+    }
+}
+
 /// Parses a positive number of bytes with an optional unit: `b`, `k`, `m`, `g` or `t`, powers of 1024.
 /// Docker: `go-units`, `RAMInBytes`, whole numbers only.
 pub fn parse_bytes(text: &str) -> Result<u64, SyntaxError> {
@@ -43,6 +57,12 @@ mod tests {
         ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
+    }
+
+    #[test]
+    fn a_container_has_room_for_a_program() {
+        assert_eq!(parse_memory("6m"), Ok(6 << 20));
+        assert!(parse_memory("6143k").is_err());
     }
 
     #[test]
