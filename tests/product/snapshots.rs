@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -234,4 +235,36 @@ fn what_is_asked_wrong_is_told_with_a_way_out() {
         "error: container `bare` has its root in memory, which has no snapshots\nhint: only containers of an image have a disk: `minke build` makes one",
     );
     assert_eq!(home.ok(&["snapshot", "ls", "-q", "bare"]), "");
+}
+
+/// Removes the snapshots of layers below a directory; returns how many there were.
+fn lose(directory: &Path) -> usize {
+    let mut count = 0;
+    for entry in fs::read_dir(directory).expect("a directory").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            count += lose(&path);
+        } else if path.extension().is_some_and(|it| it == "disk") {
+            fs::remove_file(path).expect("there");
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn an_images_snapshots_that_are_lost_are_made_again_below_a_container() {
+    let home = Home::new();
+    built(&home);
+    home.ok(&["create", "--name", "web", "app", "cat", "/data/note"]);
+    put(&home, "web", "of the container");
+    home.ok(&["snapshot", "create", "web", "one"]);
+    assert!(lose(&home.path().join("images/snapshots")) > 1);
+    assert_eq!(home.ok(&["start", "-a", "web"]), "of the container");
+    home.ok(&["snapshot", "restore", "web", "one"]);
+    assert_eq!(read(&home, "web"), "of the container");
+    assert_eq!(
+        home.ok(&["run", "--rm", "app", "cat", "/data/note"]),
+        "of the image"
+    );
 }

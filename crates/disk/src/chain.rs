@@ -55,18 +55,16 @@ enum Asked {
 impl WritableDisk {
     /// Makes a disk of `size_bytes` over `below`; its changes go into the file at `path`, which must not be there.
     ///
-    /// The file is durable with the first commit. After a failure it is gone again.
+    /// `uuid` tells the file from all others, and no guest may guess it. The file is durable with the first commit. After a failure it is gone again.
     pub fn create(
         path: &Path,
         below: Arc<Snapshot>,
+        uuid: [u8; 16],
         size_bytes: u64,
         limits: Limits,
     ) -> Result<WritableDisk, DiskFileError> {
         let file = Arc::new(HostFile::open(path, Access::Create)?);
-        let made = random_uuid()
-            .map_err(failed("name", path))
-            .and_then(|uuid| Disk::create(file, below, uuid, size_bytes, limits).map_err(on(path)));
-        match made {
+        match Disk::create(file, below, uuid, size_bytes, limits).map_err(on(path)) {
             Ok(disk) => Ok(WritableDisk::new(disk, path, Durability::Durable)),
             Err(error) => {
                 // Nobody has seen it.

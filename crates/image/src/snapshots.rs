@@ -2,12 +2,17 @@
 //!
 //! `snapshots/empty.disk` is a file system without files; `snapshots/<diff id>/<chain id>.disk` has what that layer changes of the
 //! disk of the layers below it. They are made from the layers' tars when they are first needed, and go with the layer. What a container
-//! has changed lies over one chain of them and no other: so one that is made again is of no use to a container of before.
+//! has changed lies over one chain of them and no other.
+//!
+//! Beside each, `<chain id>.made` has the random number that it was made with, which no guest may guess, and the BLAKE3 of the file. Equal layers and numbers make equal
+//! bytes: one that is lost is made again with the same number, and containers over it go on. If the bytes are others after all, as with another minke, it gets a number of its
+//! own, so that nobody takes it for the old one.
 //!
 //! Spec: OCI image-spec 1.1 config.md, "Layer ChainID".
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +33,15 @@ const MOUNT_POINTS: [&[u8]; 2] = [b"dev", b"proc"];
 
 /// The file of the disk without files.
 const EMPTY: &str = "empty.disk";
+
+/// Separates the number of a file system from that of the file that it lies in.
+const SYSTEM_CONTEXT: &str = "minke snapshot file system 1";
+
+/// What a snapshot was made with, and what came of it.
+struct Made {
+    uuid: [u8; 16],
+    sum: [u8; 32],
+}
 
 /// What all is as old as whose age no layer tells.
 const EPOCH: Timestamp = Timestamp {
@@ -106,32 +120,73 @@ impl Store {
         below: &[PathBuf],
         file: &Path,
     ) -> Result<(), StoreError> {
-        let failed = |source: SnapshotError| StoreError::Snapshot {
-            layer: layer.map(|layer| layer.diff_id),
-            source: Box::new(source),
-        };
         let directory = file.parent().expect("a snapshot is below the store");
         make_directory(directory)?;
-        let temporary = lease.new_path();
-        let made = open_chain(below, &Limits::default())
-            .map_err(SnapshotError::from)
-            .and_then(|below| match layer {
-                None => make_empty(&temporary, below),
-                Some(layer) => add_layer(&temporary, below, &layer.path),
-            });
-        made.map_err(failed)?;
+        let made_path = file.with_extension("made");
+        let lost = fs::read(&made_path).ok().and_then(|it| Made::decode(&it));
+        let make = |uuid| write_snapshot(lease.new_path(), layer, below, uuid);
+        let (temporary, made) = match lost {
+            None => make(random_uuid())?,
+            Some(lost) => match make(lost.uuid)? {
+                (_, made) if made.sum != lost.sum => make(random_uuid())?,
+                same => same,
+            },
+        };
+        // Before the file: it is not known without.
+        write_durably(&made_path, &made.encode()).map_err(at("write", &made_path))?;
         fs::rename(&temporary, file).map_err(at("write", file))?;
         sync_directory(directory).map_err(at("write", directory))
     }
 }
 
+impl Made {
+    fn encode(&self) -> Vec<u8> {
+        [&self.uuid[..], &self.sum].concat()
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Made> {
+        let (uuid, sum) = bytes.split_at_checked(16)?;
+        Some(Made {
+            uuid: uuid.try_into().ok()?,
+            sum: sum.try_into().ok()?,
+        })
+    }
+}
+
+/// Writes a snapshot to a new file, which it returns with what came of it.
+fn write_snapshot(
+    path: PathBuf,
+    layer: Option<&LayerFile>,
+    below: &[PathBuf],
+    uuid: [u8; 16],
+) -> Result<(PathBuf, Made), StoreError> {
+    let written = open_chain(below, &Limits::default())
+        .map_err(SnapshotError::from)
+        .and_then(|below| match layer {
+            None => make_empty(&path, below, uuid),
+            Some(layer) => add_layer(&path, below, uuid, &layer.path),
+        });
+    written.map_err(|source| StoreError::Snapshot {
+        layer: layer.map(|layer| layer.diff_id),
+        source: Box::new(source),
+    })?;
+    let sum = sum(&path).map_err(at("read", &path))?;
+    Ok((path, Made { uuid, sum }))
+}
+
+fn sum(path: &Path) -> io::Result<[u8; 32]> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(path)?)?;
+    Ok(hasher.finalize().into())
+}
+
 /// Makes a disk with an empty file system, and the directories that every root has.
-fn make_empty(path: &Path, below: Arc<Snapshot>) -> Result<(), SnapshotError> {
-    let disk = WritableDisk::create(path, below, ROOT_DISK_BYTES, Limits::default())?;
+fn make_empty(path: &Path, below: Arc<Snapshot>, uuid: [u8; 16]) -> Result<(), SnapshotError> {
+    let disk = WritableDisk::create(path, below, uuid, ROOT_DISK_BYTES, Limits::default())?;
     make(
         &disk,
         &MakeOptions {
-            identity: Identity::from_seed(seed()),
+            identity: Identity::from_seed(blake3::derive_key(SYSTEM_CONTEXT, &uuid)),
             time_seconds: EPOCH.seconds,
             block_size_bytes: Some(4096),
             label: String::new(),
@@ -154,7 +209,12 @@ fn make_empty(path: &Path, below: Arc<Snapshot>) -> Result<(), SnapshotError> {
 }
 
 /// Makes a disk with what a layer changes of the one below.
-fn add_layer(path: &Path, below: Arc<Snapshot>, tar: &Path) -> Result<(), SnapshotError> {
+fn add_layer(
+    path: &Path,
+    below: Arc<Snapshot>,
+    uuid: [u8; 16],
+    tar: &Path,
+) -> Result<(), SnapshotError> {
     let failed = |source| DiskFileError::Io {
         action: "open",
         path: tar.to_owned(),
@@ -163,7 +223,7 @@ fn add_layer(path: &Path, below: Arc<Snapshot>, tar: &Path) -> Result<(), Snapsh
     let tar = File::open(tar).map_err(failed)?;
     let is_empty = tar.metadata().map_err(failed)?.len() == 0;
     let size_bytes = below.size();
-    let disk = WritableDisk::create(path, below, size_bytes, Limits::default())?;
+    let disk = WritableDisk::create(path, below, uuid, size_bytes, Limits::default())?;
     let system = FileSystem::open(disk, Access::ReadWrite, EPOCH)?;
     let options = ImportOptions {
         directory: InodeNumber::ROOT,
@@ -183,14 +243,98 @@ fn freeze(system: FileSystem<WritableDisk>) -> Result<(), SnapshotError> {
     Ok(())
 }
 
-/// Returns what tells the disks of this store from all others. Names are hashed by it, so no guest may guess it.
-fn seed() -> [u8; 32] {
-    let mut seed = [0; 32];
-    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut seed)
+/// Returns what tells a file from all others. Names are hashed by what comes of it, so no guest may guess it.
+fn random_uuid() -> [u8; 16] {
+    let mut uuid = [0; 16];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut uuid)
         .expect("Linux has random bytes");
-    seed
+    uuid
+}
+
+fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut options = File::options();
+    let file = options.write(true).create(true).truncate(true).mode(0o600);
+    let mut file = file.open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
     File::open(directory)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// More than a disk keeps in memory, with names enough for a tree of hashes, and links.
+    fn layer(store: &Store, number: u8) -> LayerFile {
+        let path = store.root.join(format!("layer{number}.tar"));
+        let mut tar = tar::Builder::new(File::create(&path).expect("made"));
+        let mut add = |name: String, bytes: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            header.set_mtime(7);
+            tar.append_data(&mut header, name, bytes).expect("added");
+        };
+        for index in 0..400_u32 {
+            let bytes = vec![(index as u8).wrapping_add(number); 40_000 + index as usize];
+            add(format!("directory/{number}/file{index}"), &bytes);
+        }
+        add("same".to_owned(), &[number; 3]);
+        tar.finish().expect("written");
+        LayerFile {
+            diff_id: Digest::of(&[number]),
+            size_bytes: fs::metadata(&path).expect("written").len(),
+            path,
+        }
+    }
+
+    #[test]
+    fn a_snapshot_that_is_made_again_has_the_same_bytes() {
+        let home = tempfile::tempdir().expect("a directory");
+        let store = Store::open(home.path()).expect("a store");
+        let layers = [layer(&store, 1), layer(&store, 2)];
+        let files = store.root_snapshots(&layers).expect("made");
+        let made: Vec<_> = files
+            .iter()
+            .map(|it| fs::read(it).expect("there"))
+            .collect();
+        for lost in [&files[1..2], &files[..], &files[2..]] {
+            for file in lost {
+                fs::remove_file(file).expect("there");
+            }
+            assert_eq!(store.root_snapshots(&layers).expect("made"), files);
+            for (file, expected) in files.iter().zip(&made) {
+                // Their bytes are too many to be shown.
+                assert!(
+                    &fs::read(file).expect("there") == expected,
+                    "{}",
+                    file.display()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn one_that_comes_out_otherwise_is_not_taken_for_the_old_one() {
+        let home = tempfile::tempdir().expect("a directory");
+        let store = Store::open(home.path()).expect("a store");
+        let layers = [layer(&store, 1)];
+        let files = store.root_snapshots(&layers).expect("made");
+        let identity = || {
+            open_chain(&files, &Limits::default())
+                .expect("whole")
+                .identity()
+        };
+        let before = identity();
+        fs::remove_file(&files[1]).expect("there");
+        let mut tar = fs::read(&layers[0].path).expect("there");
+        // In the content of the first file.
+        tar[512 + 512] ^= 1;
+        fs::write(&layers[0].path, tar).expect("written");
+        store.root_snapshots(&layers).expect("made");
+        assert_ne!(identity(), before);
+    }
 }
