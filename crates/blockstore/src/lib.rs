@@ -35,6 +35,7 @@ mod staged;
 mod storage;
 mod view;
 mod writer;
+mod written;
 
 pub use disk::Disk;
 pub use error::DiskError;

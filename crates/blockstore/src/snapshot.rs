@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::cannot;
-use crate::layout::{DirectoryEntry, Identity, Key, Region, State};
+use crate::layout::{DirectoryEntry, Identity, Key, PageRef, Region, State};
 use crate::map::{LEAF_BLOCKS, Place};
 use crate::recovery::{FoundSuperblock, Reader, read_exact, read_superblock};
 use crate::{BLOCK_BYTES, DISK_BYTES_MAX, DiskError, Limits, Storage};
@@ -32,7 +32,7 @@ pub struct Snapshot {
 }
 
 /// A frozen change file.
-struct Layer {
+pub(crate) struct Layer {
     storage: Arc<dyn Storage>,
     key: Key,
     blocks_count: u64,
@@ -174,6 +174,15 @@ impl Snapshot {
         })
     }
 
+    /// Returns the frozen files over `base`, from the lowest up; `None` if this disk does not lie on it.
+    pub(crate) fn layers_over(&self, base: &Snapshot) -> Option<&[Arc<Layer>]> {
+        let (below, own) = self.layers.split_at_checked(base.layers.len())?;
+        // Keys are of random identifiers.
+        let keys = below.iter().zip(&base.layers);
+        let is_same = keys.into_iter().all(|(own, other)| own.key == other.key);
+        (is_same && self.base_bytes == base.base_bytes).then_some(own)
+    }
+
     /// Returns the size in bytes.
     pub fn size(&self) -> u64 {
         self.size_bytes
@@ -308,7 +317,7 @@ impl Snapshot {
             };
             let codes = match region {
                 Region::Zeros(_) => Box::new([Place::Zeros.code(); LEAF_BLOCKS]),
-                Region::Page(page) => layer.reader().leaf(page, layer.slots_count)?,
+                Region::Page(page) => layer.codes(page)?,
             };
             let places = places.get_or_insert_with(|| Box::new([MergedPlace::BASE; LEAF_BLOCKS]));
             for (place, code) in places.iter_mut().zip(codes.iter()) {
@@ -330,8 +339,13 @@ impl Layer {
         }
     }
 
+    /// Reads a leaf.
+    pub(crate) fn codes(&self, page: PageRef) -> Result<Box<[u32; LEAF_BLOCKS]>, DiskError> {
+        self.reader().leaf(page, self.slots_count)
+    }
+
     /// Returns what the directory says of a leaf.
-    fn region(&self, leaf: u32) -> Option<Region> {
+    pub(crate) fn region(&self, leaf: u32) -> Option<Region> {
         let behind = self.directory.partition_point(|entry| entry.leaf <= leaf);
         let entry = self.directory[..behind].last()?;
         (leaf - entry.leaf < entry.count()).then_some(entry.region)

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, State, Storage};
+use minke_ext4::DeviceError;
 
 use super::host_file::{failed, random_uuid};
-use super::{Access, DiskFileError, Durability, HostFile};
+use super::{Access, DiskFileError, Durability, HostFile, device};
 
 /// Opens frozen change files, the lowest first, as the one disk that they make; without any it is the disk of no bytes.
 ///
@@ -193,6 +195,19 @@ impl WritableDisk {
     /// Commits, and makes a snapshot of the file.
     pub fn freeze(self) -> Result<Identity, DiskFileError> {
         self.disk.freeze().map_err(on(&self.path))
+    }
+
+    /// Returns which parts of a range of bytes may have been written since the disk was `base`, in order.
+    ///
+    /// # Errors
+    /// If it never was, and what reading the maps gives.
+    pub fn written_since(
+        &self,
+        base: &Snapshot,
+        range: Range<u64>,
+    ) -> Result<Vec<Range<u64>>, DeviceError> {
+        let written = self.disk.written_since(base, range);
+        written.map_err(|error| device::failed(&error))
     }
 
     /// Returns the file with the changes.

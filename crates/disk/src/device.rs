@@ -10,7 +10,7 @@ use minke_ext4::{Device, DeviceError};
 
 use super::{HostFile, Volume, WritableDisk};
 
-fn failed(error: &DiskError) -> DeviceError {
+pub(super) fn failed(error: &DiskError) -> DeviceError {
     match error {
         DiskError::NoSpace { .. } => DeviceError::NoSpace,
         DiskError::ReadOnly { .. } => DeviceError::ReadOnly,

@@ -6,7 +6,7 @@
 //!
 //! Content of files goes past this cache and through [`ContentCache`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -203,22 +203,22 @@ impl<D: Device> Blocks<D> {
         self.content.forget(first, count);
     }
 
-    /// Writes all changed blocks to the device, with their checksums.
-    pub(crate) fn write_back(&self, has_checksums: bool) -> Result<(), Error> {
-        let mut numbers = Vec::new();
+    /// Returns the numbers of the blocks that differ from the device's.
+    pub(crate) fn changed(&self) -> BTreeSet<u64> {
+        let mut numbers = BTreeSet::new();
         for shard in &self.shards {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            numbers.extend(
-                shard
-                    .blocks
-                    .iter()
-                    .filter(|(_, it)| it.changed.is_some())
-                    .map(|(number, _)| *number),
-            );
+            let blocks = shard.blocks.iter();
+            let changed = blocks.filter(|(_, block)| block.changed.is_some());
+            numbers.extend(changed.map(|(number, _)| *number));
         }
+        numbers
+    }
+
+    /// Writes all changed blocks to the device, with their checksums.
+    pub(crate) fn write_back(&self, has_checksums: bool) -> Result<(), Error> {
         // In the device's order.
-        numbers.sort_unstable();
-        for number in numbers {
+        for number in self.changed() {
             self.write_one(number, has_checksums)?;
         }
         for shard in &self.shards {

@@ -224,7 +224,7 @@ impl<D: Device> FileSystem<D> {
     }
 
     /// Reads an inode from its table.
-    fn read_inode(&self, number: InodeNumber) -> Result<Inode, Error> {
+    pub(crate) fn read_inode(&self, number: InodeNumber) -> Result<Inode, Error> {
         let (block, at) = self.geometry.inode_place(&self.blocks, number)?;
         let bytes = self.blocks.get(block, |_| Ok(()))?;
         let bytes = &bytes[at..at + usize::from(self.geometry.superblock.inode_size)];

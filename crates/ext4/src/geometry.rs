@@ -299,7 +299,11 @@ impl Geometry {
     }
 
     /// First block of a group's inode table.
-    fn inode_table<D: Device>(&self, blocks: &Blocks<D>, group: u32) -> Result<u64, Error> {
+    pub(crate) fn inode_table<D: Device>(
+        &self,
+        blocks: &Blocks<D>,
+        group: u32,
+    ) -> Result<u64, Error> {
         let known = &self.inode_tables[group as usize];
         match known.load(Ordering::Relaxed) {
             0 => {
@@ -309,6 +313,20 @@ impl Geometry {
             }
             table => Ok(table),
         }
+    }
+
+    /// Returns the inodes that lie in a block of a group's table.
+    pub(crate) fn inodes_in(
+        &self,
+        group: u32,
+        block: u64,
+    ) -> impl Iterator<Item = InodeNumber> + use<> {
+        let per_group = self.superblock.inodes_per_group;
+        let per_block = self.block_size as u32 / u32::from(self.superblock.inode_size);
+        let first = (block as u32).saturating_mul(per_block).min(per_group);
+        let end = first.saturating_add(per_block).min(per_group);
+        let before = group * per_group + 1;
+        (first..end).map(move |index| InodeNumber(before + index))
     }
 
     /// The hasher of directories that have none of their own yet.

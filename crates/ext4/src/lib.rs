@@ -15,6 +15,7 @@
 //! | `allocator` | what is free |
 //! | `files`, `seek`, `names`, `attributes` | content and its holes, directories, attributes |
 //! | [`make`], [`mod@grow`], [`check`] | making file systems, making them larger, and finding what is wrong with one |
+//! | `difference` | what differs from the file system that this one began as |
 //! | `recovery`, `sync` | the journal, orphans, making changes durable |
 //!
 //! Spec: the Linux kernel's documentation, "ext4 Data Structures and Algorithms", here "ext4 disk layout".
@@ -24,6 +25,7 @@ mod attributes;
 mod blocks;
 pub mod check;
 pub mod device;
+mod difference;
 mod error;
 mod file_system;
 mod files;
@@ -40,6 +42,7 @@ mod sync;
 
 pub use attributes::{AttributeChange, AttributeMode};
 pub use device::{Device, DeviceError, MemoryDevice};
+pub use difference::{Difference, WrittenIn};
 pub use error::{Error, Place};
 pub use file_system::{Access, FileSystem, Metadata, Statistics};
 pub use files::Preallocation;

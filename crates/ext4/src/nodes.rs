@@ -150,6 +150,13 @@ impl Nodes {
         Ok(node)
     }
 
+    /// Returns an inode if it is here.
+    pub(crate) fn held(&self, number: InodeNumber) -> Option<Arc<Node>> {
+        let shard = &self.shards[number.0 as usize % SHARDS];
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        shard.nodes.get(&number).map(Arc::clone)
+    }
+
     /// Keeps an inode that was just made, in place of what was known of its number.
     pub(crate) fn insert(&self, node: &Arc<Node>) {
         let shard = &self.shards[node.number.0 as usize % SHARDS];

@@ -101,6 +101,11 @@ impl Disk {
         }
     }
 
+    /// Looks at where blocks are.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&View) -> T) -> T {
+        look(&read(&self.view))
+    }
+
     /// Returns the bytes as they lie in memory, if the disk below has them mapped and none was changed.
     ///
     /// They stay what they were when the disk is written later.

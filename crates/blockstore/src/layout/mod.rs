@@ -75,7 +75,7 @@ impl fmt::Debug for Identity {
 ///
 /// Blocks hold whatever a guest wrote. Since no guest knows the file's identifier, none can write a block that would pass for a
 /// part of the log or of the map after a crash.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Key([u8; 32]);
 
 /// A checksum that ties a segment to the one before it.

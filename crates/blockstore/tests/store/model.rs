@@ -49,7 +49,8 @@ impl Trial {
         let length = self.random.usize(..(DISK_BYTES - start).min(40_000)) + 1;
         match self.random.u8(..100) {
             0..40 => self.write(start, length),
-            40..50 => {
+            40..42 => self.check_written(),
+            42..50 => {
                 self.disk.discard(start as u64, length as u64).unwrap();
                 self.current[start..start + length].fill(0);
             }
@@ -125,6 +126,27 @@ impl Trial {
         self.committed.clone_from(&self.current);
     }
 
+    /// What is not told as written since one of the snapshots, or the base, is as it was then.
+    fn check_written(&mut self) {
+        let count = self.random.usize(..=self.frozen.len());
+        let mut then = Snapshot::clone(&self.base);
+        for (file, ..) in &self.frozen[..count] {
+            then = then.with(file.clone(), &self.limits).unwrap();
+        }
+        let mut before = vec![0; DISK_BYTES];
+        let length = then.size() as usize;
+        then.read_at(0, &mut before[..length]).unwrap();
+        let (start, end) = (self.random.usize(..DISK_BYTES), DISK_BYTES);
+        let range = start as u64..end as u64;
+        let mut at = start;
+        for written in self.disk.written_since(&then, range).unwrap() {
+            let begin = (written.start as usize).clamp(at, end);
+            assert!(before[at..begin] == self.current[at..begin]);
+            at = (written.end as usize).clamp(at, end);
+        }
+        assert!(before[at..] == self.current[at..]);
+    }
+
     fn check_snapshot(&self, chain: &Snapshot) {
         let mut bytes = vec![1; DISK_BYTES];
         chain.read_at(0, &mut bytes).unwrap();
@@ -153,6 +175,34 @@ fn check(seed: u64, limits: Limits, steps_count: usize) {
     let length = trial.top.length().unwrap();
     // The disk itself, garbage up to the limit of unreleased slots, and what the file grows by.
     assert!(length < 24 << 20, "{length} bytes");
+}
+
+#[test]
+fn a_disk_tells_what_was_written_since_each_snapshot_and_no_more() {
+    let mut trial = Trial::new(seed(), Limits::default());
+    let written = |trial: &Trial, then: &Snapshot| {
+        let found = trial.disk.written_since(then, 0..DISK_BYTES as u64);
+        found.unwrap()
+    };
+    let base = trial.base.clone();
+    assert_eq!(written(&trial, &base), []);
+    trial.write(BLOCK as usize, 10);
+    assert_eq!(written(&trial, &base), [BLOCK..2 * BLOCK]);
+    trial.snapshot();
+    let then = trial.chain();
+    assert_eq!(written(&trial, &then), []);
+    trial.disk.discard(2 * BLOCK, BLOCK).unwrap();
+    trial.disk.commit().unwrap();
+    trial.write(7 * BLOCK as usize, 1);
+    let second = [2 * BLOCK..3 * BLOCK, 7 * BLOCK..8 * BLOCK];
+    assert_eq!(written(&trial, &then), second);
+    assert_eq!(
+        written(&trial, &base),
+        [BLOCK..3 * BLOCK, 7 * BLOCK..8 * BLOCK]
+    );
+    let other = Trial::new(seed() + 7, Limits::default());
+    let foreign = other.disk.written_since(&then, 0..BLOCK);
+    assert!(foreign.is_err());
 }
 
 #[test]

@@ -154,6 +154,8 @@ pub struct Inode {
     /// `i_blocks`: sectors of 512 bytes, or blocks with [`InodeFlags::HUGE_FILE`].
     pub blocks: u64,
     pub flags: InodeFlags,
+    /// `i_version`: a number that Linux raises with each change from whatever it begins with. Here it begins as the number of the directory in
+    /// which the inode was made, and stays so: where its name is looked for first.
     pub version: u64,
     /// `i_block`: the map, a short symbolic link's target, or a device's number.
     pub map: [u8; MAP_SIZE_BYTES],

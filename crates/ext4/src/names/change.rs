@@ -134,7 +134,8 @@ impl<D: Device> FileSystem<D> {
             .generation
             .wrapping_mul(1_664_525)
             .wrapping_add(1_013_904_223);
-        let inode = self.empty_inode(kind, ownership, writer.generation, now);
+        let mut inode = self.empty_inode(kind, ownership, writer.generation, now);
+        inode.version = directory.0.into();
         let node = Arc::new(Node::new(number, inode));
         self.nodes.insert(&node);
         let mut state = node.write();

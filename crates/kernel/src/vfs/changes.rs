@@ -3,9 +3,11 @@
 //! An overlay keeps the number of each inode that it took from its lower tree, and sets the change time whenever it
 //! changes one; no guest can set that. So an inode with the same number and change time is the same, to its content.
 //!
+//! Where the overlay can tell which inodes were touched, nothing else is looked at ([`Scope::Among`]); the changes are the same.
+//!
 //! Spec: OCI image-spec 1.1 layer.md, "Change Types", "Representing Changes".
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use minke_abi::linux::{FileType, PATH_MAX};
@@ -36,13 +38,51 @@ pub enum Before<'a> {
     Same(&'a Arc<dyn Inode>),
 }
 
-/// Tells `visit` of every change, a directory before what is in it, in an order that only the trees decide.
+/// Where two trees may differ.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    Everywhere,
+    /// Where one of these is concerned.
+    Among(Touched),
+}
+
+/// Inodes by number, outside of which an overlay is as its lower tree. Both have their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Touched {
+    /// What is new or changed.
+    pub inodes: HashSet<u64>,
+    /// The directories in which names of these are, or names came or went, and those that lead there.
+    pub directories: HashSet<u64>,
+}
+
+impl Scope {
+    /// Whether a name that leads to an inode in both trees is passed over.
+    fn is_outside(&self, number: u64) -> bool {
+        match self {
+            Scope::Everywhere => false,
+            Scope::Among(touched) => {
+                !touched.inodes.contains(&number) && !touched.directories.contains(&number)
+            }
+        }
+    }
+
+    /// Whether a directory that both trees have is looked into.
+    fn leads_into(&self, number: u64) -> bool {
+        match self {
+            Scope::Everywhere => true,
+            Scope::Among(touched) => touched.directories.contains(&number),
+        }
+    }
+}
+
+/// Tells `visit` of every change in a scope, a directory before what is in it, in an order that only the trees decide.
 ///
 /// Changes of the top directory itself are not told. Fails with `ENAMETOOLONG` for a path of `PATH_MAX` bytes, which nobody
 /// could open.
 pub fn visit_changes<E: From<Errno>>(
     upper: &dyn FileSystem,
     lower: &dyn FileSystem,
+    scope: &Scope,
     visit: &mut dyn FnMut(&Change<'_>) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let mut pending = vec![Pair {
@@ -52,11 +92,14 @@ pub fn visit_changes<E: From<Errno>>(
     }];
     while let Some(pair) = pending.pop() {
         let (below, above) = (pair.lower_names()?, names(&*pair.upper)?);
-        for name in below.difference(&above) {
+        for name in below.keys().filter(|name| !above.contains_key(*name)) {
             let path = pair.child(name)?;
             visit(&Change::Absent { path: &path })?;
         }
-        for name in &above {
+        for (name, number) in &above {
+            if below.get(name) == Some(number) && scope.is_outside(*number) {
+                continue;
+            }
             let child = pair.compare(name)?;
             if let Some(metadata) = child.changed()? {
                 visit(&Change::Present {
@@ -64,13 +107,14 @@ pub fn visit_changes<E: From<Errno>>(
                     inode: &child.upper,
                     before: match &child.lower {
                         Some(lower) => Before::Same(lower),
-                        None if below.contains(name) => Before::Other,
+                        None if below.contains_key(name) => Before::Other,
                         None => Before::Nothing,
                     },
                     metadata,
                 })?;
             }
-            if child.is_directory() {
+            let is_new = child.lower.is_none();
+            if child.is_directory() && (is_new || scope.leads_into(*number)) {
                 pending.push(child);
             }
         }
@@ -91,10 +135,10 @@ impl Pair {
         self.upper.file_type() == FileType::Directory
     }
 
-    fn lower_names(&self) -> Result<BTreeSet<Name>> {
+    fn lower_names(&self) -> Result<BTreeMap<Name, u64>> {
         self.lower
             .as_deref()
-            .map_or_else(|| Ok(BTreeSet::new()), names)
+            .map_or_else(|| Ok(BTreeMap::new()), names)
     }
 
     fn child(&self, name: &[u8]) -> Result<Vec<u8>> {
@@ -111,11 +155,15 @@ impl Pair {
 
     fn compare(&self, name: &[u8]) -> Result<Pair> {
         let upper = self.upper.lookup(name)?;
+        // A disk gives the number of what is gone to what comes next.
+        let is_same = |lower: &Arc<dyn Inode>| {
+            lower.number() == upper.number() && lower.file_type() == upper.file_type()
+        };
         let lower = self
             .lower
             .as_ref()
             .and_then(|lower| lower.lookup(name).ok())
-            .filter(|lower| lower.number() == upper.number());
+            .filter(is_same);
         Ok(Pair {
             path: self.child(name)?,
             upper,
@@ -134,8 +182,12 @@ impl Pair {
     }
 }
 
-fn names(directory: &dyn Inode) -> Result<BTreeSet<Name>> {
-    let mut names = BTreeSet::new();
-    directory.read_directory(0, &mut |entry| names.insert(Name::from_slice(entry.name)))?;
+/// Returns the names in a directory, with the numbers of their inodes.
+fn names(directory: &dyn Inode) -> Result<BTreeMap<Name, u64>> {
+    let mut names = BTreeMap::new();
+    directory.read_directory(0, &mut |entry| {
+        names.insert(Name::from_slice(entry.name), entry.inode);
+        true
+    })?;
     Ok(names)
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_kernel::calls::At;
-use minke_kernel::vfs::changes::{Before, Change, visit_changes};
+use minke_kernel::vfs::changes::{Before, Change, Scope, visit_changes};
 use minke_kernel::vfs::memory::MemoryFileSystem;
 use minke_kernel::vfs::tree::{ByteRange, Bytes, TreeBuilder, TreeEntry, TreeKind, TreeOwner};
 use minke_kernel::vfs::{FileSystem, RenameFlags};
@@ -45,7 +45,7 @@ fn changes(act: impl FnOnce(&Task)) -> Vec<String> {
     let upper: Arc<dyn FileSystem> = upper;
     act(&Machine::with_root(Arc::clone(&upper)).root());
     let mut seen = Vec::new();
-    let visited = visit_changes::<Errno>(&*upper, &*lower, &mut |change| {
+    let visited = visit_changes::<Errno>(&*upper, &*lower, &Scope::Everywhere, &mut |change| {
         seen.push(match change {
             Change::Absent { path } => format!("- {}", String::from_utf8_lossy(path)),
             Change::Present {

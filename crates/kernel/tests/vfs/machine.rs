@@ -21,7 +21,7 @@ pub(crate) const MEMORY_BYTES: u64 = 64 << 20;
 
 /// A clock that goes on by a microsecond each time it is read.
 #[derive(Default)]
-pub(crate) struct TickingClock(AtomicU64);
+pub(crate) struct TickingClock(pub(crate) AtomicU64);
 
 impl Clock for TickingClock {
     fn monotonic(&self) -> Nanoseconds {

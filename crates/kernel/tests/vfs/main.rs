@@ -18,3 +18,4 @@ mod overlay;
 mod proc;
 mod random;
 mod together;
+mod touched;

@@ -21,10 +21,10 @@ const OPENED_MAX: usize = 8;
 const FILE_BYTES_MAX: u64 = 300_000;
 
 /// Numbers that look random and are always the same.
-struct Numbers(u64);
+pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 = self
             .0
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -34,14 +34,14 @@ impl Numbers {
 }
 
 /// A file system and what is open on it.
-struct Side {
+pub(crate) struct Side {
     task: Task,
-    opened: Vec<Arc<FileDescription>>,
+    pub(crate) opened: Vec<Arc<FileDescription>>,
 }
 
 /// One operation, to be done on both sides.
 #[derive(Debug)]
-enum Step {
+pub(crate) enum Step {
     Make(String, Kind),
     Symlink(String, String),
     Link(String, String),
@@ -70,7 +70,7 @@ enum Step {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Kind {
+pub(crate) enum Kind {
     Regular,
     Directory,
     Fifo,
@@ -79,7 +79,7 @@ enum Kind {
 
 /// What both sides must agree on.
 #[derive(Debug, PartialEq, Eq)]
-enum Answer {
+pub(crate) enum Answer {
     Nothing,
     Number(u64),
     Bytes(Vec<u8>),
@@ -132,7 +132,7 @@ fn offset(numbers: &mut Numbers) -> u64 {
     }
 }
 
-fn step(numbers: &mut Numbers, opened: usize) -> Step {
+pub(crate) fn step(numbers: &mut Numbers, opened: usize) -> Step {
     let some = numbers.below(opened.max(1) as u64) as usize;
     let path = path(numbers);
     match numbers.below(38) {
@@ -185,7 +185,7 @@ fn step(numbers: &mut Numbers, opened: usize) -> Step {
 }
 
 impl Side {
-    fn new(machine: &Machine) -> Side {
+    pub(crate) fn new(machine: &Machine) -> Side {
         Side {
             task: machine.root(),
             opened: Vec::new(),
@@ -202,7 +202,7 @@ impl Side {
         Answer::Attributes(metadata.file_type, mode, links, metadata.uid, size)
     }
 
-    fn answer(&mut self, step: &Step) -> Result<Answer> {
+    pub(crate) fn answer(&mut self, step: &Step) -> Result<Answer> {
         let task = &self.task;
         let done = match step {
             Step::Make(path, kind) => {

@@ -171,15 +171,13 @@ impl<'a> Maker<'a> {
             ..DiskOptions::default()
         };
         let container = self.container();
-        let disk = self.disks.open_root(root, options, container);
-        let disk = disk.map_err(|error| disk_error(&error))?;
-        let lower = self.disks.lower(container);
-        let lower = lower.expect("the root was opened just now");
+        let opened = self.disks.open_root(root, options, container);
+        let opened = opened.map_err(|error| disk_error(&error))?;
         let options = MountOptions {
             is_read_only: spec.root.is_read_only,
             source: "/dev/root".to_owned(),
         };
-        Ok((MountTree::new(disk, options), lower))
+        Ok((MountTree::new(opened.mounted, options), opened.lower))
     }
 
     /// Mounts what every container has.

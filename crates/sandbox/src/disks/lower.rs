@@ -1,13 +1,14 @@
-//! What a container's root was before anything changed it.
+//! What a container's root was before anything changed it, and where it may differ from that.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use minke_abi::{Errno, Result};
-use minke_disk::{ReadOnly, Snapshot};
+use minke_disk::{ReadOnly, Snapshot, WritableDisk};
 use minke_ext4::Access;
 use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::platform::Clock;
 use minke_kernel::vfs::FileSystem;
+use minke_kernel::vfs::changes::Scope;
 use minke_kernel::vfs::ext4::{AccessTimes, CACHE_BYTES, Ext4FileSystem, Ext4Options};
 
 /// The tree that a root lies over. Clones share it.
@@ -15,44 +16,66 @@ use minke_kernel::vfs::ext4::{AccessTimes, CACHE_BYTES, Ext4FileSystem, Ext4Opti
 pub(crate) enum Lower {
     /// Of a root in memory.
     Tree(Arc<dyn FileSystem>),
-    /// Of a root on a disk: opened when somebody asks, which few do.
-    Disk {
-        image: Arc<Snapshot>,
-        clock: Arc<dyn Clock>,
-        memory: Arc<MemoryBudget>,
-    },
+    Disk(DiskLower),
+}
+
+/// Of a root on a disk: opened when somebody asks, which few do.
+#[derive(Clone)]
+pub(crate) struct DiskLower {
+    pub(super) image: Arc<Snapshot>,
+    /// What lies over it; both are others' to keep.
+    pub(super) disk: Weak<WritableDisk>,
+    pub(super) root: Weak<Ext4FileSystem>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) memory: Arc<MemoryBudget>,
 }
 
 impl Lower {
-    /// Returns the tree. Its inodes have the numbers that they have in the root.
+    /// Returns the tree, whose inodes have the numbers that they have in the root, and where the root may differ from it.
     ///
     /// # Errors
     /// `EIO` if the image's disk cannot be read.
-    pub(crate) fn open(&self) -> Result<Arc<dyn FileSystem>> {
+    pub(crate) fn open(&self) -> Result<(Arc<dyn FileSystem>, Scope)> {
         match self {
-            Lower::Tree(tree) => Ok(Arc::clone(tree)),
-            Lower::Disk {
-                image,
-                clock,
-                memory,
-            } => {
-                let options = Ext4Options {
-                    clock: Arc::clone(clock),
-                    budget: Arc::clone(memory),
-                    is_synchronous: false,
-                    access_times: AccessTimes::Never,
-                    bytes_max: None,
-                    cache_bytes_max: CACHE_BYTES,
-                    on_dirty: Box::new(|| {}),
-                };
-                let device = Arc::new(ReadOnly(image.clone()));
-                match Ext4FileSystem::mount(device, Access::ReadOnly, options) {
-                    Ok(mounted) => Ok(mounted),
-                    Err(error) => {
-                        tracing::error!(%error, "cannot read the image's disk");
-                        Err(Errno::EIO)
-                    }
-                }
+            Lower::Tree(tree) => Ok((Arc::clone(tree), Scope::Everywhere)),
+            Lower::Disk(lower) => {
+                let image = lower.open()?;
+                let scope = lower.scope(&image);
+                Ok((image as Arc<dyn FileSystem>, scope))
+            }
+        }
+    }
+}
+
+impl DiskLower {
+    fn open(&self) -> Result<Arc<Ext4FileSystem>> {
+        let options = Ext4Options {
+            clock: Arc::clone(&self.clock),
+            budget: Arc::clone(&self.memory),
+            is_synchronous: false,
+            access_times: AccessTimes::Never,
+            bytes_max: None,
+            cache_bytes_max: CACHE_BYTES,
+            on_dirty: Box::new(|| {}),
+        };
+        let device = Arc::new(ReadOnly(self.image.clone()));
+        Ext4FileSystem::mount(device, Access::ReadOnly, options).map_err(|error| {
+            tracing::error!(%error, "cannot read the image's disk");
+            Errno::EIO
+        })
+    }
+
+    /// Returns where the root may differ: the file of changes knows which blocks it has, and those of inodes tell the rest.
+    fn scope(&self, image: &Ext4FileSystem) -> Scope {
+        let (Some(disk), Some(root)) = (self.disk.upgrade(), self.root.upgrade()) else {
+            return Scope::Everywhere;
+        };
+        let mut written = |range| disk.written_since(&self.image, range);
+        match root.touched_since(image, &mut written) {
+            Ok(touched) => Scope::Among(touched),
+            Err(error) => {
+                tracing::debug!(%error, "looking at everything for changes");
+                Scope::Everywhere
             }
         }
     }

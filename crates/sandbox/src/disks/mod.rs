@@ -25,6 +25,7 @@ pub mod settle;
 mod snapshot;
 mod write_back;
 
+use lower::DiskLower;
 pub(crate) use lower::Lower;
 use settle::{Settler, with_causes};
 pub(crate) use snapshot::RootDisk;
@@ -85,6 +86,13 @@ pub(crate) struct Container<'a> {
     pub(crate) memory: &'a Arc<MemoryBudget>,
 }
 
+/// A root on a disk.
+pub(crate) struct OpenedRoot {
+    pub(crate) mounted: Arc<Ext4FileSystem>,
+    /// What it lies over.
+    pub(crate) lower: Lower,
+}
+
 /// The disks that a container has mounted.
 #[derive(Default)]
 pub(crate) struct Disks {
@@ -135,7 +143,7 @@ impl Disks {
         root: &RootDiskSpec,
         options: DiskOptions,
         container: Container<'_>,
-    ) -> Result<Arc<Ext4FileSystem>, DiskMountError> {
+    ) -> Result<OpenedRoot, DiskMountError> {
         let image = open_chain(&root.snapshots, &Limits::default())?;
         self.image = Some(image.clone());
         let history = History::read(&root.changes)?;
@@ -166,7 +174,16 @@ impl Disks {
         self.root = Some(RootDisk::new(&mounted, &disk, changes, durability));
         self.mounted
             .extend((!root.is_temporary).then(|| mounted.clone()));
-        Ok(mounted)
+        Ok(OpenedRoot {
+            lower: Lower::Disk(DiskLower {
+                image,
+                disk: Arc::downgrade(&disk),
+                root: Arc::downgrade(&mounted),
+                clock: Arc::clone(container.clock),
+                memory: Arc::clone(container.memory),
+            }),
+            mounted,
+        })
     }
 
     /// Returns what tells the image's disk from all others, if the root's file of these attributes is as it is there.
@@ -182,15 +199,6 @@ impl Disks {
         };
         let is_same = changed == metadata.changed && found.size == metadata.size;
         is_same.then(|| image.identity().digest)
-    }
-
-    /// Returns what the root lies over, if it is a disk.
-    pub(crate) fn lower(&self, container: Container<'_>) -> Option<Lower> {
-        Some(Lower::Disk {
-            image: self.image.clone()?,
-            clock: Arc::clone(container.clock),
-            memory: Arc::clone(container.memory),
-        })
     }
 
     /// Gives the root to who takes snapshots of it, if it is a disk.

@@ -39,7 +39,8 @@ impl Root {
         &self,
         visit: &mut dyn FnMut(&Change<'_>) -> Result<(), FilesError>,
     ) -> Result<(), FilesError> {
-        visit_changes(&*self.upper, &*self.lower.open()?, visit)
+        let (lower, scope) = self.lower.open()?;
+        visit_changes(&*self.upper, &*lower, &scope, visit)
     }
 
     /// Writes the changes as [`FilesRequest::Changes`](super::request::FilesRequest::Changes) says.

@@ -27,15 +27,16 @@
 //! ```
 //! No node is dropped under a lock of the cache or the table: the last holder of a nameless inode frees it in the driver.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use minke_abi::Result;
-use minke_ext4::{Access, Device, InodeNumber};
+use minke_ext4::{Access, Device, InodeNumber, WrittenIn};
 
 use crate::kernel::MemoryBudget;
 use crate::platform::Clock;
+use crate::vfs::changes::Touched;
 use crate::vfs::{FileSystem, FileSystemStatistics, Inode, Timestamp, new_device};
 
 mod cache;
@@ -178,6 +179,30 @@ impl Ext4FileSystem {
     pub fn commit(&self) -> Result<()> {
         self.shared.is_dirty.store(true, Ordering::Release);
         self.shared.write_back()
+    }
+
+    /// Finds out where this file system may differ from `base`, as which it began: outside of the result it does not, to its content.
+    /// `written` tells which parts of a range of the device's bytes may have been written since.
+    ///
+    /// # Errors
+    /// As [`minke_ext4::FileSystem::difference`].
+    pub fn touched_since(
+        &self,
+        base: &Ext4FileSystem,
+        written: &mut WrittenIn<'_>,
+    ) -> std::result::Result<Touched, minke_ext4::Error> {
+        let difference = self
+            .shared
+            .system
+            .difference(&base.shared.system, written)?;
+        let numbers = |inodes: HashSet<InodeNumber>| {
+            let numbers = inodes.into_iter().map(|number| number.0.into());
+            numbers.collect()
+        };
+        Ok(Touched {
+            inodes: numbers(difference.inodes),
+            directories: numbers(difference.directories),
+        })
     }
 
     /// Whether something was changed that is not durable.
