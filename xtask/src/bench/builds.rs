@@ -26,8 +26,8 @@ const NOOP_MS_MAX: f64 = 50.0;
 const NOOP_REACH: Reach = Reach::RatioAtMost(0.1);
 const CHANGED_REACH: Reach = Reach::RatioAtMost(0.2);
 
-const COPIED_COUNT: usize = 10_000;
-const COPIED_BYTES: usize = 20_000;
+pub(super) const COPIED_COUNT: usize = 10_000;
+pub(super) const COPIED_BYTES: usize = 20_000;
 const COPY_ROUNDS: usize = 3;
 const COPY_REACH: Reach = Reach::RatioAtMost(1.0);
 
@@ -242,7 +242,7 @@ fn ten_stages() -> String {
 }
 
 /// Writes files of words, a hundred to a directory. They pack to a third, as sources do.
-fn write_files(directory: &Path, count: usize, size_bytes: usize) -> Result<()> {
+pub(super) fn write_files(directory: &Path, count: usize, size_bytes: usize) -> Result<()> {
     const FILES_PER_DIRECTORY: usize = 100;
     let mut words = Words::new();
     for number in 0..count {

@@ -19,6 +19,7 @@ mod product;
 mod report;
 mod startup;
 mod stop;
+mod unpack;
 mod usage;
 
 use anyhow::{Context, Result, bail};
@@ -99,6 +100,11 @@ const MEASURES: &[Measure] = &[
         name: "copy-10k",
         about: "`COPY` of 10,000 files and 200 MB, against `cp -r` and `tar --zstd`",
         run: builds::copy,
+    },
+    Measure {
+        name: "unpack",
+        about: "the first use of a packed layer of 10,000 files and 200 MB, against `umoci raw unpack`",
+        run: unpack::layer,
     },
     Measure {
         name: "stages",
