@@ -65,10 +65,14 @@ mod wait;
     version,
     about,
     propagate_version = false,
+    disable_version_flag = true,
     disable_help_subcommand = true,
     after_help = "Examples:\n  minke run --rm ./hello.wasm\n  minke build -t app:1 . && minke run -d -p 8080:3000 app:1\n\nState is kept in `MINKE_HOME`, or else in the XDG directories; for root in `/var/lib/minke` and `/run/minke`."
 )]
 pub(crate) struct Cli {
+    /// Print version
+    #[arg(short = 'v', short_alias = 'V', long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     pub(crate) command: Command,
 }

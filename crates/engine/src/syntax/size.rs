@@ -5,6 +5,9 @@ use super::SyntaxError;
 /// Least memory that a container may be given. Docker: daemon/daemon_unix.go, `linuxMinMemory`.
 const MEMORY_BYTES_MIN: u64 = 6 << 20;
 
+/// Most digits behind the point of a size: more do not change it.
+const FRACTION_DIGITS_MAX: usize = 9;
+
 /// Parses the most memory of a container, as [`parse_bytes`] does.
 pub fn parse_memory(text: &str) -> Result<u64, SyntaxError> {
     match parse_bytes(text)? {
@@ -17,7 +20,7 @@ pub fn parse_memory(text: &str) -> Result<u64, SyntaxError> {
 }
 
 /// Parses a positive number of bytes with an optional unit: `b`, `k`, `m`, `g` or `t`, powers of 1024.
-/// Docker: `go-units`, `RAMInBytes`, whole numbers only.
+/// Docker: `go-units`, `RAMInBytes`.
 pub fn parse_bytes(text: &str) -> Result<u64, SyntaxError> {
     let invalid = || {
         SyntaxError::new(
@@ -35,11 +38,21 @@ pub fn parse_bytes(text: &str) -> Result<u64, SyntaxError> {
         "t" | "tb" | "tib" => 40,
         _ => return Err(invalid()),
     };
-    let number: u64 = digits.parse().map_err(|_| invalid())?;
-    number
-        .checked_mul(1 << shift)
+    scaled(digits, shift)
         .filter(|bytes| *bytes > 0)
         .ok_or_else(invalid)
+}
+
+/// Returns a number, which may have a fraction, times 2 to the power of `shift`, rounded down.
+fn scaled(digits: &str, shift: u32) -> Option<u64> {
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all = format!("{whole}{fraction}");
+    if fraction.len() > FRACTION_DIGITS_MAX || !all.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = u128::from(all.parse::<u64>().ok()?) << shift;
+    let divisor = 10_u128.pow(u32::try_from(fraction.len()).ok()?);
+    u64::try_from(number / divisor).ok()
 }
 
 #[cfg(test)]
@@ -54,6 +67,9 @@ mod tests {
             ("2k", 2048),
             ("64m", 64 << 20),
             ("1G", 1 << 30),
+            ("1.5g", 3 << 29),
+            (".5k", 512),
+            ("1.9", 1),
         ] {
             assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
         }
@@ -67,7 +83,22 @@ mod tests {
 
     #[test]
     fn nothing_and_nonsense_are_refused() {
-        for text in ["", "0", "m", "-1m", "1.5m", "1x", "99999999999t", "1 m"] {
+        for text in [
+            "",
+            "0",
+            "m",
+            "-1m",
+            "+1",
+            "1x",
+            "99999999999t",
+            "1 m",
+            ".",
+            "0.1",
+            "1..5",
+            "1.5.5",
+            "1,5g",
+            "1.0000000001",
+        ] {
             assert!(parse_bytes(text).is_err(), "{text}");
         }
     }
