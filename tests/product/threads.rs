@@ -125,13 +125,13 @@ fn memory_that_threads_share_counts_against_the_limit() {
         "run",
         "--rm",
         "--memory",
-        "1m",
+        "6m",
         &guest("threads.wasm"),
         "sum",
     ]);
     ended.assert_fails(
         137,
-        &["out of memory: the container may have 1048576 bytes"],
+        &["out of memory: the container may have 6291456 bytes"],
     );
 }
 
