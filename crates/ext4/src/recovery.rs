@@ -278,12 +278,14 @@ impl<'a, D: Device> Log<'a, D> {
         }
     }
 
-    /// Fast commits continue the log in a form of their own, which is not replayed.
+    /// Fast commits continue the log in a form of their own, which is not replayed. They begin behind the block that follows the log's
+    /// last, which neither uses: `e2fsck` finds them there alone.
     fn refuse_fast_commits(&self, next: u32) -> Result<(), Error> {
-        if self.end == self.journal.length {
+        let first = self.end.saturating_add(1);
+        if first >= self.journal.length {
             return Ok(());
         }
-        let bytes = self.read(self.end)?;
+        let bytes = self.read(first)?;
         let tag = u16::from_le_bytes([bytes[0], bytes[1]]);
         let transaction = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
         match tag == FAST_COMMIT_HEAD && transaction == next {

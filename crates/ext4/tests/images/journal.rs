@@ -3,7 +3,9 @@
 use std::fs;
 
 use minke_ext4::check::check;
-use minke_ext4::{Access, FileSystem, InodeNumber, MemoryDevice, Timestamp};
+use minke_ext4::layout::checksum::crc32c;
+use minke_ext4::layout::journal::{JournalFeatures, JournalSuperblock};
+use minke_ext4::{Access, Error, FileSystem, InodeNumber, MemoryDevice, Timestamp};
 
 use crate::e2fsprogs::{Image, tool};
 
@@ -122,4 +124,91 @@ fn a_change_in_the_journal_with_a_wrong_checksum_is_a_fault() {
     let faults: Vec<String> = report.faults.iter().map(ToString::to_string).collect();
     assert_eq!(faults.len(), 1, "{faults:?}");
     assert!(faults[0].contains("wrong checksum of a copy"), "{faults:?}");
+}
+
+/// Blocks for fast commits at the end of the journal.
+const FAST_COMMIT_BLOCKS: u32 = 16;
+const BLOCK_BYTES: usize = 4096;
+
+/// Returns a field of a fast commit: tag, length, value. Spec: ext4 disk layout, "Fast commits".
+fn field(tag: u16, value: &[u8]) -> Vec<u8> {
+    let length = value.len() as u16;
+    [&tag.to_le_bytes(), &length.to_le_bytes(), value].concat()
+}
+
+/// Returns a block with one fast commit: the top gets the name `linked` for an inode.
+fn fast_commit(transaction: u32, inode: InodeNumber) -> Vec<u8> {
+    let transaction = transaction.to_le_bytes();
+    let mut bytes = field(9, &[[0; 4], transaction].concat());
+    let parent = InodeNumber::ROOT.0.to_le_bytes();
+    bytes.extend(field(
+        4,
+        &[&parent, &inode.0.to_le_bytes(), &b"linked"[..]].concat(),
+    ));
+    // The tail goes to the end of the block.
+    let length = (BLOCK_BYTES - bytes.len() - 4) as u16;
+    bytes.extend([8_u16.to_le_bytes(), length.to_le_bytes()].concat());
+    bytes.extend(transaction);
+    bytes.extend(crc32c(0, &bytes).to_le_bytes());
+    bytes.resize(BLOCK_BYTES, 0);
+    bytes
+}
+
+/// Makes an image whose journal has a transaction, and a fast commit of the transaction so many behind it.
+fn with_fast_commit(distance: u32) -> Image {
+    let image = Image::make(&["-t", "ext4", "-O", "fast_commit", "-J", "size=4"], "40M");
+    let host = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&host, vec![b'1'; BLOCK_BYTES]).unwrap();
+    let host = host.path().display();
+    image.debugfs(&[&format!("write {host} file")]);
+    let last_word = |command: &str| -> usize {
+        let text = image.debugfs(&[command]);
+        text.split_whitespace().last().unwrap().parse().unwrap()
+    };
+    let block = last_word("blocks /file");
+    image.debugfs(&[
+        "journal_open -c -v 3",
+        &format!("journal_write -b {block} {host}"),
+        "journal_close",
+    ]);
+    let mut bytes = image.bytes();
+    let at = last_word("bmap <8> 0") * BLOCK_BYTES;
+    let superblock = &mut bytes[at..at + JournalSuperblock::SIZE_BYTES];
+    let mut journal = JournalSuperblock::parse(superblock).unwrap();
+    journal.feature_incompat |= JournalFeatures::FAST_COMMIT.bits();
+    journal.fast_commit_blocks = FAST_COMMIT_BLOCKS;
+    journal.write(superblock);
+    // The block behind the log's end is nobody's.
+    let place = last_word(&format!(
+        "bmap <8> {}",
+        journal.length - FAST_COMMIT_BLOCKS + 1
+    ));
+    let inode = InodeNumber(12);
+    bytes[place * BLOCK_BYTES..][..BLOCK_BYTES]
+        .copy_from_slice(&fast_commit(journal.sequence + distance, inode));
+    Image::of(&bytes)
+}
+
+/// Lets `e2fsck` replay the journal, and returns whether the fast commit counted.
+fn is_linked_by_e2fsck(image: &Image) -> bool {
+    let path = image.path();
+    tool("e2fsck").arg("-fy").arg(path).output().unwrap();
+    image.debugfs(&["ls /"]).contains("linked")
+}
+
+#[test]
+fn a_fast_commit_that_e2fsck_would_replay_is_refused_by_name_and_an_old_one_is_not() {
+    for (distance, counts) in [(0, false), (1, true), (2, false)] {
+        let image = with_fast_commit(distance);
+        let bytes = image.bytes();
+        let read_only = FileSystem::open(&bytes[..], Access::ReadOnly, NOW).err();
+        let device = MemoryDevice::from_image(&bytes);
+        let read_write = FileSystem::open(device, Access::ReadWrite, NOW).err();
+        let refused = counts.then(|| Error::Unsupported {
+            features: "fast commits in the journal".to_string(),
+        });
+        assert_eq!(read_only, refused, "{distance}: reading");
+        assert_eq!(read_write, refused, "{distance}: writing");
+        assert_eq!(is_linked_by_e2fsck(&image), counts, "{distance}: e2fsck");
+    }
 }
