@@ -1,11 +1,12 @@
 //! How much room everything of a home takes, and how much of that nothing needs.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use minke_image::{CacheEntry, Digest, DiskUsage, ImageSummary};
+use minke_image::{CacheEntry, Digest, DiskUsage, ImageSummary, LayerSnapshot};
 
 use crate::build_caches::{self, BuildCache};
 use crate::engine::{Engine, EngineError};
@@ -53,6 +54,13 @@ pub struct VolumeRow {
     pub size_bytes: u64,
 }
 
+/// A snapshot of an image's layer, and how many containers lie over it.
+#[derive(Debug, Clone)]
+pub struct SnapshotRow {
+    pub snapshot: LayerSnapshot,
+    pub containers_count: usize,
+}
+
 /// How much room everything takes. Docker: `GET /system/df`.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
@@ -62,9 +70,12 @@ pub struct Usage {
     pub build_cache: Share,
     /// Ours alone.
     pub modules: Share,
+    /// Ours alone: disks of images' layers, which containers write over.
+    pub snapshots: Share,
     pub image_rows: Vec<ImageRow>,
     pub container_rows: Vec<ContainerRow>,
     pub volume_rows: Vec<VolumeRow>,
+    pub snapshot_rows: Vec<SnapshotRow>,
     pub steps: Vec<CacheEntry>,
     /// Of `RUN --mount=type=cache`; a part of `build_cache`.
     pub caches: Vec<BuildCache>,
@@ -87,6 +98,7 @@ impl Usage {
             ("Local Volumes", &self.volumes),
             ("Build Cache", &self.build_cache),
             ("Compiled Modules", &self.modules),
+            ("Image Snapshots", &self.snapshots),
         ]
         .into_iter()
     }
@@ -100,6 +112,7 @@ impl Engine {
         let disk = self.store()?.disk_usage()?;
         let steps = self.store()?.build_cache()?;
         let caches = build_caches::list(&self.home().build_caches());
+        let snapshot_rows = snapshot_rows(self.store()?.snapshots()?, &containers);
         let (images, image_rows) = images(&disk, &containers);
         let container_rows = containers.into_iter().map(|container| ContainerRow {
             size_bytes: record_bytes(self.home(), &container),
@@ -112,9 +125,11 @@ impl Engine {
             volumes: share_of_volumes(&volume_rows),
             build_cache: share_of_builds(&steps, &caches),
             modules: share_of_modules(&self.home().modules()),
+            snapshots: share_of_snapshots(&snapshot_rows),
             image_rows,
             container_rows,
             volume_rows,
+            snapshot_rows,
             steps,
             caches,
         })
@@ -143,6 +158,36 @@ impl Engine {
             }
         }
         freed_bytes
+    }
+}
+
+/// Returns the names of the snapshots of its image that a container lies over.
+fn snapshot_names(container: &Container) -> impl Iterator<Item = &OsStr> {
+    let disk = container.config.spec.root.disk.iter();
+    disk.flat_map(|disk| &disk.snapshots)
+        .filter_map(|path| path.file_name())
+}
+
+fn snapshot_rows(snapshots: Vec<LayerSnapshot>, containers: &[Container]) -> Vec<SnapshotRow> {
+    let mut counts: HashMap<&OsStr, usize> = HashMap::new();
+    for name in containers.iter().flat_map(snapshot_names) {
+        *counts.entry(name).or_default() += 1;
+    }
+    let row = |snapshot: LayerSnapshot| SnapshotRow {
+        containers_count: counts.get(snapshot.name()).copied().unwrap_or(0),
+        snapshot,
+    };
+    snapshots.into_iter().map(row).collect()
+}
+
+fn share_of_snapshots(rows: &[SnapshotRow]) -> Share {
+    let is_active = |row: &&SnapshotRow| row.containers_count > 0;
+    let bytes = |row: &SnapshotRow| row.snapshot.size_bytes;
+    Share {
+        total_count: rows.len(),
+        active_count: rows.iter().filter(is_active).count(),
+        size_bytes: rows.iter().map(bytes).sum(),
+        reclaimable_bytes: rows.iter().filter(|row| !is_active(row)).map(bytes).sum(),
     }
 }
 

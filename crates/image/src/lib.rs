@@ -34,6 +34,7 @@ mod filter;
 mod garbage;
 mod header_bytes;
 mod image;
+mod kept_snapshots;
 mod layer;
 mod layout;
 mod lease;
@@ -60,6 +61,7 @@ pub use filter::{ImageFilter, LabelPattern, ParseFilterError};
 pub use garbage::{Collected, Force, Removed};
 pub use header_bytes::{BoundedReader, HEADER_BYTES_MAX, HeaderBytes};
 pub use image::{Image, ImageSummary, Layer, NewImage};
+pub use kept_snapshots::LayerSnapshot;
 pub use layer::{
     Attributes, EntryMetadata, LAYER_BYTES_MAX, LayerWriter, SpecialFile, attributes_of, records_of,
 };

@@ -32,7 +32,7 @@ pub const ROOT_DISK_BYTES: u64 = 64 << 30;
 const MOUNT_POINTS: [&[u8]; 2] = [b"dev", b"proc"];
 
 /// The file of the disk without files.
-const EMPTY: &str = "empty.disk";
+pub(crate) const EMPTY: &str = "empty.disk";
 
 /// Separates the number of a file system from that of the file that it lies in.
 const SYSTEM_CONTEXT: &str = "minke snapshot file system 1";

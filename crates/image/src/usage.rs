@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use crate::check::named_files;
 use crate::database::digest;
@@ -14,7 +12,7 @@ use crate::{Digest, ImageSummary, Store, StoreError};
 pub struct DiskUsage {
     /// Each image with what it needs: blobs, and layers by their diff ids.
     pub images: Vec<(ImageSummary, Vec<Digest>)>,
-    /// Bytes of each content: the blob, or the unpacked tar and the snapshots that were made from it.
+    /// Bytes of each content: the blob, or the unpacked tar.
     pub sizes: HashMap<Digest, u64>,
 }
 
@@ -28,13 +26,6 @@ impl DiskUsage {
     }
 }
 
-/// Returns the room that the files in a directory take, in which they may have holes.
-fn room_bytes(directory: &Path) -> u64 {
-    let files = fs::read_dir(directory).into_iter().flatten().flatten();
-    let rooms = files.filter_map(|file| Some(file.metadata().ok()?.blocks() * 512));
-    rooms.sum()
-}
-
 impl Store {
     /// Returns what is on the disk.
     pub fn disk_usage(&self) -> Result<DiskUsage, StoreError> {
@@ -45,11 +36,6 @@ impl Store {
                 if let Some(digest) = digest {
                     *usage.sizes.entry(digest).or_default() += size_bytes;
                 }
-            }
-        }
-        for (digest, path) in named_files(&self.root.join("snapshots"))? {
-            if let Some(digest) = digest {
-                *usage.sizes.entry(digest).or_default() += room_bytes(&path);
             }
         }
         let mut contents = self.contents()?;

@@ -7,6 +7,7 @@
 //! | `peers` | what skopeo and umoci read of ours, and what they write |
 //! | `system` | `system df`, `system prune`, `builder prune` |
 //! | `exported` | `image export` |
+//! | `snapshots` | snapshots of images' layers: shown, pruned, checked, made again |
 //! | `check` | `system check`, and what it repairs |
 //! | `lies` | images whose layers are not what they say |
 //! | `kills` | loads, removals and prunes that are killed, concurrent, or on a full disk |
@@ -17,6 +18,7 @@ mod kills;
 mod lies;
 mod lists;
 mod peers;
+mod snapshots;
 mod system;
 mod transfer;
 

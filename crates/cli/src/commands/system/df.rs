@@ -16,7 +16,7 @@ use crate::report::Report;
     after_help = "Examples:\n  minke system df -v\n  minke system df --format '{{.Type}}: {{.Reclaimable}}'"
 )]
 pub(crate) struct Df {
-    /// Show each image, container, volume, build step and build's cache
+    /// Show each image, container, volume, build step, build's cache and image's snapshot
     #[arg(short, long)]
     verbose: bool,
 
@@ -137,7 +137,7 @@ fn verbose(usage: &Usage) -> String {
         ]);
     }
     format!(
-        "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}\nBuild cache usage: {}\n\n{}\nCompiled modules: {} in {}\n",
+        "Images space usage:\n\n{}\nContainers space usage:\n\n{}\nLocal Volumes space usage:\n\n{}\nBuild cache usage: {}\n\n{}\nCompiled modules: {} in {}\n\nImage snapshots space usage:\n\n{}",
         table(&images),
         table(&containers),
         table(&volumes(usage)),
@@ -145,7 +145,24 @@ fn verbose(usage: &Usage) -> String {
         table(&steps),
         usage.modules.total_count,
         size(usage.modules.size_bytes),
+        table(&snapshots(usage)),
     )
+}
+
+/// Those of the layers of images, by chain id; the disk without files has none.
+fn snapshots(usage: &Usage) -> Vec<Vec<String>> {
+    let headings = ["CHAIN ID", "SIZE", "CONTAINERS"]
+        .map(str::to_owned)
+        .to_vec();
+    let rows = usage.snapshot_rows.iter().map(|row| {
+        let chain_id = row.snapshot.chain_id();
+        vec![
+            chain_id.map_or_else(|| "<empty>".to_owned(), |id| id.short()),
+            size(row.snapshot.size_bytes),
+            row.containers_count.to_string(),
+        ]
+    });
+    std::iter::once(headings).chain(rows).collect()
 }
 
 /// Docker: `cli/command/formatter/disk_usage.go`, `defaultDiskUsageVolumeTableFormat`.

@@ -1,0 +1,73 @@
+//! The snapshots of layers that a store has.
+//!
+//! The layout is told in `snapshots`.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use crate::check::named_files;
+use crate::snapshots::EMPTY;
+use crate::{Digest, Store, StoreError};
+
+/// Bytes of the blocks that `stat` counts. POSIX, `sys/stat.h`, and `stat(2)` of Linux.
+const STAT_BLOCK_BYTES: u64 = 512;
+
+/// A snapshot of a layer over those below it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerSnapshot {
+    pub path: PathBuf,
+    /// The layer's diff id; `None` for the disk without files.
+    pub layer: Option<Digest>,
+    /// Bytes that it takes on the host.
+    pub size_bytes: u64,
+}
+
+impl LayerSnapshot {
+    /// Returns `None` if there is no such file.
+    fn at(path: PathBuf, layer: Option<Digest>) -> Option<LayerSnapshot> {
+        let size_bytes = fs::metadata(&path).ok()?.blocks() * STAT_BLOCK_BYTES;
+        Some(LayerSnapshot {
+            path,
+            layer,
+            size_bytes,
+        })
+    }
+
+    /// Returns the file's name, which is its own in a store. Containers know it too, also those of a home that was moved.
+    pub fn name(&self) -> &OsStr {
+        self.path.file_name().unwrap_or_default()
+    }
+
+    /// Returns the chain id of the layer and those below it; `None` for the disk without files.
+    pub fn chain_id(&self) -> Option<Digest> {
+        let stem = self.path.file_stem()?.to_str()?;
+        Digest::from_hex(stem)
+    }
+}
+
+impl Store {
+    /// Returns the snapshots that are there.
+    pub fn snapshots(&self) -> Result<Vec<LayerSnapshot>, StoreError> {
+        snapshots_in(&self.root)
+    }
+}
+
+/// Returns the snapshots of the store at `root`, which need not be whole.
+fn snapshots_in(root: &Path) -> Result<Vec<LayerSnapshot>, StoreError> {
+    let directory = root.join("snapshots");
+    let mut snapshots = Vec::new();
+    snapshots.extend(LayerSnapshot::at(directory.join(EMPTY), None));
+    for (layer, directory) in named_files(&directory)? {
+        let files = layer.map(|_| fs::read_dir(directory));
+        // One that goes meanwhile has no files.
+        for file in files.into_iter().flatten().flatten().flatten() {
+            let path = file.path();
+            if path.extension().is_some_and(|it| it == "disk") {
+                snapshots.extend(LayerSnapshot::at(path, layer));
+            }
+        }
+    }
+    Ok(snapshots)
+}
