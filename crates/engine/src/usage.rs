@@ -162,7 +162,7 @@ impl Engine {
 }
 
 /// Returns the names of the snapshots of its image that a container lies over.
-fn snapshot_names(container: &Container) -> impl Iterator<Item = &OsStr> {
+pub(crate) fn snapshot_names(container: &Container) -> impl Iterator<Item = &OsStr> {
     let disk = container.config.spec.root.disk.iter();
     disk.flat_map(|disk| &disk.snapshots)
         .filter_map(|path| path.file_name())

@@ -2,13 +2,15 @@
 //!
 //! The layout is told in `snapshots`.
 
-use std::ffi::OsStr;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::check::named_files;
 use crate::snapshots::EMPTY;
+use crate::store::at;
 use crate::{Digest, Store, StoreError};
 
 /// Bytes of the blocks that `stat` counts. POSIX, `sys/stat.h`, and `stat(2)` of Linux.
@@ -51,6 +53,25 @@ impl Store {
     /// Returns the snapshots that are there.
     pub fn snapshots(&self) -> Result<Vec<LayerSnapshot>, StoreError> {
         snapshots_in(&self.root)
+    }
+
+    /// Removes the snapshots with other names than those that are needed; returns the bytes that were freed. What they were made with stays: they are made
+    /// again with the same bytes.
+    ///
+    /// The caller sees to it that nobody takes one into use meanwhile.
+    pub fn prune_snapshots(&self, needed: &HashSet<OsString>) -> Result<u64, StoreError> {
+        let _lock = self.lock_layers()?;
+        // As a collection does, which removes snapshots too.
+        self.database.write(|_| {
+            let mut freed_bytes = 0;
+            for snapshot in snapshots_in(&self.root)? {
+                if !needed.contains(snapshot.name()) {
+                    fs::remove_file(&snapshot.path).map_err(at("remove", &snapshot.path))?;
+                    freed_bytes += snapshot.size_bytes;
+                }
+            }
+            Ok(freed_bytes)
+        })
     }
 }
 

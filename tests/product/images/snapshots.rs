@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use crate::home::{Home, guest};
 
@@ -32,6 +33,15 @@ fn disks(directory: &Path) -> Vec<PathBuf> {
 /// The snapshots of the layers that the home has.
 fn snapshots(home: &Home) -> Vec<PathBuf> {
     disks(&home.path().join("images/snapshots"))
+}
+
+fn contents(home: &Home) -> Vec<(PathBuf, Vec<u8>)> {
+    let files = snapshots(home).into_iter();
+    let mut contents: Vec<_> = files
+        .map(|path| (path.clone(), fs::read(path).expect("there")))
+        .collect();
+    contents.sort();
+    contents
 }
 
 /// How many there are, and how many of them lie under containers.
@@ -65,4 +75,45 @@ fn df_tells_how_many_there_are_and_how_many_lie_under_containers() {
         rows.lines().skip(1).filter(|it| it.ends_with('1')).count(),
         3
     );
+}
+
+#[test]
+fn those_that_no_container_lies_over_go_with_all_that_is_unused_and_are_made_again() {
+    let home = Home::new();
+    built(&home);
+    home.ok(&["run", "--rm", "app", "ls", "/data"]);
+    let made = contents(&home);
+    home.ok(&["system", "prune", "-f"]);
+    assert_eq!(snapshots(&home).len(), 3);
+    let asked = home.run(&["system", "prune", "-a", "--filter", "until=24h"]);
+    asked.assert_fails(
+        1,
+        &["all snapshots of images without a container over them"],
+    );
+    // The image is too young to go.
+    let prune = ["system", "prune", "-a", "-f", "--filter", "until=24h"];
+    let pruned = home.ok(&prune);
+    assert!(!pruned.contains("Total reclaimed space: 0B"), "{pruned}");
+    assert_eq!(snapshots(&home), Vec::<PathBuf>::new());
+    home.ok(&["create", "--name", "web", "app", "cat", "/data/note"]);
+    assert!(contents(&home) == made, "others were made");
+    home.ok(&prune);
+    assert_eq!(counts(&home), "3 3");
+    assert_eq!(home.ok(&["start", "-a", "web"]), "of the image");
+    home.ok(&["system", "prune", "-a", "-f"]);
+    assert_eq!(counts(&home), "0 0");
+}
+
+#[test]
+fn a_prune_leaves_those_of_a_container_that_is_being_made() {
+    let home = Home::new();
+    built(&home);
+    let prune = ["system", "prune", "-a", "-f", "--filter", "until=24h"];
+    thread::scope(|scope| {
+        let pruning = scope.spawn(|| (0..24).for_each(|_| drop(home.ok(&prune))));
+        while !pruning.is_finished() {
+            let ran = home.ok(&["run", "--rm", "app", "cat", "/data/note"]);
+            assert_eq!(ran, "of the image");
+        }
+    });
 }

@@ -1,6 +1,7 @@
 //! Operations on images that concern containers too, and the events that tell of them.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::path::Path;
 
@@ -10,6 +11,7 @@ use minke_image::{Digest, Force, ImageFilter, ImageSummary, Reference, Removed, 
 use super::{Engine, EngineError, find};
 use crate::events::{Event, EventKind};
 use crate::record::{Container, Status};
+use crate::usage::snapshot_names;
 
 /// Where an archive is written to.
 #[derive(Debug)]
@@ -166,6 +168,15 @@ impl Engine {
                 .record(&event.with("reclaimed", freed_bytes.to_string()));
         }
         Ok(removed)
+    }
+
+    /// Removes the snapshots of images' layers that no container lies over; returns the bytes that were freed. They are made again when they are needed.
+    pub fn prune_snapshots(&self) -> Result<u64, EngineError> {
+        let _deciding = find::hold_off_makers(&self.home)?;
+        let containers = self.containers()?;
+        let needed = containers.iter().flat_map(snapshot_names);
+        let needed = needed.map(OsStr::to_owned).collect();
+        Ok(self.store()?.prune_snapshots(&needed)?)
     }
 
     fn tell_removed(&self, id: &Digest, removed: &Removed) {

@@ -17,7 +17,7 @@ use crate::report::Report;
     after_help = "Examples:\n  minke system prune\n  minke system prune -a -f --filter until=24h"
 )]
 pub(crate) struct Prune {
-    /// Remove all images that no container was made from, not only those without a name
+    /// Remove all images that no container was made from, not only those without a name, and all compiled modules and images' snapshots without a container
     #[arg(short, long)]
     all: bool,
 
@@ -68,6 +68,10 @@ impl Prune {
             PrunedModules::Old
         };
         let steps = builder::prune(&engine, which, &times)?;
+        // Those of images that are gone went with them.
+        if self.all {
+            freed_bytes += engine.prune_snapshots()?;
+        }
         freed_bytes += volumes.1 + images.freed_bytes + steps.1 + engine.prune_modules(modules);
         print(&format!(
             "{text}{}{}{}Total reclaimed space: {}\n",
@@ -112,6 +116,9 @@ impl Prune {
             true => "  - all compiled modules",
             false => "  - compiled modules that were not used for 30 days",
         });
+        if self.all {
+            lines.push("  - all snapshots of images without a container over them");
+        }
         let mut warning = lines.join("\n") + "\n";
         if !self.filters.is_empty() {
             warning.push_str("\n  Items to be pruned will be filtered with:\n");
