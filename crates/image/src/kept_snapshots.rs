@@ -1,15 +1,16 @@
-//! The snapshots of layers that a store has.
+//! The snapshots of layers that a store has: listing, pruning and checking them.
 //!
 //! The layout is told in `snapshots`.
 
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::check::named_files;
-use crate::snapshots::EMPTY;
+use crate::snapshots::{EMPTY, Made, sum};
 use crate::store::at;
 use crate::{Digest, Store, StoreError};
 
@@ -55,6 +56,15 @@ impl Store {
         snapshots_in(&self.root)
     }
 
+    /// Removes a snapshot that is damaged; what it was made with stays, as with [`Store::prune_snapshots`].
+    pub fn remove_damaged_snapshot(&self, path: &Path) -> Result<(), StoreError> {
+        let _lock = self.lock_layers()?;
+        match damage(path) {
+            Some(_) => fs::remove_file(path).map_err(at("remove", path)),
+            None => Ok(()),
+        }
+    }
+
     /// Removes the snapshots with other names than those that are needed; returns the bytes that were freed. What they were made with stays: they are made
     /// again with the same bytes.
     ///
@@ -72,6 +82,29 @@ impl Store {
             }
             Ok(freed_bytes)
         })
+    }
+}
+
+/// Returns what is wrong with the snapshots of the store at `root`: which, and the reason. They are compared with their sums.
+pub fn damaged_snapshots(root: &Path) -> Result<Vec<(PathBuf, String)>, StoreError> {
+    if !root.join("snapshots").exists() {
+        return Ok(Vec::new());
+    }
+    let snapshots = snapshots_in(root)?.into_iter();
+    Ok(snapshots
+        .filter_map(|it| damage(&it.path).map(|reason| (it.path, reason)))
+        .collect())
+}
+
+/// Returns what is wrong with a snapshot. One without a sum, of an older minke, is taken as it is.
+pub(crate) fn damage(path: &Path) -> Option<String> {
+    let made = Made::of(path)?;
+    match sum(path) {
+        Ok(found) if found == made.sum => None,
+        Ok(_) => Some("is not what was written".to_owned()),
+        // It was removed just now.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => Some(format!("cannot be read: {error}")),
     }
 }
 

@@ -21,6 +21,7 @@ use minke_disk::{DiskFileError, Limits, Snapshot, WritableDisk, open_chain};
 use minke_ext4::make::{Identity, Journal, MakeError, MakeOptions, make};
 use minke_ext4::{Access, FileSystem, InodeNumber, NewInode, Ownership, Timestamp};
 
+use crate::kept_snapshots::damage;
 use crate::root::LayerFile;
 use crate::store::{at, io_hint, make_directory};
 use crate::{Digest, Lease, Store, StoreError};
@@ -38,9 +39,9 @@ pub(crate) const EMPTY: &str = "empty.disk";
 const SYSTEM_CONTEXT: &str = "minke snapshot file system 1";
 
 /// What a snapshot was made with, and what came of it.
-struct Made {
+pub(crate) struct Made {
     uuid: [u8; 16],
-    sum: [u8; 32],
+    pub(crate) sum: [u8; 32],
 }
 
 /// What all is as old as whose age no layer tells.
@@ -83,8 +84,7 @@ impl Store {
             return Ok(files);
         }
         let lease = self.lease()?;
-        let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
-        lease.hold(&diff_ids)?;
+        hold(&lease, layers)?;
         let _lock = self.lock_layers()?;
         for (count, file) in files.iter().enumerate() {
             if !file.exists() {
@@ -93,6 +93,32 @@ impl Store {
             }
         }
         Ok(files)
+    }
+
+    /// Makes those of these layers' snapshots again that are lost or damaged, lowest first, with the bytes that they had. Returns `false` when they would have
+    /// others; then that one, and those over it, stay as they are.
+    pub fn mend_snapshots(&self, layers: &[LayerFile]) -> Result<bool, StoreError> {
+        let files = self.snapshot_files(layers);
+        let lease = self.lease()?;
+        hold(&lease, layers)?;
+        let _lock = self.lock_layers()?;
+        for (count, file) in files.iter().enumerate() {
+            if file.exists() && damage(file).is_none() {
+                continue;
+            }
+            let Some(lost) = Made::of(file) else {
+                return Ok(false);
+            };
+            let layer = count.checked_sub(1).map(|index| &layers[index]);
+            let below = &files[..count];
+            let (temporary, made) = write_snapshot(lease.new_path(), layer, below, lost.uuid)?;
+            if made.sum != lost.sum {
+                return Ok(false);
+            }
+            // Over the damaged one: containers that run keep that, others find one at every moment.
+            put(&temporary, file)?;
+        }
+        Ok(true)
     }
 
     /// Returns where the snapshots of a chain of layers are, there or not.
@@ -123,7 +149,7 @@ impl Store {
         let directory = file.parent().expect("a snapshot is below the store");
         make_directory(directory)?;
         let made_path = file.with_extension("made");
-        let lost = fs::read(&made_path).ok().and_then(|it| Made::decode(&it));
+        let lost = Made::of(file);
         let make = |uuid| write_snapshot(lease.new_path(), layer, below, uuid);
         let (temporary, made) = match lost {
             None => make(random_uuid())?,
@@ -134,12 +160,29 @@ impl Store {
         };
         // Before the file: it is not known without.
         write_durably(&made_path, &made.encode()).map_err(at("write", &made_path))?;
-        fs::rename(&temporary, file).map_err(at("write", file))?;
-        sync_directory(directory).map_err(at("write", directory))
+        put(&temporary, file)
     }
 }
 
+/// Keeps the layers from being collected.
+fn hold(lease: &Lease<'_>, layers: &[LayerFile]) -> Result<(), StoreError> {
+    let diff_ids: Vec<Digest> = layers.iter().map(|layer| layer.diff_id).collect();
+    lease.hold(&diff_ids)
+}
+
+/// Puts a snapshot that was written where it belongs.
+fn put(temporary: &Path, file: &Path) -> Result<(), StoreError> {
+    let directory = file.parent().expect("a snapshot is below the store");
+    fs::rename(temporary, file).map_err(at("write", file))?;
+    sync_directory(directory).map_err(at("write", directory))
+}
+
 impl Made {
+    /// Returns that of a snapshot, there or lost.
+    pub(crate) fn of(snapshot: &Path) -> Option<Made> {
+        Made::decode(&fs::read(snapshot.with_extension("made")).ok()?)
+    }
+
     fn encode(&self) -> Vec<u8> {
         [&self.uuid[..], &self.sum].concat()
     }
@@ -174,7 +217,8 @@ fn write_snapshot(
     Ok((path, Made { uuid, sum }))
 }
 
-fn sum(path: &Path) -> io::Result<[u8; 32]> {
+/// Returns the BLAKE3 of a file.
+pub(crate) fn sum(path: &Path) -> io::Result<[u8; 32]> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(File::open(path)?)?;
     Ok(hasher.finalize().into())

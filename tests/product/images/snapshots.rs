@@ -117,3 +117,87 @@ fn a_prune_leaves_those_of_a_container_that_is_being_made() {
         }
     });
 }
+
+/// Makes the container `web`, whose note is its own.
+fn changed(home: &Home) {
+    home.ok(&["create", "--name", "web", "app", "cat", "/data/note"]);
+    home.write("text", "of the container");
+    home.ok(&["cp", "text", "web:/data/note"]);
+}
+
+fn remove(snapshots: &[PathBuf]) {
+    for path in snapshots {
+        fs::remove_file(path).expect("there");
+    }
+}
+
+/// Changes a byte in the middle of each.
+fn damage(snapshots: &[PathBuf]) {
+    for path in snapshots {
+        let mut bytes = fs::read(path).expect("there");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(path, bytes).expect("written");
+    }
+}
+
+#[test]
+fn those_that_are_lost_or_damaged_under_a_container_are_named_with_it_and_made_again() {
+    let home = Home::new();
+    built(&home);
+    changed(&home);
+    let made = contents(&home);
+    let harms: [fn(&[PathBuf]); 2] = [remove, damage];
+    let reasons = ["is missing", "is not what was written"];
+    for (harm, reason) in harms.into_iter().zip(reasons) {
+        for count in 1..=made.len() {
+            harm(&snapshots(&home)[..count]);
+            let checked = home.run(&["system", "check"]);
+            let named = format!("{reason}; under container `web`");
+            assert_eq!(checked.stdout.matches(&named).count(), count, "{checked:?}");
+            let repaired = home.ok(&["system", "check", "--repair"]);
+            let outcomes = repaired.matches("made again from its image's layers");
+            assert_eq!(outcomes.count(), count, "{repaired}");
+            assert!(contents(&home) == made, "others were made");
+            assert_eq!(home.ok(&["start", "-a", "web"]), "of the container");
+        }
+    }
+}
+
+#[test]
+fn those_that_are_damaged_under_no_container_are_removed() {
+    let home = Home::new();
+    built(&home);
+    home.ok(&["run", "--rm", "app", "ls", "/data"]);
+    let made = contents(&home);
+    let harmed = snapshots(&home).pop().expect("some");
+    damage(std::slice::from_ref(&harmed));
+    let checked = home.run(&["system", "check"]);
+    checked.assert_fails(1, &["1 fault"]);
+    assert!(
+        checked.stdout.ends_with("is not what was written\n"),
+        "{checked:?}"
+    );
+    let repaired = home.ok(&["system", "check", "--repair"]);
+    let outcome = "removed; it is made again when it is needed";
+    assert!(repaired.contains(outcome), "{repaired}");
+    assert!(!harmed.exists());
+    assert_eq!(home.ok(&["system", "check"]), "");
+    assert_eq!(home.ok(&["run", "--rm", "app", "ls", "/data"]), "note");
+    assert!(contents(&home) == made, "others were made");
+}
+
+#[test]
+fn those_whose_image_is_gone_are_told_with_the_container() {
+    let home = Home::new();
+    built(&home);
+    changed(&home);
+    home.ok(&["rmi", "-f", "app"]);
+    remove(&snapshots(&home));
+    let repaired = home.run(&["system", "check", "--repair"]);
+    let expected = "load the image again, or remove container `web`";
+    assert!(repaired.stdout.contains(expected), "{repaired:?}");
+    repaired.assert_fails(1, &["3 faults", "could not be repaired"]);
+    home.ok(&["rm", "web"]);
+    assert_eq!(home.ok(&["system", "check"]), "");
+}

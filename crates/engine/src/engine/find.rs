@@ -25,7 +25,7 @@ pub(super) fn hold_off_sweeps(home: &Home) -> Result<File, EngineError> {
 }
 
 /// Waits until no container is being made, and keeps others from it: what no record names now is not needed.
-pub(super) fn hold_off_makers(home: &Home) -> Result<File, EngineError> {
+pub(crate) fn hold_off_makers(home: &Home) -> Result<File, EngineError> {
     let directory = home.containers();
     let failed = EngineError::io("lock", &directory);
     File::open(&directory)

@@ -33,6 +33,7 @@ pub use usage::Usage;
 
 pub use change::{CpusChange, Update};
 pub use error::EngineError;
+pub(crate) use find::hold_off_makers;
 pub use snapshots::{SnapshotError, snapshot_bytes};
 pub use stop::Stopping;
 pub use volumes::{AnonymousVolumes, PrunedVolumes, VolumeUsers};

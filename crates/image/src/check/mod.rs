@@ -17,6 +17,7 @@ use std::path::PathBuf;
 
 use crate::{Digest, Reference};
 
+pub use crate::kept_snapshots::damaged_snapshots;
 pub use inspect::check;
 pub(crate) use inspect::{is_corrupt, named_files};
 pub use repair::{Repaired, repair};

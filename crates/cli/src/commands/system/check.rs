@@ -9,7 +9,7 @@ use crate::commands::home;
 use crate::output::print;
 use crate::report::{Kind, Report};
 
-/// Check everything that is kept: images, layers, compiled modules, containers
+/// Check everything that is kept: images, layers and their snapshots, compiled modules, containers
 ///
 /// Every blob is hashed, so it takes as long as reading the store. Ends with 1 when something is wrong.
 #[derive(Debug, Args)]

@@ -1,4 +1,4 @@
-//! Checking a whole home: the store, compiled modules, containers' records and names, volumes; and repairing it.
+//! Checking a whole home: the store, compiled modules, containers' records and names, volumes, snapshots of layers; and repairing it.
 //!
 //! Nothing here opens the engine, which a damaged database or record would keep from opening.
 
@@ -17,6 +17,8 @@ use crate::names;
 use crate::record::{ContainerState, KILLED_CODE, Record, Status};
 use crate::removal::remove_tree;
 use crate::volumes::{Damage, Volumes};
+
+mod snapshots;
 
 /// Something that is wrong with a home.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,6 +47,13 @@ pub enum Fault {
     Volume {
         name: String,
         damage: Damage,
+    },
+    /// A snapshot of an image's layer that is damaged, or missing under containers.
+    Snapshot {
+        path: PathBuf,
+        reason: String,
+        /// Names of the containers that lie over it.
+        containers: Vec<String>,
     },
 }
 
@@ -91,8 +100,24 @@ impl fmt::Display for Fault {
                 short(id)
             ),
             Fault::Volume { name, damage } => write!(formatter, "volume `{name}` {damage}"),
+            Fault::Snapshot {
+                path,
+                reason,
+                containers,
+            } => {
+                write!(formatter, "snapshot `{}` {reason}", path.display())?;
+                match containers.is_empty() {
+                    true => Ok(()),
+                    false => write!(formatter, "; under container {}", quoted(containers)),
+                }
+            }
         }
     }
+}
+
+fn quoted(names: &[String]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
 }
 
 fn short(id: &str) -> &str {
@@ -147,6 +172,7 @@ fn others(home: &Home) -> Result<Vec<Fault>, EngineError> {
         .map_err(EngineError::io("read", &volumes.directory))?;
     let damages = damages.into_iter();
     faults.extend(damages.map(|(name, damage)| Fault::Volume { name, damage }));
+    faults.extend(snapshots::faults(home)?);
     let names = home.names();
     if names.exists() {
         for (path, name) in names::all(&names).map_err(EngineError::io("read", &names))? {
@@ -254,6 +280,7 @@ fn one(home: &Home, fault: &Fault) -> Result<String, EngineError> {
             Ok("recorded as exited; its exit code is lost".to_owned())
         }
         Fault::Volume { name, damage } => Ok(volumes_of(home).mend(name, damage)?.to_owned()),
+        Fault::Snapshot { path, .. } => snapshots::mend(home, path),
         Fault::Name { path, .. } => {
             remove(path)?;
             if let Some(name) = path.parent() {
