@@ -8,6 +8,8 @@ pub mod emscripten;
 pub mod errno;
 pub mod linux;
 pub mod resource;
+pub mod signal;
+pub mod wait;
 pub mod wasi;
 pub mod wasmedge;
 

@@ -152,7 +152,7 @@ impl Signal {
     }
 
     /// Returns the number.
-    pub fn raw(self) -> u8 {
+    pub const fn raw(self) -> u8 {
         self.0
     }
 

@@ -271,6 +271,40 @@ impl FdTable {
         }
     }
 
+    /// Makes a table with the same descriptors for a child.
+    pub(crate) fn fork(&self, locks: ProcessLocks) -> FdTable {
+        let slots = self.lock();
+        FdTable {
+            slots: Mutex::new(Slots {
+                entries: slots.entries.clone(),
+                first_free: slots.first_free,
+            }),
+            fds_max: self.fds_max,
+            locks,
+        }
+    }
+
+    /// Closes what is marked so. POSIX: `exec`, `FD_CLOEXEC`.
+    pub(crate) fn close_on_exec(&self) {
+        let is_marked =
+            |entry: &Option<Descriptor>| entry.as_ref().is_some_and(|d| d.is_close_on_exec);
+        let closed: Vec<_> = {
+            let mut slots = self.lock();
+            let marked = (0..slots.entries.len()).filter(|index| is_marked(&slots.entries[*index]));
+            let marked: Vec<_> = marked.collect();
+            slots.first_free = marked
+                .first()
+                .map_or(slots.first_free, |first| slots.first_free.min(*first));
+            marked
+                .iter()
+                .filter_map(|index| slots.entries[*index].take())
+                .collect()
+        };
+        for descriptor in &closed {
+            self.locks.closed(&descriptor.description);
+        }
+    }
+
     /// Notes that the process is about to take a record lock, so that closing gives it back.
     pub(crate) fn expect_locks(&self) {
         self.locks.expect_some();

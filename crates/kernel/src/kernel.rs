@@ -1,15 +1,16 @@
 //! The kernel of one container: its processes, mounts, limits and platform.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use minke_abi::linux::Signal;
 use minke_abi::{Errno, Result};
 
+use crate::family::ProcessTable;
 use crate::locks::FileLocks;
 use crate::net::Network;
 use crate::platform::{Clock, Entropy};
-use crate::process::{Credentials, FsContext, Pid, Process, ProcessImage};
+use crate::process::{Credentials, ExitStatus, FsContext, Pid, Process, ProcessImage};
 use crate::resource::ResourceLimits;
 use crate::task::Task;
 use crate::vfs::MountTree;
@@ -47,17 +48,6 @@ pub struct Kernel {
     processes: Mutex<ProcessTable>,
 }
 
-#[derive(Default)]
-struct ProcessTable {
-    by_pid: BTreeMap<u32, Arc<Process>>,
-    /// Numbers of the threads that are not the first of their process.
-    threads: BTreeSet<u32>,
-    last_pid: u32,
-}
-
-/// Highest process number before numbering starts again. Linux: `/proc/sys/kernel/pid_max`.
-pub(crate) const PID_MAX: u32 = 4_194_304;
-
 impl Kernel {
     /// Makes a kernel without processes.
     pub fn new(
@@ -93,15 +83,17 @@ impl Kernel {
     ) -> Result<Arc<Process>> {
         let mut table = self.table();
         let pid = Pid(table.next_number(self.pids_max.load(Ordering::Relaxed))?);
-        let process = Arc::new(Process::new(
-            Arc::clone(self),
-            pid,
-            parent,
-            image,
-            credentials,
-            fs,
-        ));
-        table.by_pid.insert(pid.0, Arc::clone(&process));
+        let process = Arc::new(Process::new(Arc::clone(self), pid, image, credentials, fs));
+        table.add(Arc::clone(&process), parent);
+        Ok(process)
+    }
+
+    /// Makes a copy of a process, as its child; `EAGAIN` when the container has all it may have. POSIX: `fork()`.
+    pub(crate) fn fork(self: &Arc<Kernel>, parent: &Process) -> Result<Arc<Process>> {
+        let mut table = self.table();
+        let pid = Pid(table.next_number(self.pids_max.load(Ordering::Relaxed))?);
+        let process = Arc::new(parent.fork(pid));
+        table.add(Arc::clone(&process), parent.pid);
         Ok(process)
     }
 
@@ -114,7 +106,7 @@ impl Kernel {
     pub fn spawn_thread(&self, process: &Arc<Process>) -> Result<Task> {
         let mut table = self.table();
         let tid = table.next_number(self.pids_max.load(Ordering::Relaxed))?;
-        table.threads.insert(tid);
+        table.add_thread(tid);
         process.threads.started();
         Ok(Task {
             tid,
@@ -123,7 +115,7 @@ impl Kernel {
     }
 
     pub(crate) fn forget_thread(&self, tid: u32) {
-        self.table().threads.remove(&tid);
+        self.table().remove_thread(tid);
     }
 
     /// Returns how many processes and threads there are.
@@ -131,7 +123,7 @@ impl Kernel {
         self.table().tasks_count()
     }
 
-    fn table(&self) -> MutexGuard<'_, ProcessTable> {
+    pub(crate) fn table(&self) -> MutexGuard<'_, ProcessTable> {
         self.processes
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -139,40 +131,32 @@ impl Kernel {
 
     /// Forgets a process that has ended and was waited for.
     pub fn reap(&self, pid: Pid) {
-        self.table().by_pid.remove(&pid.0);
+        let member = self.table().remove(pid);
+        // Its last holder may be this one.
+        drop(member);
+    }
+
+    /// Ends what is left when the container does: nothing runs any more, and every file is closed.
+    pub fn shut_down(&self) {
+        let processes = self.table().clear();
+        for process in processes {
+            process.exit(ExitStatus::Signaled(Signal::KILL));
+        }
     }
 
     /// Returns a process by number.
     pub fn process(&self, pid: Pid) -> Option<Arc<Process>> {
-        self.table().by_pid.get(&pid.0).cloned()
+        let table = self.table();
+        table.get(pid).map(|member| Arc::clone(&member.process))
     }
 
     /// Returns all processes, by number.
     pub fn processes(&self) -> Vec<Arc<Process>> {
-        self.table().by_pid.values().cloned().collect()
-    }
-}
-
-impl ProcessTable {
-    fn tasks_count(&self) -> usize {
-        self.by_pid.len() + self.threads.len()
-    }
-
-    /// Returns a number that nobody has; `EAGAIN` when there are `tasks_max` processes and threads.
-    fn next_number(&mut self, tasks_max: u32) -> Result<u32> {
-        if self.tasks_count() >= tasks_max as usize {
-            return Err(Errno::EAGAIN);
-        }
-        loop {
-            self.last_pid = if self.last_pid >= PID_MAX {
-                1
-            } else {
-                self.last_pid + 1
-            };
-            if !self.by_pid.contains_key(&self.last_pid) && !self.threads.contains(&self.last_pid) {
-                return Ok(self.last_pid);
-            }
-        }
+        let table = self.table();
+        table
+            .members()
+            .map(|member| Arc::clone(&member.process))
+            .collect()
     }
 }
 

@@ -18,7 +18,7 @@
 //! ```text
 //! Kernel::processes
 //!   Process::fs, Process::credentials
-//!     Process's futexes, interrupters
+//!     Process's signals, image, futexes, interrupters
 //!     FdTable
 //!       FileDescription::offset
 //!         file system locks (directory before file)
@@ -34,6 +34,7 @@
 pub mod anonymous;
 pub mod calls;
 pub mod descriptor;
+pub mod family;
 pub mod file;
 pub mod futex;
 pub mod kernel;

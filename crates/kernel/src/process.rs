@@ -1,18 +1,21 @@
 //! Processes: what a program owns while it runs.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Waker;
 
 use minke_abi::linux::Signal;
+use minke_abi::signal::ActionFlags;
+use minke_abi::wait;
 use smallvec::SmallVec;
 
 use crate::descriptor::FdTable;
+use crate::family::{Change, NOBODY};
 use crate::futex::Futexes;
 use crate::kernel::Kernel;
 use crate::locks::ProcessLocks;
-use crate::signal::{Posted, Signals};
+use crate::signal::{Disposition, Posted, Signals};
 use crate::vfs::Location;
 use crate::wait::WaitQueue;
 
@@ -38,6 +41,15 @@ impl ExitStatus {
             ExitStatus::Exited(code) => *code,
             ExitStatus::Signaled(signal) => 128 + signal.raw(),
             ExitStatus::Trapped(_) => 128 + Signal::ABRT.raw(),
+        }
+    }
+
+    /// Returns the number that `wait(2)` gives.
+    pub fn wait_status(&self) -> u32 {
+        match self {
+            ExitStatus::Exited(code) => wait::exited(*code),
+            ExitStatus::Signaled(signal) => wait::signaled(*signal),
+            ExitStatus::Trapped(_) => wait::signaled(Signal::ABRT),
         }
     }
 }
@@ -101,15 +113,18 @@ pub struct ProcessImage {
 /// A process. Linux: a thread group's shared part of `struct task_struct`.
 pub struct Process {
     pub pid: Pid,
-    pub parent: Pid,
     pub kernel: Arc<Kernel>,
     pub fds: FdTable,
-    pub image: ProcessImage,
     pub signals: Signals,
+    image: RwLock<Arc<ProcessImage>>,
     fs: Mutex<FsContext>,
     credentials: RwLock<Arc<Credentials>>,
     exit: Mutex<Option<ExitStatus>>,
     exit_waiters: WaitQueue,
+    /// Wakes who waits for a child.
+    pub(crate) children_changed: WaitQueue,
+    /// Whether its program can wait for children; else the kernel forgets those that have ended.
+    can_wait: AtomicBool,
     pub(crate) futexes: Futexes,
     pub(crate) threads: OtherThreads,
     /// Makes running guest code stop soon, by thread number; set by the runtime.
@@ -142,7 +157,6 @@ impl Process {
     pub(crate) fn new(
         kernel: Arc<Kernel>,
         pid: Pid,
-        parent: Pid,
         image: ProcessImage,
         credentials: Credentials,
         fs: FsContext,
@@ -151,19 +165,89 @@ impl Process {
         let locks = ProcessLocks::new(Arc::clone(&kernel.locks), pid);
         Process {
             pid,
-            parent,
             kernel,
             fds: FdTable::new(fds_max, locks),
-            image,
             signals: Signals::default(),
+            image: RwLock::new(Arc::new(image)),
             fs: Mutex::new(fs),
             credentials: RwLock::new(Arc::new(credentials)),
             exit: Mutex::new(None),
             exit_waiters: WaitQueue::default(),
+            children_changed: WaitQueue::default(),
+            can_wait: AtomicBool::new(false),
             futexes: Futexes::default(),
             threads: OtherThreads::default(),
             interrupters: Mutex::default(),
         }
+    }
+
+    /// Makes a copy under another number. POSIX: `fork()`; record locks are not inherited.
+    pub(crate) fn fork(&self, pid: Pid) -> Process {
+        let kernel = Arc::clone(&self.kernel);
+        let locks = ProcessLocks::new(Arc::clone(&kernel.locks), pid);
+        Process {
+            pid,
+            fds: self.fds.fork(locks),
+            signals: self.signals.fork(),
+            image: RwLock::new(self.image()),
+            fs: Mutex::new(self.fs().clone()),
+            credentials: RwLock::new(self.credentials()),
+            exit: Mutex::new(None),
+            exit_waiters: WaitQueue::default(),
+            children_changed: WaitQueue::default(),
+            can_wait: AtomicBool::new(self.can_wait()),
+            futexes: Futexes::default(),
+            threads: OtherThreads::default(),
+            interrupters: Mutex::default(),
+            kernel,
+        }
+    }
+
+    /// Becomes another program: descriptors marked so are closed, handlers are forgotten. POSIX: `exec`.
+    pub fn begin_image(&self, image: ProcessImage) {
+        *self.image.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(image);
+        self.fds.close_on_exec();
+        self.signals.begin_image();
+        if let Some(member) = self.kernel.table().get_mut(self.pid) {
+            member.has_new_image = true;
+        }
+    }
+
+    /// Returns what the program was started with.
+    pub fn image(&self) -> Arc<ProcessImage> {
+        Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns the number of the process's parent; 0 if none of the container's processes is that.
+    pub fn parent(&self) -> Pid {
+        let table = self.kernel.table();
+        table.get(self.pid).map_or(NOBODY, |member| member.parent)
+    }
+
+    /// Returns the names of the process's group and session.
+    pub fn group_and_session(&self) -> (Pid, Pid) {
+        let table = self.kernel.table();
+        let member = table.get(self.pid);
+        member.map_or((self.pid, self.pid), |member| {
+            (member.group, member.session)
+        })
+    }
+
+    /// Says whether the program can wait for children: where it cannot, the kernel forgets those that have ended.
+    pub fn set_can_wait(&self, can_wait: bool) {
+        self.can_wait.store(can_wait, Ordering::SeqCst);
+    }
+
+    fn can_wait(&self) -> bool {
+        self.can_wait.load(Ordering::SeqCst)
+    }
+
+    /// Whether children leave no zombie. POSIX: `wait()`, `SIG_IGN` and `SA_NOCLDWAIT`.
+    fn leaves_children(&self) -> bool {
+        let action = self.signals.action(Signal::CHLD);
+        !self.can_wait()
+            || action.disposition == Disposition::Ignore
+            || action.flags.contains(ActionFlags::NOCLDWAIT)
     }
 
     /// Locks the root, working directory and umask.
@@ -190,10 +274,34 @@ impl Process {
     }
 
     /// Sends a signal; a fatal one interrupts running code and blocked calls.
-    pub fn kill(&self, signal: Signal) {
-        if self.signals.post(signal) == Posted::Fatal {
-            self.interrupt();
+    pub fn kill(&self, signal: Signal) -> Posted {
+        let posted = self.signals.post(signal);
+        match posted {
+            Posted::Fatal => self.interrupt(),
+            Posted::Stopped => self.tell_parent(Change::Stopped(signal)),
+            Posted::Continued => self.tell_parent(Change::Continued),
+            Posted::Ignored | Posted::Pending => {}
         }
+        posted
+    }
+
+    /// Linux: kernel/signal.c `do_notify_parent_cldstop()`.
+    fn tell_parent(&self, change: Change) {
+        let parent = {
+            let mut table = self.kernel.table();
+            let Some(member) = table.get_mut(self.pid) else {
+                return;
+            };
+            member.change = Some(change);
+            let parent = member.parent;
+            table.get(parent).map(|member| Arc::clone(&member.process))
+        };
+        let Some(parent) = parent else { return };
+        let flags = parent.signals.action(Signal::CHLD).flags;
+        if !flags.contains(ActionFlags::NOCLDSTOP) {
+            parent.kill(Signal::CHLD);
+        }
+        parent.children_changed.wake_all();
     }
 
     fn interrupt(&self) {
@@ -244,12 +352,29 @@ impl Process {
 
     /// Records how the process ended, closes its descriptors and wakes who waits for it. The first status wins.
     pub fn exit(&self, status: ExitStatus) {
-        self.exit
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get_or_insert(status);
+        {
+            let mut exit = self.exit.lock().unwrap_or_else(PoisonError::into_inner);
+            if exit.is_some() {
+                return;
+            }
+            *exit = Some(status.clone());
+        }
         self.fds.clear();
         self.exit_waiters.wake_all();
+        self.tell_of_end(status);
+    }
+
+    /// Linux: kernel/exit.c `exit_notify()`.
+    fn tell_of_end(&self, status: ExitStatus) {
+        let mourners = {
+            let mut table = self.kernel.table();
+            table.end(self.pid, status, Process::leaves_children)
+        };
+        let told = [mourners.parent, mourners.init];
+        for process in told.into_iter().flatten() {
+            process.kill(Signal::CHLD);
+            process.children_changed.wake_all();
+        }
     }
 
     /// Returns how the process ended, or registers `waker` for its end.

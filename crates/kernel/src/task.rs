@@ -49,7 +49,7 @@ impl Task {
     /// Tries until the answer is not `EAGAIN`, waiting for `interest` on the description in between.
     ///
     /// A non-blocking description answers `EAGAIN` itself. Ends with `EINTR` when the process
-    /// is to end.
+    /// is to end, or a handler to be called.
     pub async fn block_on<T>(
         &self,
         description: &FileDescription,
@@ -91,8 +91,8 @@ impl Task {
 
     /// Polls `condition` each time its wakers fire until it gives a value; `None` when the deadline has passed first.
     ///
-    /// The inner result ends with `EINTR` when the process is to end. `condition` registers the
-    /// waker before it looks.
+    /// The inner result ends with `EINTR` when the process is to end or a handler is to be called. While the process is
+    /// stopped, nothing ends. `condition` registers the waker before it looks.
     pub async fn wait_for<T>(
         &self,
         deadline: Deadline,
@@ -103,11 +103,16 @@ impl Task {
             timer: None,
         };
         poll_fn(|cx| {
-            self.process.signals.register(cx.waker());
+            let signals = &self.process.signals;
+            signals.register(cx.waker());
+            if signals.is_stopped() {
+                // What ends the process lets it go on too.
+                return Poll::Pending;
+            }
             if let Some(done) = condition(cx) {
                 return Poll::Ready(Some(done));
             }
-            if self.process.signals.fatal().is_some() {
+            if signals.fatal().is_some() || signals.is_deliverable() {
                 return Poll::Ready(Some(Err(Errno::EINTR)));
             }
             timer.poll(deadline, cx)

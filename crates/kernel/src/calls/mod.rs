@@ -13,7 +13,9 @@ pub mod names;
 pub mod open;
 pub mod paths;
 pub mod poll;
+pub mod processes;
 pub mod resolve;
+pub mod signals;
 pub mod sockets;
 mod unix;
 

@@ -125,12 +125,12 @@ impl Controlled for Target {
         // A worker that naps may hold a lock that is needed, and has to wake up to end.
         self.quota.lift();
         let fate = match process.signals.post(signal) {
-            Posted::Ignored => Fate::Lives,
             Posted::Fatal if process.threads_count() > INTERRUPTED_MAX => Fate::Dead,
             Posted::Fatal => {
                 process.kill(signal);
                 Fate::Dies
             }
+            Posted::Ignored | Posted::Pending | Posted::Stopped | Posted::Continued => Fate::Lives,
         };
         self.quota.lift();
         fate

@@ -7,7 +7,7 @@ use std::task::Waker;
 use minke_abi::resource::{RESOURCES, UNLIMITED};
 use minke_abi::{Errno, Result};
 
-use crate::process::Process;
+use crate::process::{Pid, Process};
 use crate::resource::ResourceLimit;
 use crate::vfs::{Location, MagicLink, Mount};
 
@@ -65,15 +65,15 @@ fn with_zeros(strings: &[Vec<u8>]) -> Vec<u8> {
 }
 
 fn cmdline(process: &Process) -> Vec<u8> {
-    with_zeros(&process.image.args)
+    with_zeros(&process.image().args)
 }
 
 fn environ(process: &Process) -> Vec<u8> {
-    with_zeros(&process.image.env)
+    with_zeros(&process.image().env)
 }
 
 fn comm(process: &Process) -> Vec<u8> {
-    let image = &process.image;
+    let image = process.image();
     // A bare module has no path.
     let path = match image.args.first() {
         Some(first) if image.path.is_empty() => first,
@@ -98,16 +98,19 @@ fn root(process: &Process) -> Result<MagicLink> {
 }
 
 fn exe(process: &Process) -> Result<MagicLink> {
-    if process.image.path.is_empty() {
+    let path = process.image().path.clone();
+    if path.is_empty() {
         return Err(Errno::ENOENT);
     }
-    Ok(MagicLink::Text(process.image.path.clone()))
+    Ok(MagicLink::Text(path))
 }
 
 /// Sleeping, as whoever is not asking just now; or a zombie.
 fn state(process: &Process) -> (char, &'static str) {
     if process.poll_exit(Waker::noop()).is_some() {
         ('Z', "zombie")
+    } else if process.signals.is_stopped() {
+        ('T', "stopped")
     } else {
         ('S', "sleeping")
     }
@@ -138,7 +141,7 @@ fn status(process: &Process) -> Vec<u8> {
          CapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\nCapEff:\t{capabilities:016x}\n\
          NoNewPrivs:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-{}\n",
         process.fs().umask,
-        process.parent.0,
+        process.parent().0,
         process.fds.fds_max(),
         process.threads_count(),
         process.kernel.config.cpus.saturating_sub(1),
@@ -179,11 +182,12 @@ fn stat(process: &Process) -> Vec<u8> {
     let mut text = format!("{pid} (").into_bytes();
     text.extend_from_slice(&comm(process));
     let (letter, _) = state(process);
+    let (Pid(group), Pid(session)) = process.group_and_session();
     let memory = process.kernel.memory.used();
     let pages = memory / PAGE_BYTES;
     let fields = format!(
-        ") {letter} {} {pid} {pid} 0 -1 0 0 0 0 0 0 0 0 0 20 0 {} 0 0 {memory} {pages} {}",
-        process.parent.0,
+        ") {letter} {} {group} {session} 0 -1 0 0 0 0 0 0 0 0 0 20 0 {} 0 0 {memory} {pages} {}",
+        process.parent().0,
         process.threads_count(),
         u64::MAX,
     );

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use super::Node;
-use crate::kernel::{Kernel, PID_MAX};
+use crate::family::PID_MAX;
+use crate::kernel::Kernel;
 
 /// A row: a path below `/proc`, and what is there.
 pub(super) struct SystemEntry {

@@ -124,7 +124,7 @@ async fn push_arguments(store: &mut Store<Guest>, path: &str) -> wasmtime::Resul
         // emcc drops it where `main` does not look at its arguments.
         return Ok((0, 0));
     };
-    let args = store.data().task.process.image.args.clone();
+    let args = store.data().task.process.image().args.clone();
     let strings: usize = args.iter().map(|arg| arg.len() + 1).sum();
     let vector = (args.len() + 1) * 4;
     if strings + vector > ARGUMENT_BYTES_MAX {

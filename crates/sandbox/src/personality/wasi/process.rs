@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 
 use minke_abi::wasi::{Errno, signal_from_raw};
+use minke_kernel::process::ProcessImage;
 use wasmtime::Caller;
 
 use super::{Answer, Call};
@@ -11,27 +12,29 @@ use crate::runtime::{Guest, GuestAddr, MemoryView, Stop};
 
 /// Writes the arguments: pointers to zero-terminated strings, and the strings.
 pub(super) fn args_get(call: &mut Call<'_>, argv: u32, buffer: u32) -> Answer<()> {
-    let process = &call.guest.task.process;
-    let args = process.image.args.iter().map(Vec::as_slice);
+    let image = call.guest.task.process.image();
+    let args = image.args.iter().map(Vec::as_slice);
     write_strings(&mut call.memory, args, argv, buffer)
 }
 
 /// Tells how many arguments there are, and how many bytes they take.
 pub(super) fn args_sizes_get(call: &mut Call<'_>, count: u32, bytes: u32) -> Answer<()> {
-    let process = &call.guest.task.process;
-    let args = process.image.args.iter().map(Vec::as_slice);
+    let image = call.guest.task.process.image();
+    let args = image.args.iter().map(Vec::as_slice);
     write_sizes(&mut call.memory, args, count, bytes)
 }
 
 /// Writes the environment as `args_get` writes the arguments.
 pub(super) fn environ_get(call: &mut Call<'_>, environ: u32, buffer: u32) -> Answer<()> {
-    let strings = environment(call.guest);
+    let image = call.guest.task.process.image();
+    let strings = environment(call.guest, &image);
     write_strings(&mut call.memory, strings, environ, buffer)
 }
 
 /// Tells how many variables there are, and how many bytes they take.
 pub(super) fn environ_sizes_get(call: &mut Call<'_>, count: u32, bytes: u32) -> Answer<()> {
-    let strings = environment(call.guest);
+    let image = call.guest.task.process.image();
+    let strings = environment(call.guest, &image);
     write_sizes(&mut call.memory, strings, count, bytes)
 }
 
@@ -74,8 +77,11 @@ pub(super) fn unless_fatal(guest: &Guest) -> Answer<()> {
 
 /// The environment, with `PWD` for those languages that take the working directory from it
 /// (Go's `wasip1`): WASI has no other way to tell it.
-fn environment(guest: &Guest) -> impl Iterator<Item = &[u8]> + Clone {
-    let env = guest.task.process.image.env.iter().map(Vec::as_slice);
+fn environment<'s>(
+    guest: &'s Guest,
+    image: &'s ProcessImage,
+) -> impl Iterator<Item = &'s [u8]> + Clone {
+    let env = image.env.iter().map(Vec::as_slice);
     let has_pwd = env.clone().any(|entry| entry.starts_with(b"PWD="));
     env.chain(guest.wasi.pwd_variable().filter(|_| !has_pwd))
 }

@@ -173,8 +173,8 @@ fn system(caller: &mut Caller<'_, Guest>, arguments: &Arguments) -> wasmtime::Re
 /// Copies the program's name, cut and terminated, into a buffer of a given size; returns its length.
 fn program_name(caller: &mut Caller<'_, Guest>, arguments: &Arguments) -> wasmtime::Result<i64> {
     let mut context = Context::of(caller);
-    let args = &context.task().process.image.args;
-    let mut name = args.first().cloned().unwrap_or_default();
+    let image = context.task().process.image();
+    let mut name = image.args.first().cloned().unwrap_or_default();
     let room = arguments.word(1) as usize;
     if room == 0 {
         return Ok(0);

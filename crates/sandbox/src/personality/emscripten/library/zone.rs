@@ -17,8 +17,10 @@ impl ZoneCell {
     /// Returns the zone of a task's environment.
     pub(super) fn of(&self, task: &Task) -> &Zone {
         self.0.get_or_init(|| {
-            let env = &task.process.image.env;
-            env.iter()
+            let image = task.process.image();
+            image
+                .env
+                .iter()
                 .find_map(|entry| entry.strip_prefix(b"TZ="))
                 .and_then(|value| std::str::from_utf8(value).ok())
                 .and_then(Zone::parse)

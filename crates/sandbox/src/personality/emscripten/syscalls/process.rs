@@ -18,7 +18,7 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
         Ok(i64::from(c.task().tid))
     }),
     Function::syscall("__syscall_getppid", WORDS[0], |c, _| {
-        Ok(i64::from(c.task().process.parent.0))
+        Ok(i64::from(c.task().process.parent().0))
     }),
     Function::syscall("__syscall_getuid32", WORDS[0], |c, _| {
         Ok(i64::from(c.task().process.credentials().uid))

@@ -1,0 +1,108 @@
+//! Sending signals and waiting for them.
+
+use std::sync::Arc;
+
+use minke_abi::linux::Signal;
+use minke_abi::signal::SignalSet;
+use minke_abi::{Errno, Result};
+
+use crate::family::{INIT, Member};
+use crate::process::{Credentials, Pid, Process};
+use crate::signal::Disposition;
+use crate::task::{Deadline, Task};
+
+/// Whom a signal is for. POSIX: `kill()`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    Process(Pid),
+    Group(Pid),
+    /// The caller's group.
+    OwnGroup,
+    /// Everybody but process 1 and the caller.
+    All,
+}
+
+impl Target {
+    /// Reads the first argument of `kill(2)`.
+    pub fn from_raw(pid: i32) -> Target {
+        match pid {
+            0 => Target::OwnGroup,
+            -1 => Target::All,
+            1.. => Target::Process(Pid(pid.unsigned_abs())),
+            _ => Target::Group(Pid(pid.unsigned_abs())),
+        }
+    }
+}
+
+impl Task {
+    /// Sends a signal, or only looks whether it could be sent; `ESRCH` when nobody is meant, `EPERM` when the caller
+    /// may signal none of those. Linux: kernel/signal.c `kill_something_info()`.
+    pub fn send_signal(&self, target: Target, signal: Option<Signal>) -> Result<()> {
+        let meant = self.meant(target);
+        if meant.is_empty() {
+            return Err(Errno::ESRCH);
+        }
+        let sender = self.process.credentials();
+        let allowed: Vec<_> = meant
+            .into_iter()
+            .filter(|process| may_signal(&sender, &process.credentials()))
+            .collect();
+        if allowed.is_empty() {
+            return Err(Errno::EPERM);
+        }
+        if let Some(signal) = signal {
+            for process in &allowed {
+                send(process, signal);
+            }
+        }
+        Ok(())
+    }
+
+    fn meant(&self, target: Target) -> Vec<Arc<Process>> {
+        let own = self.process.pid;
+        let table = self.process.kernel.table();
+        let own_group = table.get(own).map(|member| member.group);
+        let is_meant = |member: &&Member| {
+            let pid = member.process.pid;
+            match target {
+                Target::Process(meant) => pid == meant,
+                Target::Group(group) => member.group == group,
+                Target::OwnGroup => Some(member.group) == own_group,
+                Target::All => pid != INIT && pid != own,
+            }
+        };
+        let meant = table.members().filter(is_meant);
+        meant.map(|member| Arc::clone(&member.process)).collect()
+    }
+
+    /// Waits with another mask until a handler is to be called, which gives `EINTR`; the caller puts back the mask that is
+    /// returned when it has called it. POSIX: `sigsuspend()`.
+    pub async fn suspend(&self, mask: SignalSet) -> SignalSet {
+        let before = self.process.signals.set_mask(mask);
+        let _ = self.wait_for::<()>(Deadline::Never, |_| None).await;
+        before
+    }
+
+    /// Waits for a signal of a set, and takes it; `EAGAIN` when the deadline has passed first. POSIX: `sigtimedwait()`.
+    pub async fn wait_for_signal(&self, set: SignalSet, deadline: Deadline) -> Result<Signal> {
+        let signals = &self.process.signals;
+        let taken = self.wait_for(deadline, |_| signals.take_pending(set).map(Ok));
+        taken.await.unwrap_or(Err(Errno::EAGAIN))
+    }
+}
+
+/// Process 1 gets from inside only what it has a handler for. Linux: kernel/signal.c `sig_task_ignored()`.
+fn send(process: &Process, signal: Signal) {
+    let handles = || {
+        let action = process.signals.action(signal);
+        matches!(action.disposition, Disposition::Handler(_))
+    };
+    if process.pid != INIT || handles() {
+        process.kill(signal);
+    }
+}
+
+/// Linux: kernel/signal.c `kill_ok_by_cred()`, without saved users, which the kernel does not keep.
+fn may_signal(sender: &Credentials, receiver: &Credentials) -> bool {
+    sender.is_privileged() || [sender.uid, sender.euid].contains(&receiver.uid)
+}

@@ -1,0 +1,148 @@
+//! Who may signal whom, and what signals do to those who wait.
+
+use std::pin::pin;
+use std::task::Waker;
+
+use minke_abi::linux::{OpenFlags, Signal};
+use minke_abi::signal::{ActionFlags, SignalSet};
+use minke_abi::wait::WaitOptions;
+use minke_kernel::calls::signals::Target;
+use minke_kernel::family::Children;
+use minke_kernel::signal::{Action, Disposition};
+use minke_kernel::task::Deadline;
+use minke_kernel::{Errno, ExitStatus, Pid, Task};
+
+use super::{after, fork, fork_as, machine, now, poll};
+
+fn handle(task: &Task, signal: Signal) {
+    let action = Action {
+        disposition: Disposition::Handler(1),
+        flags: ActionFlags::empty(),
+        mask: SignalSet::default(),
+    };
+    task.process.signals.set_action(signal, action);
+}
+
+fn fatal(task: &Task) -> Option<Signal> {
+    task.process.signals.fatal()
+}
+
+#[test]
+fn a_signal_goes_to_a_process_a_group_or_everybody_but_init_and_the_sender() {
+    let (_machine, init) = machine();
+    let (first, second, third) = (fork(&init), fork(&init), fork(&init));
+    let group = second.process.pid;
+    init.set_group(group, Pid(0)).unwrap();
+    init.set_group(third.process.pid, group).unwrap();
+    let send = |target, signal| first.send_signal(target, Some(signal));
+    assert_eq!(send(Target::Group(group), Signal::INT), Ok(()));
+    assert_eq!(fatal(&first), None);
+    assert_eq!(fatal(&second), Some(Signal::INT));
+    assert_eq!(fatal(&third), Some(Signal::INT));
+    assert_eq!(send(Target::All, Signal::KILL), Ok(()));
+    assert_eq!(fatal(&third), Some(Signal::KILL));
+    assert_eq!((fatal(&init), fatal(&first)), (None, None));
+    let gone = Target::Process(Pid(77));
+    assert_eq!(first.send_signal(gone, None), Err(Errno::ESRCH));
+}
+
+#[test]
+fn a_user_signals_only_processes_of_its_own() {
+    let (_machine, init) = machine();
+    let (own, other) = (fork_as(&init, 1000), fork_as(&init, 2000));
+    let target = |task: &Task| Target::Process(task.process.pid);
+    assert_eq!(own.send_signal(target(&other), None), Err(Errno::EPERM));
+    assert_eq!(own.send_signal(target(&init), None), Err(Errno::EPERM));
+    assert_eq!(own.send_signal(target(&own), None), Ok(()));
+    assert_eq!(init.send_signal(target(&other), None), Ok(()));
+}
+
+#[test]
+fn process_1_gets_from_inside_only_what_it_handles() {
+    let (_machine, init) = machine();
+    let child = fork(&init);
+    let send = |signal| child.send_signal(Target::Process(Pid(1)), Some(signal));
+    assert_eq!(send(Signal::KILL), Ok(()));
+    assert_eq!(send(Signal::TERM), Ok(()));
+    assert_eq!(fatal(&init), None);
+    handle(&init, Signal::TERM);
+    assert_eq!(send(Signal::TERM), Ok(()));
+    assert!(init.process.signals.take_handler().is_some());
+}
+
+#[test]
+fn a_handler_interrupts_a_wait_and_a_blocked_or_ignored_signal_does_not() {
+    let (_machine, init) = machine();
+    let child = fork(&init);
+    handle(&init, Signal::USR1);
+    let wait = || init.wait_for_child(Children::All, WaitOptions::EXITED);
+    let report = after(wait(), || {
+        init.process.kill(Signal::USR1);
+    });
+    assert_eq!(report, Err(Errno::EINTR));
+    assert!(init.process.signals.take_handler().is_some());
+    let mut waiting = pin!(wait());
+    init.process.kill(Signal::USR1);
+    init.process.kill(Signal::WINCH);
+    assert!(poll(&mut waiting, &Waker::noop().clone()).is_pending());
+    child.process.exit(ExitStatus::Exited(0));
+    assert!(poll(&mut waiting, &Waker::noop().clone()).is_ready());
+}
+
+#[test]
+fn the_end_of_a_child_is_a_signal_and_so_is_its_stop_unless_that_is_not_wanted() {
+    let (_machine, init) = machine();
+    let child = fork(&init);
+    handle(&init, Signal::CHLD);
+    child.process.kill(Signal::STOP);
+    let delivery = init.process.signals.take_handler().unwrap();
+    init.process.signals.set_mask(delivery.mask_before);
+    let mut action = init.process.signals.action(Signal::CHLD);
+    action.flags |= ActionFlags::NOCLDSTOP;
+    init.process.signals.set_action(Signal::CHLD, action);
+    child.process.kill(Signal::CONT);
+    assert_eq!(init.process.signals.take_handler(), None);
+    child.process.exit(ExitStatus::Exited(0));
+    assert!(init.process.signals.take_handler().is_some());
+}
+
+#[test]
+fn what_a_stopped_process_waits_for_comes_when_it_goes_on() {
+    let (_machine, init) = machine();
+    let child = fork(&init);
+    let (reader, writer) = child.pipe(OpenFlags::empty()).unwrap();
+    let pipe = child.process.fds.get(writer).unwrap();
+    let mut buffer = [0; 4];
+    let mut reading = pin!(child.read_with(reader, |read| read(&mut buffer)));
+    let waker = Waker::noop().clone();
+    assert!(poll(&mut reading, &waker).is_pending());
+    child.process.kill(Signal::STOP);
+    pipe.write(b"late").unwrap();
+    assert!(poll(&mut reading, &waker).is_pending());
+    child.process.kill(Signal::CONT);
+    assert!(poll(&mut reading, &waker).is_ready());
+}
+
+#[test]
+fn a_suspended_process_waits_with_another_mask_for_a_handler() {
+    let (_machine, init) = machine();
+    handle(&init, Signal::USR1);
+    let usr1 = SignalSet::of(&[Signal::USR1]);
+    init.process.signals.set_mask(usr1);
+    let before = after(init.suspend(SignalSet::default()), || {
+        init.process.kill(Signal::USR1);
+    });
+    assert_eq!(before, usr1);
+    assert!(init.process.signals.take_handler().is_some());
+}
+
+#[test]
+fn a_signal_can_be_waited_for_until_a_deadline() {
+    let (_machine, init) = machine();
+    let usr1 = SignalSet::of(&[Signal::USR1]);
+    init.process.signals.set_mask(usr1);
+    let past = Deadline::At(0);
+    assert_eq!(now(init.wait_for_signal(usr1, past)), Err(Errno::EAGAIN));
+    init.process.kill(Signal::USR1);
+    assert_eq!(now(init.wait_for_signal(usr1, past)), Ok(Signal::USR1));
+}
