@@ -255,6 +255,36 @@ impl Writer {
         Ok(())
     }
 
+    /// Takes those blocks of a run that are free, and returns which were.
+    pub(crate) fn claim_blocks<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        space: &mut Space,
+        (first, count): (u64, u64),
+    ) -> Result<Vec<(u64, u64)>, Error> {
+        let per_group = u64::from(geometry.superblock.blocks_per_group);
+        let mut claimed: Vec<(u64, u64)> = Vec::new();
+        for block in first..first + count {
+            let offset = block - geometry.group_start(0);
+            let (group, bit) = ((offset / per_group) as usize, (offset % per_group) as u32);
+            let found = self.group(geometry, blocks, group)?;
+            let bitmap = found.block_bitmap(geometry, blocks, group)?;
+            if has_bit(bitmap, bit) {
+                continue;
+            }
+            set_bit(bitmap, bit);
+            found.count_blocks(-1);
+            space.blocks_free = space.blocks_free.saturating_sub(1);
+            match claimed.last_mut() {
+                Some((start, length)) if *start + *length == block => *length += 1,
+                _ => claimed.push((block, 1)),
+            }
+        }
+        self.is_changed = true;
+        Ok(claimed)
+    }
+
     /// Takes an inode near `parent`; directories of the top are spread.
     pub(crate) fn allocate_inode<D: Device>(
         &mut self,
@@ -282,23 +312,50 @@ impl Writer {
             let Some((index, _)) = find_run(bitmap, from, per_group, 1, 1) else {
                 continue;
             };
-            set_bit(bitmap, index);
-            // Linux initialises both bitmaps of a group together.
-            found.block_bitmap(geometry, blocks, group)?;
-            let descriptor = &mut found.descriptor;
-            clear_unused_inodes(geometry, blocks, (group as u32, descriptor), index)?;
-            descriptor
-                .flags
-                .remove(GroupFlags::INODE_UNINIT | GroupFlags::BLOCK_UNINIT);
-            descriptor.free_inodes_count = descriptor.free_inodes_count.saturating_sub(1);
-            let directories = &mut descriptor.used_directories_count;
-            *directories = directories.saturating_add(is_directory.into());
-            found.is_changed = true;
-            self.is_changed = true;
-            space.inodes_free = space.inodes_free.saturating_sub(1);
-            return Ok(InodeNumber(group as u32 * per_group + index + 1));
+            let number = InodeNumber(group as u32 * per_group + index + 1);
+            self.claim_inode(geometry, blocks, space, (number, is_directory))?;
+            return Ok(number);
         }
         Err(Error::NoSpace)
+    }
+
+    /// Takes an inode that is free.
+    pub(crate) fn claim_inode<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        space: &mut Space,
+        (number, is_directory): (InodeNumber, bool),
+    ) -> Result<(), Error> {
+        let (group, index) = inode_place(geometry, number);
+        let found = self.group(geometry, blocks, group)?;
+        set_bit(found.inode_bitmap(geometry, blocks, group)?, index);
+        // Linux initialises both bitmaps of a group together.
+        found.block_bitmap(geometry, blocks, group)?;
+        let descriptor = &mut found.descriptor;
+        clear_unused_inodes(geometry, blocks, (group as u32, descriptor), index)?;
+        descriptor
+            .flags
+            .remove(GroupFlags::INODE_UNINIT | GroupFlags::BLOCK_UNINIT);
+        descriptor.free_inodes_count = descriptor.free_inodes_count.saturating_sub(1);
+        let directories = &mut descriptor.used_directories_count;
+        *directories = directories.saturating_add(is_directory.into());
+        found.is_changed = true;
+        self.is_changed = true;
+        space.inodes_free = space.inodes_free.saturating_sub(1);
+        Ok(())
+    }
+
+    /// Whether an inode, which is one of the table's, is taken.
+    pub(crate) fn is_inode_used<D: Device>(
+        &mut self,
+        geometry: &Geometry,
+        blocks: &Blocks<D>,
+        number: InodeNumber,
+    ) -> Result<bool, Error> {
+        let (group, index) = inode_place(geometry, number);
+        let found = self.group(geometry, blocks, group)?;
+        Ok(has_bit(found.inode_bitmap(geometry, blocks, group)?, index))
     }
 
     fn emptiest_group<D: Device>(
@@ -326,11 +383,7 @@ impl Writer {
         space: &mut Space,
         (number, is_directory): (InodeNumber, bool),
     ) -> Result<(), Error> {
-        let per_group = geometry.superblock.inodes_per_group;
-        let (at, index) = (
-            ((number.0 - 1) / per_group) as usize,
-            (number.0 - 1) % per_group,
-        );
+        let (at, index) = inode_place(geometry, number);
         let group = self.group(geometry, blocks, at)?;
         let bitmap = group.inode_bitmap(geometry, blocks, at)?;
         if !has_bit(bitmap, index) {
@@ -388,6 +441,13 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+/// Returns the group of an inode, and its index there.
+fn inode_place(geometry: &Geometry, number: InodeNumber) -> (usize, u32) {
+    let per_group = geometry.superblock.inodes_per_group;
+    let index = number.0 - 1;
+    ((index / per_group) as usize, index % per_group)
 }
 
 fn load_block_bitmap<D: Device>(

@@ -112,10 +112,14 @@ impl<D: Device> FileSystem<D> {
             return FileSystem::assemble(blocks, superblock, access, now);
         }
         let bare = FileSystem::assemble(blocks, superblock, Access::ReadOnly, now)?;
-        let replayed = recovery::read_log(&bare)?;
+        let replayed = recovery::read_log(&bare, now)?;
         if access == Access::ReadWrite {
             recovery::write(&bare, &replayed)?;
-            return bare.reopen(access, HashMap::new(), now);
+            let system = bare.reopen(access, HashMap::new(), now)?;
+            // Linux writes how much is free in all when it unmounts, not before.
+            system.writer()?.is_changed = true;
+            system.sync(now)?;
+            return Ok(system);
         }
         let Replayed { blocks, .. } = replayed;
         bare.reopen(access, blocks, now)
@@ -148,11 +152,35 @@ impl<D: Device> FileSystem<D> {
         FileSystem::assemble(blocks, superblock, access, now)
     }
 
+    /// Opens the file system on a device to be written, as its blocks are: with its journal, and with the orphans that a crash left.
+    pub(crate) fn open_with_orphans(device: D) -> Result<FileSystem<D>, Error> {
+        let superblock = read_superblock(&device)?;
+        Geometry::check_features(&superblock, Access::ReadWrite)?;
+        let block_size = superblock.block_size_bytes() as usize;
+        let blocks = Blocks::new(device, block_size, HashMap::new());
+        let system = FileSystem::build(blocks, superblock, Access::ReadWrite)?;
+        let orphans = system.find_orphans()?;
+        system.writer()?.orphans = orphans;
+        Ok(system)
+    }
+
     fn assemble(
         blocks: Blocks<D>,
         superblock: Superblock,
         access: Access,
         now: Timestamp,
+    ) -> Result<FileSystem<D>, Error> {
+        let system = FileSystem::build(blocks, superblock, access)?;
+        if access == Access::ReadWrite {
+            system.recover_orphans(now)?;
+        }
+        Ok(system)
+    }
+
+    fn build(
+        blocks: Blocks<D>,
+        superblock: Superblock,
+        access: Access,
     ) -> Result<FileSystem<D>, Error> {
         let bytes = superblock
             .blocks_count
@@ -165,7 +193,7 @@ impl<D: Device> FileSystem<D> {
         }
         let geometry = Geometry::new(superblock)?;
         let writer = (access == Access::ReadWrite).then(|| Mutex::new(Writer::new(&geometry)));
-        let system = FileSystem {
+        Ok(FileSystem {
             space: Mutex::new(Space::count(&geometry, &blocks)?),
             blocks,
             geometry,
@@ -173,11 +201,7 @@ impl<D: Device> FileSystem<D> {
             pages_count: AtomicUsize::new(0),
             waiting_bytes_max: AtomicUsize::new(WAITING_BYTES_MAX),
             writer,
-        };
-        if access == Access::ReadWrite {
-            system.recover_orphans(now)?;
-        }
-        Ok(system)
+        })
     }
 
     /// Judges the descriptors of all groups; else each is judged when its group is first needed. Linux: `ext4_check_descriptors()`.

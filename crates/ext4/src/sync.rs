@@ -198,15 +198,11 @@ impl<D: Device> FileSystem<D> {
         let has_file = superblock
             .read_only_compatible()
             .contains(ReadOnlyCompatible::ORPHAN_PRESENT);
-        let mut orphans = self.listed_orphans()?;
-        if has_file {
-            orphans.extend(self.filed_orphans()?);
-        }
+        let orphans = self.find_orphans()?;
         if orphans.is_empty() && !has_file {
             return Ok(());
         }
-        let mut seen = HashSet::new();
-        for number in orphans.into_iter().filter(|number| seen.insert(*number)) {
+        for number in orphans {
             let node = self.node(number)?;
             let (links, size, kind) = {
                 let state = node.read();
@@ -238,6 +234,18 @@ impl<D: Device> FileSystem<D> {
         writer.is_changed = true;
         drop(writer);
         self.sync(now)
+    }
+
+    /// Returns the inodes that a crash left without a name, or with a truncation that did not end; each once.
+    pub(crate) fn find_orphans(&self) -> Result<Vec<InodeNumber>, Error> {
+        let mut orphans = self.listed_orphans()?;
+        let features = self.geometry.superblock.read_only_compatible();
+        if features.contains(ReadOnlyCompatible::ORPHAN_PRESENT) {
+            orphans.extend(self.filed_orphans()?);
+        }
+        let mut seen = HashSet::new();
+        orphans.retain(|number| seen.insert(*number));
+        Ok(orphans)
     }
 
     /// Follows the list from the superblock through the inodes.

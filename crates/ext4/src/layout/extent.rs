@@ -114,7 +114,7 @@ impl ExtentNode {
     }
 }
 
-fn parse_extent(bytes: &[u8]) -> Extent {
+pub(super) fn parse_extent(bytes: &[u8]) -> Extent {
     let length = u32::from(get::<u16>(bytes, 4));
     let is_unwritten = length > EXTENT_BLOCKS_MAX;
     Extent {

@@ -13,7 +13,7 @@
 //! | [`inode`], [`extent`] | files, and where their blocks are |
 //! | [`directory`], [`hash_tree`], [`name_hash`] | names |
 //! | [`attribute`] | extended attributes |
-//! | [`journal`], [`orphan`] | what a crash left behind |
+//! | [`journal`], [`fast_commit`], [`orphan`] | what a crash left behind |
 //! | [`checksum`] | CRC-32C, CRC-16 |
 //!
 //! Spec: the Linux kernel's documentation, "ext4 Data Structures and Algorithms", here "ext4 disk layout".
@@ -22,6 +22,7 @@ pub mod attribute;
 pub mod checksum;
 pub mod directory;
 pub mod extent;
+pub mod fast_commit;
 pub mod features;
 pub(crate) mod fields;
 pub mod group;

@@ -193,7 +193,7 @@ impl<D: Device> FileSystem<D> {
         inode
     }
 
-    fn fill_directory(
+    pub(crate) fn fill_directory(
         &self,
         writer: &mut Writer,
         number: InodeNumber,
@@ -288,7 +288,7 @@ impl<D: Device> FileSystem<D> {
     }
 
     /// Adds an entry to a directory, with its times.
-    fn add_name(
+    pub(crate) fn add_name(
         &self,
         writer: &mut Writer,
         directory: &Arc<Node>,
@@ -539,7 +539,7 @@ impl<D: Device> FileSystem<D> {
     }
 
     /// Removes a name after another was added, maybe to the same directory, where entries may have moved.
-    fn remove_moved(
+    pub(super) fn remove_moved(
         &self,
         directory: &Arc<Node>,
         name: &[u8],
@@ -663,7 +663,7 @@ impl<D: Device> FileSystem<D> {
     }
 
     /// Lets `..` of a directory lead to `parent`.
-    fn set_parent(&self, node: &Arc<Node>, parent: InodeNumber) -> Result<(), Error> {
+    pub(crate) fn set_parent(&self, node: &Arc<Node>, parent: InodeNumber) -> Result<(), Error> {
         let state = self.write_mapped_state(node)?;
         let view = Directory {
             system: self,

@@ -7,11 +7,13 @@
 //! | [`list`] | listing, with cookies that stay right under change |
 //! | [`insert`] | adding and removing entries |
 //! | [`change`] | operations on names: create, link, unlink, rename |
+//! | [`replay`] | names that a journal adds and removes |
 
 mod change;
 mod directory;
 mod insert;
 mod list;
+mod replay;
 mod tree;
 
 pub use change::{NewInode, Ownership, RenameMode};

@@ -7,6 +7,7 @@
 
 mod check;
 mod e2fsprogs;
+mod fast_commit;
 mod grow;
 mod hostile;
 mod journal;

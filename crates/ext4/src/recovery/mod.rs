@@ -2,7 +2,12 @@
 //!
 //! The log is read whole before anything is written: transactions that end in a commit record count, the first that does not ends it.
 //!
+//! Fast commits, which go on from there, are done after that.
+//!
 //! Spec: ext4 disk layout, "Journal (jbd2)".
+
+mod overlay;
+mod replay;
 
 use std::collections::HashMap;
 
@@ -11,6 +16,7 @@ use crate::device::Device;
 use crate::file_system::FileSystem;
 use crate::files::map::FileMap;
 use crate::layout::checksum::crc32_be;
+use crate::layout::fast_commit::{FastRecord, parse_fast_commits};
 use crate::layout::features::names;
 use crate::layout::journal::{
     JOURNAL_COMPAT_CHECKSUM, JOURNAL_MAGIC, JournalBlock, JournalFeatures, JournalSuperblock,
@@ -18,7 +24,7 @@ use crate::layout::journal::{
     parse_journal_header, parse_revocations, parse_tags,
 };
 use crate::layout::superblock::SUPERBLOCK_OFFSET;
-use crate::layout::{Incompatible, InodeNumber, Superblock};
+use crate::layout::{Incompatible, InodeNumber, Superblock, Timestamp};
 use crate::{Error, Place};
 
 /// Features of journals that can be replayed.
@@ -30,8 +36,6 @@ const REPLAYABLE: JournalFeatures = JournalFeatures::REVOKE
     .union(JournalFeatures::FAST_COMMIT);
 /// Blocks for fast commits, if the journal does not say how many. Linux: `JBD2_DEFAULT_FAST_COMMIT_BLOCKS`.
 const FAST_COMMIT_BLOCKS: u32 = 256;
-/// The tag at the beginning of fast commits. Spec: "Fast commits".
-const FAST_COMMIT_HEAD: u16 = 9;
 
 /// What a log says.
 pub(crate) struct Replayed {
@@ -51,7 +55,10 @@ struct Transaction {
 }
 
 /// Reads the log of the file system's journal.
-pub(crate) fn read_log<D: Device>(system: &FileSystem<D>) -> Result<Replayed, Error> {
+pub(crate) fn read_log<D: Device>(
+    system: &FileSystem<D>,
+    now: Timestamp,
+) -> Result<Replayed, Error> {
     let superblock = &system.geometry.superblock;
     if superblock.journal_inode == 0 {
         return Err(Error::Unsupported {
@@ -64,8 +71,12 @@ pub(crate) fn read_log<D: Device>(system: &FileSystem<D>) -> Result<Replayed, Er
     let mut blocks = HashMap::new();
     if log.journal.start != 0 {
         let (transactions, next) = log.committed()?;
-        log.refuse_fast_commits(next)?;
+        let commits = log.fast_commits(next)?;
         blocks = log.replay(&transactions)?;
+        if !commits.is_empty() {
+            let (device, size) = (&system.blocks.device, system.geometry.block_size);
+            blocks = replay::replay(device, size, blocks, &commits, now)?;
+        }
         log.journal.sequence = next.wrapping_add(1);
         log.journal.start = 0;
     }
@@ -90,7 +101,7 @@ pub(crate) fn verify_log<D: Device>(
         return Ok(());
     }
     let (transactions, next) = log.committed()?;
-    log.refuse_fast_commits(next)?;
+    log.fast_commits(next)?;
     for transaction in &transactions {
         for (tag, copy) in &transaction.copies {
             log.restore(transaction.sequence, tag, *copy)?;
@@ -278,21 +289,21 @@ impl<'a, D: Device> Log<'a, D> {
         }
     }
 
-    /// Fast commits continue the log in a form of their own, which is not replayed. They begin behind the block that follows the log's
-    /// last, which neither uses: `e2fsck` finds them there alone.
-    fn refuse_fast_commits(&self, next: u32) -> Result<(), Error> {
+    /// Returns the fast commits that go on from the log, whose next transaction would be `next`. They begin behind the block that follows the
+    /// log's last, which neither uses: `e2fsck` finds them there alone.
+    fn fast_commits(&self, next: u32) -> Result<Vec<Vec<FastRecord>>, Error> {
         let first = self.end.saturating_add(1);
-        if first >= self.journal.length {
-            return Ok(());
+        let mut bytes = Vec::new();
+        for block in first..self.journal.length {
+            bytes.extend(self.read(block)?);
         }
-        let bytes = self.read(first)?;
-        let tag = u16::from_le_bytes([bytes[0], bytes[1]]);
-        let transaction = u32::from_le_bytes([bytes[8], bytes[9], bytes[10], bytes[11]]);
-        match tag == FAST_COMMIT_HEAD && transaction == next {
-            true => Err(Error::Unsupported {
-                features: "fast commits in the journal".to_string(),
+        let found = parse_fast_commits(&bytes, self.blocks.block_size(), next)
+            .map_err(Error::layout(Place::Journal(first)))?;
+        match found.features {
+            0 => Ok(found.commits),
+            features => Err(Error::Unsupported {
+                features: format!("fast commits with features {features:#x}"),
             }),
-            false => Ok(()),
         }
     }
 
