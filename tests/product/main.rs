@@ -11,6 +11,7 @@
 //! | `groups` | limits are held by control groups too, where one can be made |
 //! | `logs` | what was printed, kept, bounded and followed |
 //! | `containers` | over several lives: created, started, restarted, renamed, updated |
+//! | `processes` | processes that start, signal and wait for others |
 //! | `prune` | containers that do not run go, others stay |
 //! | `contended` | several commands at once on the same container |
 //! | `restarts` | restart policies, and the process that keeps them |
@@ -64,6 +65,7 @@ mod lifecycle;
 mod limits;
 mod listing;
 mod logs;
+mod processes;
 mod prune;
 mod published;
 mod restarts;

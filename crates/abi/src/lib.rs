@@ -10,6 +10,7 @@ pub mod linux;
 pub mod resource;
 pub mod signal;
 pub mod wait;
+pub mod wali;
 pub mod wasi;
 pub mod wasmedge;
 

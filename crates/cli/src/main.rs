@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         .or_else(|| files(&arguments))
         .or_else(|| hidden(&arguments))
         .or_else(|| compile(&arguments))
+        .or_else(|| serve_modules(&arguments))
         .or_else(|| settle(&arguments))
         .or_else(|| completed(&arguments))
     {
@@ -85,6 +86,18 @@ fn compile(arguments: &[OsString]) -> Option<u8> {
         return None;
     }
     Some(supervise::compile_main(parent.to_str()?.parse().ok()?))
+}
+
+/// Loads modules for a jailed sandbox, if that is what this process is for.
+fn serve_modules(arguments: &[OsString]) -> Option<u8> {
+    let [_, command, parent, cache] = arguments else {
+        return None;
+    };
+    if command != supervise::MODULE_SERVER_COMMAND {
+        return None;
+    }
+    let parent = parent.to_str()?.parse().ok()?;
+    Some(supervise::module_server_main(parent, cache.as_ref()))
 }
 
 /// Gives image files back when a sandbox is done with them, if that is what this process is for.

@@ -31,6 +31,7 @@
 //! ```
 //! A lock is never held across an await, and none while a waker runs.
 
+pub mod alarm;
 pub mod anonymous;
 pub mod calls;
 pub mod descriptor;

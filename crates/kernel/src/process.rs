@@ -10,6 +10,7 @@ use minke_abi::signal::ActionFlags;
 use minke_abi::wait;
 use smallvec::SmallVec;
 
+use crate::alarm::Alarm;
 use crate::descriptor::FdTable;
 use crate::family::{Change, NOBODY};
 use crate::futex::Futexes;
@@ -125,6 +126,7 @@ pub struct Process {
     pub(crate) children_changed: WaitQueue,
     /// Whether its program can wait for children; else the kernel forgets those that have ended.
     can_wait: AtomicBool,
+    pub(crate) alarm: Alarm,
     pub(crate) futexes: Futexes,
     pub(crate) threads: OtherThreads,
     /// Makes running guest code stop soon, by thread number; set by the runtime.
@@ -175,6 +177,7 @@ impl Process {
             exit_waiters: WaitQueue::default(),
             children_changed: WaitQueue::default(),
             can_wait: AtomicBool::new(false),
+            alarm: Alarm::default(),
             futexes: Futexes::default(),
             threads: OtherThreads::default(),
             interrupters: Mutex::default(),
@@ -196,6 +199,7 @@ impl Process {
             exit_waiters: WaitQueue::default(),
             children_changed: WaitQueue::default(),
             can_wait: AtomicBool::new(self.can_wait()),
+            alarm: Alarm::default(),
             futexes: Futexes::default(),
             threads: OtherThreads::default(),
             interrupters: Mutex::default(),
@@ -359,6 +363,7 @@ impl Process {
             }
             *exit = Some(status.clone());
         }
+        self.cancel_alarm();
         self.fds.clear();
         self.exit_waiters.wake_all();
         self.tell_of_end(status);

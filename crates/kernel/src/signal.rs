@@ -337,6 +337,11 @@ impl Signals {
         })
     }
 
+    /// Whether a personality has something to do on the way out of a call: the process ends or stops, or a handler is called.
+    pub fn needs_attention(&self) -> bool {
+        self.is_deliverable() || self.is_stopped() || self.fatal().is_some()
+    }
+
     /// Whether a handler is to be called: blocked calls end with `EINTR`.
     pub fn is_deliverable(&self) -> bool {
         self.is_deliverable.load(Ordering::SeqCst)

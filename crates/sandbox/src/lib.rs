@@ -4,7 +4,8 @@
 //! | module | is |
 //! |---|---|
 //! | [`spec`] | what the engine asks for: root, mounts, process, network, limits |
-//! | [`personality`] | guest ABIs: WASI preview 1 with sockets, Emscripten |
+//! | [`personality`] | guest ABIs: WASI preview 1 with sockets, Emscripten, Linux |
+//! | [`processes`] | starting programs that processes ask for |
 //! | [`runtime`] | compiled modules, instances, guest memory, traps, interruption |
 //! | [`executor`] | guests' threads as futures, with the reactor and timers |
 //! | [`container`] | the parts put together, from the specification to the end |
@@ -26,6 +27,7 @@ pub mod jail;
 pub mod logs;
 pub mod personality;
 pub mod platform;
+pub mod processes;
 pub mod runtime;
 pub mod signals;
 pub mod spec;

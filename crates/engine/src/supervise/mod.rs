@@ -22,6 +22,7 @@ pub use minke_sandbox::container::{
 pub use minke_sandbox::disks::settle::{SETTLE_COMMAND, settle_main};
 use minke_sandbox::logs;
 pub use minke_sandbox::runtime::compiler::{COMPILE_COMMAND, compile_main};
+pub use minke_sandbox::runtime::module_server::{MODULE_SERVER_COMMAND, module_server_main};
 use minke_sandbox::spec::PublishedPort;
 use serde::{Deserialize, Serialize};
 

@@ -33,6 +33,7 @@ mod duplex;
 mod host;
 mod host_datagram;
 mod internet;
+mod layout;
 mod listener;
 pub mod options;
 mod ports;
@@ -41,6 +42,7 @@ mod tcp;
 mod udp;
 pub(crate) mod unix;
 
+pub use layout::ADDRESS_BYTES_MAX;
 pub use options::{SocketKind, SocketOptions};
 
 use host_datagram::HostDatagramSocket;

@@ -6,6 +6,7 @@ use std::task::Waker;
 use minke_abi::linux::{OpenFlags, Signal};
 use minke_abi::signal::{ActionFlags, SignalSet};
 use minke_abi::wait::WaitOptions;
+use minke_kernel::alarm::Remaining;
 use minke_kernel::calls::signals::Target;
 use minke_kernel::family::Children;
 use minke_kernel::signal::{Action, Disposition};
@@ -145,4 +146,17 @@ fn a_signal_can_be_waited_for_until_a_deadline() {
     assert_eq!(now(init.wait_for_signal(usr1, past)), Err(Errno::EAGAIN));
     init.process.kill(Signal::USR1);
     assert_eq!(now(init.wait_for_signal(usr1, past)), Ok(Signal::USR1));
+}
+
+#[test]
+fn an_alarm_is_a_signal() {
+    let (_machine, init) = machine();
+    handle(&init, Signal::ALRM);
+    let off = Remaining::default();
+    // Timers of this clock ring at once.
+    let once = Remaining { time: 5, ..off };
+    assert_eq!(init.set_alarm(once), off);
+    let delivery = init.process.signals.take_handler().unwrap();
+    assert_eq!(delivery.signal, Signal::ALRM);
+    assert_eq!(init.alarm(), off);
 }

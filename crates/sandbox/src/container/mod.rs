@@ -34,13 +34,15 @@ use rustix::process::{Resource, Rlimit};
 
 use crate::control::{Listener, Server};
 use crate::disks::{Disks, Lower};
-use crate::executor::{self, Executor, ExecutorConfig, TaskError};
+use crate::executor::{self, Executor, ExecutorConfig, Spawner, TaskError};
 use crate::files::changes::RuntimePaths;
 use crate::jail::{self, FilesConfined, JailPolicy};
 use crate::platform::{
     HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, SavedModes, TerminalReader,
 };
+use crate::processes::Launcher;
 pub use crate::runtime::Progress;
+use crate::runtime::module_server::ModuleServer;
 use crate::runtime::{Compiler, Program, Runtime, RuntimeConfig};
 use crate::signals;
 use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
@@ -275,6 +277,8 @@ struct Prepared {
     kernel: Arc<Kernel>,
     task: Arc<Task>,
     program: Arc<Program>,
+    /// Starts other programs; there where the first one may ask for that.
+    launcher: Option<Arc<Launcher>>,
     published: Vec<(PublishedPort, SocketAddr)>,
     /// Of a terminal of its own.
     terminal: Option<TerminalReader>,
@@ -309,6 +313,7 @@ impl Prepared {
             pooled_instances_max: POOLED_INSTANCES_MAX,
         });
         let loaded = program::load(&runtime, (&kernel.mounts, &disks), spec, progress)?;
+        let launcher = launcher(runtime, &loaded.program, spec, &executor)?;
         let process = make_process(&kernel, spec, user, loaded.path)?;
         let task = Arc::new(Task::main_of(process));
         let callers_modes = streams::callers_modes(surroundings, &spec.process);
@@ -321,6 +326,7 @@ impl Prepared {
             executor,
             kernel,
             program: loaded.program,
+            launcher,
             published: bound,
             terminal,
             callers_modes,
@@ -359,6 +365,7 @@ impl Prepared {
             kernel,
             task,
             program,
+            launcher,
             ..
         } = self;
         let process = Arc::clone(&task.process);
@@ -366,7 +373,8 @@ impl Prepared {
         std::mem::forget(Arc::clone(&program));
         executor::take_short_turns();
         let spawner = executor.spawner();
-        let running = executor.spawn(async move { program.run(task, &spawner).await });
+        let first = run_first(program, task, launcher, spawner);
+        let running = executor.spawn(first);
         let Some(status) = server.serve_until(running) else {
             // Its threads have had no turn yet to see it. They need none: they end with this process.
             std::mem::forget(executor);
@@ -375,7 +383,7 @@ impl Prepared {
             return outcome(&status);
         };
         drop(executor);
-        kernel.reap(process.pid);
+        kernel.shut_down();
         ended(status)
     }
 
@@ -386,15 +394,44 @@ impl Prepared {
             kernel,
             task,
             program,
+            launcher,
             ..
         } = self;
-        let pid = task.process.pid;
         let spawner = executor.spawner();
-        let status = executor.run(async move { program.run(task, &spawner).await });
+        let status = executor.run(run_first(program, task, launcher, spawner));
         drop(executor);
-        kernel.reap(pid);
+        kernel.shut_down();
         ended(status)
     }
+}
+
+/// Runs the first process to its end.
+async fn run_first(
+    program: Arc<Program>,
+    task: Arc<Task>,
+    launcher: Option<Arc<Launcher>>,
+    spawner: Spawner,
+) -> ExitStatus {
+    match launcher {
+        Some(launcher) => program.run_among_others(task, &launcher).await,
+        None => program.run(task, &spawner).await,
+    }
+}
+
+/// Makes what starts other programs, if the first one may ask for that, with a process that loads them: the jail closes next.
+fn launcher(
+    runtime: Runtime,
+    program: &Program,
+    spec: &SandboxSpec,
+    executor: &Executor,
+) -> Result<Option<Arc<Launcher>>, StartError> {
+    if !program.is_linux() {
+        return Ok(None);
+    }
+    let server = ModuleServer::start(&spec.module_cache)
+        .map_err(|error| StartError::failed("cannot start the module server", &error))?;
+    runtime.load_through(server);
+    Ok(Some(Launcher::new(runtime, executor.spawner())))
 }
 
 fn ended(status: Result<ExitStatus, TaskError>) -> Outcome {

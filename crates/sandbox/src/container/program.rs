@@ -1,6 +1,5 @@
 //! Which file a command's first word means, and loading it.
 
-use std::borrow::Cow;
 use std::fs::File as HostFile;
 use std::io;
 use std::path::Path;
@@ -8,7 +7,6 @@ use std::sync::Arc;
 
 use minke_abi::Errno;
 use minke_abi::linux::{FileType, OpenFlags};
-use minke_kernel::File;
 use minke_kernel::vfs::{Metadata, MountTree, Timestamp};
 
 use super::error::{StartError, StartErrorKind};
@@ -16,9 +14,8 @@ use super::mounts::read_file;
 use crate::disks::Disks;
 use crate::personality::ProgramContext;
 use crate::platform::root::file_part;
-use crate::runtime::{
-    FileIdentity, MODULE_BYTES_MAX, ModuleFile, ModuleSource, Program, Progress, Runtime,
-};
+use crate::processes::ContainerFile;
+use crate::runtime::{FileIdentity, ModuleFile, ModuleSource, Program, Progress, Runtime};
 use crate::spec::SandboxSpec;
 
 /// Bounds the JavaScript beside a module, which the image brings.
@@ -124,18 +121,8 @@ fn source(
     let metadata = file.metadata().map_err(unreadable)?;
     let is_of_root = location.mount.mount_point.is_none();
     let disk = disks.image_with(&metadata).filter(|_| is_of_root);
-    Ok(Box::new(ContainerFile {
-        identity: disk.map(|disk| identity(&metadata, disk)),
-        file,
-        metadata,
-    }))
-}
-
-/// A module in a file of the container.
-struct ContainerFile {
-    file: Arc<dyn File>,
-    metadata: Metadata,
-    identity: Option<FileIdentity>,
+    let identity = disk.map(|disk| identity(&metadata, disk));
+    Ok(Box::new(ContainerFile::new(file, metadata, identity)))
 }
 
 /// Identifies a file by the image's disk, in which nobody changes it.
@@ -150,41 +137,6 @@ fn identity(metadata: &Metadata, disk: [u8; 32]) -> FileIdentity {
         changed_ns: nanoseconds(metadata.changed),
         offset: 0,
         disk,
-    }
-}
-
-impl ModuleSource for ContainerFile {
-    fn identity(&self) -> Option<FileIdentity> {
-        self.identity.clone()
-    }
-
-    fn read(&self) -> io::Result<Cow<'_, [u8]>> {
-        // What is too large is found out by one byte more.
-        let length = self.metadata.size.min(MODULE_BYTES_MAX + 1);
-        let mut bytes = vec![0; length as usize];
-        let mut filled = 0;
-        while filled < bytes.len() {
-            let read = self.file.read_at(&mut bytes[filled..], filled as u64);
-            match read.map_err(io::Error::other)? {
-                0 => break,
-                count => filled += count,
-            }
-        }
-        bytes.truncate(filled);
-        Ok(Cow::Owned(bytes))
-    }
-
-    fn keep(&self) -> Option<Box<dyn ModuleSource>> {
-        Some(Box::new(ContainerFile {
-            file: Arc::clone(&self.file),
-            metadata: self.metadata.clone(),
-            identity: self.identity.clone(),
-        }))
-    }
-
-    fn is_unchanged(&self) -> bool {
-        let now = self.file.metadata();
-        now.is_ok_and(|now| now.changed == self.metadata.changed)
     }
 }
 

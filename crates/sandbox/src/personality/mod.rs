@@ -10,6 +10,7 @@ use wasmtime::{ExternType, FuncType, ImportType, Instance, Linker, Store, ValTyp
 use crate::runtime::Guest;
 
 pub mod emscripten;
+pub mod linux;
 pub mod wasi;
 
 /// How much of a call is there.
@@ -41,6 +42,8 @@ pub struct ProgramContext {
     pub glue: Option<String>,
     /// What `glue` says, read when it is first needed.
     pub glue_names: emscripten::GlueCell,
+    /// Whether it speaks Linux, as its imports say.
+    pub is_linux: bool,
 }
 
 /// What became of an import.
@@ -87,7 +90,10 @@ fn link_as(
     module: &str,
     name: &str,
 ) -> wasmtime::Result<Linked> {
-    // Emscripten comes first: it knows the forms of WASI calls whose 64-bit numbers were split.
+    if linux::link_as(linker, import, module, name)? == Linked::Yes {
+        return Ok(Linked::Yes);
+    }
+    // Emscripten comes before WASI: it knows the forms of WASI calls whose 64-bit numbers were split.
     if emscripten::link_as(linker, import, module, name)? == Linked::Yes {
         return Ok(Linked::Yes);
     }
@@ -103,13 +109,28 @@ pub async fn prepare(
     emscripten::prepare(store, instance, program).await
 }
 
-/// Runs an instantiated program from its entry point to its return; how it ends otherwise is an error
+/// Where a program's code begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// At its entry point.
+    Start,
+    /// Where its parent was when it forked: the export `resume`.
+    Resume,
+}
+
+/// Runs an instantiated program from where it begins to its return; how it ends otherwise is an error
 /// ([`Stop`](crate::runtime::Stop) or a trap). The store's data knows the guest's memory already.
 pub async fn enter(
     store: &mut Store<Guest>,
     instance: &Instance,
     program: &ProgramContext,
+    entry: Entry,
 ) -> wasmtime::Result<()> {
+    if program.is_linux {
+        return linux::enter(store, instance, entry).await;
+    }
+    // What cannot wait for its children leaves them to the kernel.
+    store.data().task.process.set_can_wait(false);
     prepare(store, instance, program).await?;
     match instance.get_typed_func::<(), ()>(&mut *store, "_start") {
         Ok(start) => {

@@ -218,7 +218,7 @@ fn serve(parent: u32) -> io::Result<u8> {
 }
 
 /// Makes this process end when its parent does, however that ends.
-fn end_with(parent: u32) -> io::Result<()> {
+pub(super) fn end_with(parent: u32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     // It may have ended before that.
     let now = rustix::process::getppid().map(Pid::as_raw_nonzero);

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use minke_kernel::Task;
 use wasmtime::Caller;
 
-use crate::personality::{emscripten, wasi};
+use crate::personality::{emscripten, linux, wasi};
+use crate::processes::Launcher;
 use crate::runtime::limits::InstanceLimits;
 use crate::runtime::memory::{GuestMemory, MemoryView};
 use crate::runtime::process_memory::ProcessMemory;
+use crate::runtime::program::Program;
 use crate::runtime::threads::ThreadGroup;
 
 /// The host's side of a wasm thread: the store's data.
@@ -24,6 +26,18 @@ pub struct Guest {
     pub limits: InstanceLimits,
     pub wasi: wasi::State,
     pub emscripten: emscripten::State,
+    pub linux: linux::State,
+    /// What runs; known to guests that may start others.
+    pub started: Option<Started>,
+    /// What the process becomes once its code is left by [`Stop::Exec`](super::Stop::Exec).
+    pub next_program: Option<Arc<Program>>,
+}
+
+/// A program that runs as a process, and what starts others.
+#[derive(Clone)]
+pub struct Started {
+    pub program: Arc<Program>,
+    pub launcher: Arc<Launcher>,
 }
 
 impl Guest {
@@ -39,6 +53,9 @@ impl Guest {
             limits,
             wasi: wasi::State::default(),
             emscripten,
+            linux: linux::State::default(),
+            started: None,
+            next_program: None,
         }
     }
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use minke_abi::linux::PollEvents;
 use minke_kernel::{ExitStatus, Fd, Task};
-use wasmtime::{Extern, Instance, Memory, PoolConcurrencyLimitError, Store};
+use wasmtime::{Engine, Extern, Instance, Memory, PoolConcurrencyLimitError, Store};
 
-use super::guest::Guest;
+use super::guest::{Guest, Started};
 use super::interrupt::Armed;
 use super::link::{KnownExports, Linked};
 use super::process_memory::ProcessMemory;
@@ -15,27 +15,87 @@ use super::shared_calls;
 use super::threads::{self, EndsOthers, ThreadGroup, ThreadMain};
 use super::trap::{self, Ending};
 use crate::executor::Spawner;
-use crate::personality;
+use crate::personality::{self, Entry};
+use crate::processes::Launcher;
 
 impl Program {
     /// Runs the program as the process of `task`, records how it ended, and returns that. Further threads run on `spawner`.
     ///
     /// The process's standard error is told of a trap. Dropping the future ends the guest at once, without a record.
     pub async fn run(self: &Arc<Self>, task: Arc<Task>, spawner: &Spawner) -> ExitStatus {
-        let ending = match ThreadGroup::new(self, spawner, &task.process) {
-            Ok(None) => self.run_first(&task, spawner, None).await,
+        let ending = self.run_image(&task, spawner, None).await;
+        finish(ending, &task, spawner, None).await
+    }
+
+    /// As [`Program::run`], for a process that may start others.
+    pub async fn run_among_others(
+        self: &Arc<Self>,
+        task: Arc<Task>,
+        launcher: &Arc<Launcher>,
+    ) -> ExitStatus {
+        let spawner = launcher.spawner();
+        let ending = self.run_image(&task, spawner, Some(launcher)).await;
+        finish(ending, &task, spawner, Some(launcher)).await
+    }
+
+    /// Runs what [`fork`](super::fork) has made, as [`Program::run_among_others`] does from the start.
+    pub(super) async fn run_forked(
+        self: &Arc<Self>,
+        mut store: Store<Guest>,
+        instance: Instance,
+        launcher: &Arc<Launcher>,
+    ) -> ExitStatus {
+        let task = Arc::clone(&store.data().task);
+        let spawner = launcher.spawner();
+        let ending = match self.linked_in(&store) {
+            Ok(linked) => {
+                let entering = Entering {
+                    linked,
+                    entry: Entry::Resume,
+                };
+                let hidden = hidden_memory(&mut store, &instance, linked);
+                let armed = Armed::new(&store, &linked.code, hidden, &task, spawner);
+                let result = armed
+                    .run(self.enter(&mut store, &instance, &entering))
+                    .await;
+                trap::ending(result, &store, armed.is_raised(), self)
+            }
+            Err(error) => trap::failed_instantiation(&error, &store.data().limits, self),
+        };
+        drop(store);
+        finish(ending, &task, spawner, Some(launcher)).await
+    }
+
+    /// Runs the program until its code is left: the process has ended, or becomes another program.
+    async fn run_image(
+        self: &Arc<Self>,
+        task: &Arc<Task>,
+        spawner: &Spawner,
+        launcher: Option<&Arc<Launcher>>,
+    ) -> Ending {
+        let started = launcher.map(|launcher| Started {
+            program: Arc::clone(self),
+            launcher: Arc::clone(launcher),
+        });
+        let make_guest = || {
+            let mut guest = Guest::new(Arc::clone(task));
+            guest.started = started.clone();
+            guest
+        };
+        match ThreadGroup::new(self, spawner, &task.process) {
+            Ok(None) => self.run_first(task, spawner, make_guest).await,
             Ok(Some(group)) => {
                 let _others = EndsOthers(&task.process);
-                let ending = self.run_first(&task, spawner, Some(&group)).await;
+                let make_guest = || {
+                    let mut guest = make_guest();
+                    group.join(&mut guest);
+                    guest
+                };
+                let ending = self.run_first(task, spawner, make_guest).await;
                 group.finish(&task.process, ending).await
             }
             Err(error) => threads::no_memory(&error, &task.process, &self.context.path),
-        };
-        if let Some(report) = &ending.report {
-            write_report(&task, report.as_bytes()).await;
         }
-        task.process.exit(ending.status.clone());
-        ending.status
     }
 
     /// Runs the first thread; its store is gone on return.
@@ -43,24 +103,21 @@ impl Program {
         &self,
         task: &Arc<Task>,
         spawner: &Spawner,
-        group: Option<&Arc<ThreadGroup>>,
+        make_guest: impl Fn() -> Guest,
     ) -> Ending {
-        let make_guest = || {
-            let mut guest = Guest::new(Arc::clone(task));
-            if let Some(group) = group {
-                group.join(&mut guest);
-            }
-            guest
-        };
         let (mut store, instance, linked) = match self.instantiate(make_guest).await {
             Ok(instance) => instance,
-            Err(ending) => return ending,
+            Err(error) => return error,
+        };
+        let entering = Entering {
+            linked,
+            entry: Entry::Start,
         };
         let hidden = hidden_memory(&mut store, &instance, linked);
         // Declared after the store, hence dropped before it.
         let armed = Armed::new(&store, &linked.code, hidden, task, spawner);
         let result = armed
-            .run(self.enter_first(&mut store, &instance, &linked.exports))
+            .run(self.enter(&mut store, &instance, &entering))
             .await;
         trap::ending(result, &store, armed.is_raised(), self)
     }
@@ -86,8 +143,16 @@ impl Program {
         Some(trap::ending(result, &store, armed.is_raised(), self))
     }
 
+    /// Returns which form of the program a store was made for.
+    fn linked_in(&self, store: &Store<Guest>) -> wasmtime::Result<&Linked> {
+        if Engine::same(store.engine(), self.linked.module().engine()) {
+            return Ok(&self.linked);
+        }
+        self.overflow()
+    }
+
     /// Makes an instance, in the pool if there is room.
-    async fn instantiate(
+    pub(super) async fn instantiate(
         &self,
         make_guest: impl Fn() -> Guest,
     ) -> Result<(Store<Guest>, Instance, &Linked), Ending> {
@@ -119,14 +184,17 @@ impl Program {
         Ok((store, instance))
     }
 
-    async fn enter_first(
+    async fn enter(
         &self,
         store: &mut Store<Guest>,
         instance: &Instance,
-        exports: &KnownExports,
+        entering: &Entering<'_>,
     ) -> wasmtime::Result<()> {
-        prepare(store, instance, exports).await?;
-        personality::enter(store, instance, &self.context).await
+        match entering.entry {
+            Entry::Start => prepare(store, instance, &entering.linked.exports).await?,
+            Entry::Resume => {}
+        }
+        personality::enter(store, instance, &self.context, entering.entry).await
     }
 
     async fn enter_thread(
@@ -140,6 +208,29 @@ impl Program {
         personality::prepare(store, instance, &self.context).await?;
         main(store, instance).await
     }
+}
+
+/// Where an instance's code begins.
+struct Entering<'a> {
+    linked: &'a Linked,
+    entry: Entry,
+}
+
+/// Runs what the process becomes, until it has ended, and records how.
+async fn finish(
+    mut ending: Ending,
+    task: &Arc<Task>,
+    spawner: &Spawner,
+    launcher: Option<&Arc<Launcher>>,
+) -> ExitStatus {
+    while let Some(program) = ending.next_program.take() {
+        ending = program.run_image(task, spawner, launcher).await;
+    }
+    if let Some(report) = &ending.report {
+        write_report(task, report.as_bytes()).await;
+    }
+    task.process.exit(ending.status.clone());
+    ending.status
 }
 
 fn new_store(linked: &Linked, guest: Guest) -> Store<Guest> {
@@ -166,7 +257,7 @@ async fn prepare(
 }
 
 /// Notes the memory that the guest's pointers mean.
-fn find_memory(store: &mut Store<Guest>, instance: &Instance, exports: &KnownExports) {
+pub(super) fn find_memory(store: &mut Store<Guest>, instance: &Instance, exports: &KnownExports) {
     let Some(export) = &exports.own_memory else {
         return;
     };

@@ -15,7 +15,9 @@
 //! | `lines` | source lines, from a module's debug information |
 //! | `instance`, `limits`, [`stop`], `trap` | running, up to the exit status |
 //! | [`threads`], `process_memory`, `shared_calls`, `shared` | threads and the memory that they share |
-//! | [`guest`], [`memory`] | what host calls see of their caller |
+//! | [`fork`] | another instance with the same memory |
+//! | [`module_server`] | loading from inside of the jail |
+//! | [`guest`], [`memory`], [`vectors`] | what host calls see of their caller |
 
 pub mod cache;
 mod cache_faults;
@@ -23,6 +25,7 @@ mod code;
 pub mod compiler;
 pub mod engine;
 mod error;
+pub(crate) mod fork;
 pub mod guest;
 mod instance;
 pub mod instrument;
@@ -31,6 +34,7 @@ mod limits;
 mod lines;
 mod link;
 pub mod memory;
+pub mod module_server;
 mod native;
 mod needs;
 pub mod process_memory;
@@ -40,11 +44,12 @@ mod shared_calls;
 pub mod stop;
 pub mod threads;
 mod trap;
+pub(crate) mod vectors;
 
 pub use cache::FileIdentity;
 pub use compiler::Compiler;
 pub use error::{Found, LoadError, MODULE_BYTES_MAX};
-pub use guest::Guest;
+pub use guest::{Guest, Started};
 pub use memory::{GuestAddr, GuestMemory, MemoryView};
 pub use program::{
     ModuleBytes, ModuleFile, ModuleSource, Program, Progress, Runtime, RuntimeConfig,

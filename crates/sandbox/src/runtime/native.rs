@@ -9,7 +9,7 @@ use std::fs::File;
 use wasmtime::{Engine, Module};
 
 /// Maps an artefact that [`ModuleCache::artefact`](super::cache::ModuleCache::artefact) has opened, or that a
-/// [compiling child](super::compiler) has left in memory.
+/// [compiling child](super::compiler) has left in memory, or that a [module server](super::module_server) has opened so.
 pub(super) fn from_file(engine: &Engine, artefact: File) -> wasmtime::Result<Module> {
     // SAFETY: the file holds what `Engine::precompile_module` returned. It lies in a directory that only our user may
     // write, and its identity or its digest is the one that was noted when it was

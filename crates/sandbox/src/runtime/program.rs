@@ -18,14 +18,17 @@ use super::error::{LoadError, MODULE_BYTES_MAX, check_outline};
 use super::instrument::InstrumentError;
 use super::lines::{self, SourceLine};
 use super::link::Linked;
+use super::module_server::{self, ModuleServer};
 use super::{instrument, native, needs};
-use crate::personality::ProgramContext;
+use crate::personality::{ProgramContext, linux};
 
 /// Loads programs, each compiled and linked once.
 pub struct Runtime {
     engines: Arc<Engines>,
     compiler: Compiler,
     cache: Option<ModuleCache>,
+    /// Who loads modules once the jail is closed.
+    server: OnceLock<ModuleServer>,
     /// Programs by digest and path: the path's directory may hold glue that changes the linking.
     programs: Mutex<HashMap<(Digest, String), Arc<Program>>>,
 }
@@ -177,6 +180,7 @@ impl Runtime {
             engines: Arc::new(Engines::new(config.pooled_instances_max)),
             compiler: config.compiler,
             cache: config.cache.and_then(open),
+            server: OnceLock::new(),
             programs: Mutex::default(),
         }
     }
@@ -185,7 +189,7 @@ impl Runtime {
     pub fn load(
         &self,
         source: &dyn ModuleSource,
-        context: ProgramContext,
+        mut context: ProgramContext,
         progress: &dyn Fn(Progress),
     ) -> Result<Arc<Program>, LoadError> {
         let loader = Loader {
@@ -198,6 +202,7 @@ impl Runtime {
         if let Some(program) = self.programs().get(&key) {
             return Ok(Arc::clone(program));
         }
+        context.is_linux = linux::is_spoken_by(&module);
         let program = Arc::new(Program {
             linked: Linked::new(module, &context)?,
             overflow: OnceLock::new(),
@@ -213,12 +218,58 @@ impl Runtime {
         Ok(program)
     }
 
+    /// Loads through a server from now on.
+    pub fn load_through(&self, server: ModuleServer) {
+        // A second one is not needed.
+        let _ = self.server.set(server);
+    }
+
+    /// Returns the file with a module's compiled form: from the cache, or compiled now.
+    pub(super) fn compiled_file(
+        &self,
+        wasm: &[u8],
+        program: &str,
+    ) -> Result<(Stamp, File), LoadError> {
+        let loader = Loader {
+            runtime: self,
+            program,
+            progress: &|_| {},
+        };
+        let stamp = loader.stamp_of(wasm)?;
+        let engine = loader.engine(&stamp)?;
+        let key = artefact_key(&stamp.digest, &engine);
+        let _lock = self.cache.as_ref().map(|cache| cache.lock(&key));
+        let cached = || self.cache.as_ref().and_then(|cache| cache.artefact(&key));
+        if let Some(file) = cached() {
+            return Ok((stamp, file));
+        }
+        let mut artefact = self.compiler.compile(wasm, program)?;
+        if let Some(cache) = &self.cache {
+            cache.store(&key, &mut artefact);
+            cache.prune();
+        }
+        let file = match (cached(), artefact) {
+            (Some(file), _) | (None, Artefact::InFile(file)) => Ok(file),
+            (None, Artefact::InMemory(bytes)) => module_server::in_memory(&bytes),
+        };
+        let file = file.map_err(|source| LoadError::Read {
+            program: program.to_owned(),
+            source,
+        })?;
+        Ok((stamp, file))
+    }
+
     fn programs(&self) -> std::sync::MutexGuard<'_, HashMap<(Digest, String), Arc<Program>>> {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Program {
+    /// Whether the program speaks Linux, and so may start others.
+    pub fn is_linux(&self) -> bool {
+        self.context.is_linux
+    }
+
     /// Finds the source lines of positions in its compiled module; empty where nothing is known.
     pub(super) fn source_lines(&self, positions: &[Option<usize>]) -> Vec<Vec<SourceLine>> {
         let source = self.source.as_ref();
@@ -253,6 +304,9 @@ struct Loader<'a> {
 
 impl Loader<'_> {
     fn module(&self, source: &dyn ModuleSource) -> Result<(Stamp, Module), LoadError> {
+        if let Some(server) = self.runtime.server.get() {
+            return self.served(server, source);
+        }
         let identity = source.identity();
         if let (Some(cache), Some(identity)) = (&self.runtime.cache, &identity)
             && let Some(stamp) = cache.stamp(identity)
@@ -260,10 +314,7 @@ impl Loader<'_> {
         {
             return Ok((stamp, module));
         }
-        let bytes = source.read().map_err(|source| LoadError::Read {
-            program: self.program.to_owned(),
-            source,
-        })?;
+        let bytes = self.read(source)?;
         let (stamp, module) = self.module_of(&bytes)?;
         if let (Some(cache), Some(identity)) = (&self.runtime.cache, &identity) {
             cache.store_stamp(identity, &stamp);
@@ -271,13 +322,37 @@ impl Loader<'_> {
         Ok((stamp, module))
     }
 
-    fn module_of(&self, bytes: &[u8]) -> Result<(Stamp, Module), LoadError> {
+    fn read<'s>(&self, source: &'s dyn ModuleSource) -> Result<Cow<'s, [u8]>, LoadError> {
+        source.read().map_err(|source| LoadError::Read {
+            program: self.program.to_owned(),
+            source,
+        })
+    }
+
+    /// Has a module found or compiled outside of the jail.
+    fn served(
+        &self,
+        server: &ModuleServer,
+        source: &dyn ModuleSource,
+    ) -> Result<(Stamp, Module), LoadError> {
+        let bytes = self.read(source)?;
+        check_outline(&bytes, self.program)?;
+        let (stamp, file) = server.load(&bytes, self.program)?;
+        let module = native::from_file(&self.engine(&stamp)?, file);
+        Ok((stamp, module.map_err(|error| self.compile_error(&error))?))
+    }
+
+    fn stamp_of(&self, bytes: &[u8]) -> Result<Stamp, LoadError> {
         check_outline(bytes, self.program)?;
         let allocation = needs::allocation(bytes).map_err(|error| self.invalid(&error.into()))?;
-        let stamp = Stamp {
+        Ok(Stamp {
             digest: Sha256::digest(bytes).into(),
             allocation,
-        };
+        })
+    }
+
+    fn module_of(&self, bytes: &[u8]) -> Result<(Stamp, Module), LoadError> {
+        let stamp = self.stamp_of(bytes)?;
         let module = match self.cached(&stamp)? {
             Some(module) => module,
             None => self.compile(bytes, &stamp)?,

@@ -1,6 +1,7 @@
 //! How a guest's code ended, as an exit status and as a text for its standard error.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use minke_kernel::ExitStatus;
 use wasmtime::{FrameInfo, Store, ThrownException, Trap, WasmBacktrace};
@@ -17,6 +18,8 @@ pub(super) struct Ending {
     pub(super) status: ExitStatus,
     /// What the guest's standard error is told.
     pub(super) report: Option<String>,
+    /// What the process becomes instead of ending.
+    pub(super) next_program: Option<Arc<Program>>,
 }
 
 impl From<ExitStatus> for Ending {
@@ -24,6 +27,7 @@ impl From<ExitStatus> for Ending {
         Self {
             status,
             report: None,
+            next_program: None,
         }
     }
 }
@@ -39,7 +43,10 @@ pub(super) fn ending(
         return ExitStatus::Exited(0).into();
     };
     if let Some(stop) = error.downcast_ref::<Stop>() {
-        return status_of(*stop).into();
+        return Ending {
+            next_program: store.data().next_program.clone(),
+            ..status_of(*stop).into()
+        };
     }
     let fatal = store.data().task.process.signals.fatal();
     if let Some(signal) = fatal
@@ -72,7 +79,7 @@ pub(super) fn no_memory(error: &wasmtime::Error, bytes_max: u64, program: &str) 
     };
     Ending {
         report: Some(format!("minke: `{program}` trapped: {reason}\n")),
-        status: ExitStatus::Trapped(reason),
+        ..ExitStatus::Trapped(reason).into()
     }
 }
 
@@ -85,6 +92,8 @@ fn status_of(stop: Stop) -> ExitStatus {
         // Linux: kernel/exit.c sys_exit_group(): the low eight bits are kept.
         Stop::Exit(code) => ExitStatus::Exited((code & 0xff) as u8),
         Stop::Signal(signal) => ExitStatus::Signaled(signal),
+        // With the program that comes next, nobody looks at it; and whoever may go on elsewhere does before this.
+        Stop::Exec | Stop::Restart => ExitStatus::Exited(0),
     }
 }
 
@@ -98,8 +107,8 @@ fn trapped(error: &wasmtime::Error, limits: &InstanceLimits, program: &Program) 
         write_backtrace(&mut report, frames, &program.source_lines(&positions));
     }
     Ending {
-        status: ExitStatus::Trapped(reason),
         report: Some(report),
+        ..ExitStatus::Trapped(reason).into()
     }
 }
 

@@ -7,9 +7,9 @@ use minke_abi::wasi::{Errno, Rights};
 use minke_kernel::{Errno as LinuxErrno, Fd, FileDescription, Result, Task};
 use wasmtime::Caller;
 
-use super::vectors::Buffers;
 use super::{Answer, Call, Pending, finish, ready};
 use crate::runtime::guest::view;
+use crate::runtime::vectors::Buffers;
 use crate::runtime::{Guest, MemoryView};
 
 /// A read or write whose arguments were checked.

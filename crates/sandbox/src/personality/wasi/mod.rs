@@ -45,7 +45,6 @@ mod state;
 pub mod table;
 mod thread;
 mod unstable;
-mod vectors;
 mod wasmedge;
 mod wasmedge_v2;
 

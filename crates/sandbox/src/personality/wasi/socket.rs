@@ -8,10 +8,10 @@ use minke_kernel::net::{MessageFlags, Received, Shutdown, SocketAddress};
 use minke_kernel::{Fd, Result};
 use wasmtime::Caller;
 
-use super::vectors::Buffers;
 use super::{Answer, Call};
 use crate::runtime::Guest;
 use crate::runtime::guest::view;
+use crate::runtime::vectors::Buffers;
 
 /// Takes a connection; the flags are those of its descriptor.
 pub(super) async fn sock_accept(

@@ -13,7 +13,7 @@ use wasmtime::Caller;
 use crate::personality::Support;
 use crate::personality::emscripten::context::{Arguments, Context, task_of};
 use crate::personality::emscripten::exports::allocate;
-use crate::personality::emscripten::syscalls::addresses::{encode_address, read_address};
+use crate::personality::emscripten::syscalls::addresses::read_address;
 use crate::personality::emscripten::table::{Body, Function, Pending, Returns, WORDS};
 use crate::runtime::stop::unless_ending;
 use crate::runtime::{Guest, GuestAddr};
@@ -247,7 +247,7 @@ async fn write_list(
     const ENTRY_BYTES: usize = 32;
     let mut next = 0;
     for address in addresses.iter().take(ADDRESSES_MAX).rev() {
-        let socket = encode_address(&SocketAddress::Inet(SocketAddr::new(*address, port)));
+        let socket = SocketAddress::Inet(SocketAddr::new(*address, port)).encode();
         let Some(socket_block) = put(caller, &socket).await? else {
             return Ok(eai::MEMORY);
         };

@@ -1,11 +1,9 @@
 //! The vectors of buffers that reads and writes name: decoded and checked once, copied once.
 
-use minke_abi::wasi::Errno;
-use minke_kernel::Result;
+use minke_kernel::{Errno, Result};
 use smallvec::SmallVec;
 
-use super::Answer;
-use crate::runtime::{GuestAddr, MemoryView};
+use super::{GuestAddr, MemoryView};
 
 /// Most buffers in one call. Linux: `UIO_MAXIOV`.
 const BUFFERS_MAX: u32 = 1024;
@@ -36,16 +34,16 @@ struct Buffer {
 }
 
 /// The buffers of one call, none of them empty.
-pub(super) struct Buffers {
+pub(crate) struct Buffers {
     buffers: SmallVec<[Buffer; BUFFERS_INLINE]>,
     total: u64,
 }
 
 impl Buffers {
     /// Reads and checks an array of `iovec`s.
-    pub(super) fn decode(memory: &MemoryView<'_>, array: u32, count: u32) -> Answer<Buffers> {
+    pub(crate) fn decode(memory: &MemoryView<'_>, array: u32, count: u32) -> Result<Buffers> {
         if count > BUFFERS_MAX {
-            return Err(Errno::INVAL);
+            return Err(Errno::EINVAL);
         }
         let mut decoded = Buffers {
             buffers: SmallVec::new(),
@@ -57,10 +55,15 @@ impl Buffers {
         Ok(decoded)
     }
 
-    fn push(&mut self, memory: &MemoryView<'_>, vector: GuestAddr) -> Answer<()> {
+    fn push(&mut self, memory: &MemoryView<'_>, vector: GuestAddr) -> Result<()> {
         let address = GuestAddr::from(memory.read_u32(vector)?);
         let length = u64::from(memory.read_u32(vector.offset(4))?);
         memory.check(address, length)?;
+        self.push_range(address, length);
+        Ok(())
+    }
+
+    fn push_range(&mut self, address: GuestAddr, length: u64) {
         let length = length.min(TRANSFER_BYTES_MAX - self.total);
         self.total += length;
         let mut done = 0;
@@ -72,17 +75,27 @@ impl Buffers {
             done += piece.length;
             self.buffers.push(piece);
         }
-        Ok(())
+    }
+
+    /// Takes one range for all buffers: of `read` and `write`.
+    pub(crate) fn one(memory: &MemoryView<'_>, address: GuestAddr, length: u64) -> Result<Buffers> {
+        memory.check(address, length)?;
+        let mut decoded = Buffers {
+            buffers: SmallVec::new(),
+            total: 0,
+        };
+        decoded.push_range(address, length);
+        Ok(decoded)
     }
 
     /// Bytes of all buffers together.
-    pub(super) fn total(&self) -> u64 {
+    pub(crate) fn total(&self) -> u64 {
         self.total
     }
 
     /// Fills the buffers one after the other from a file: `read` gets the bytes done before it.
     /// Stops at the first short read.
-    pub(super) fn fill(
+    pub(crate) fn fill(
         &self,
         memory: &mut MemoryView<'_>,
         mut read: impl FnMut(&mut [u8], u64) -> Result<usize>,
@@ -113,7 +126,7 @@ impl Buffers {
 
     /// Fills the buffers by one read, as a stream or datagram needs it: several get what one aside took.
     /// `count_of` tells how many bytes a result put into the buffer.
-    pub(super) fn receive<R>(
+    pub(crate) fn receive<R>(
         &self,
         memory: &mut MemoryView<'_>,
         read: impl FnOnce(&mut [u8]) -> Result<R>,
@@ -137,7 +150,7 @@ impl Buffers {
     }
 
     /// Hands the buffers' bytes from `skip` on to one write, put together where they are several.
-    pub(super) fn send(
+    pub(crate) fn send(
         &self,
         memory: &MemoryView<'_>,
         skip: u64,

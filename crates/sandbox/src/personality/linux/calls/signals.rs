@@ -1,0 +1,167 @@
+//! Signals: sending them, blocking them, and what is done about them.
+
+use minke_abi::linux::Signal;
+use minke_abi::signal::{ActionFlags, MaskChange, SignalSet};
+use minke_abi::wali::SigAction;
+use minke_abi::{Errno, Result};
+use minke_kernel::Pid;
+use minke_kernel::calls::signals::Target;
+use minke_kernel::signal::{Action, Disposition};
+use minke_kernel::task::Deadline;
+use wasmtime::Caller;
+
+use crate::personality::linux::context::{Arguments, Context, task_of};
+use crate::personality::linux::table::Syscall;
+use crate::runtime::Guest;
+
+/// Bytes of a set of signals.
+const SET_BYTES: u32 = 8;
+
+pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
+    Syscall::now("kill", 62, |c, a| {
+        let target = Target::from_raw(a.int(0));
+        c.task()
+            .send_signal(target, signal_or_none(a.int(1))?)
+            .map(|()| 0)
+    }),
+    Syscall::now("tkill", 200, |c, a| to_thread(c, a.int(0), a.int(1))).partial(ONE_THREAD),
+    Syscall::now("tgkill", 234, |c, a| to_thread(c, a.int(1), a.int(2))).partial(ONE_THREAD),
+    Syscall::now("rt_sigaction", 13, sigaction)
+        .partial("`SA_SIGINFO` tells neither code nor sender; `SA_ONSTACK` changes nothing"),
+    Syscall::now("rt_sigprocmask", 14, sigprocmask),
+    Syscall::now("rt_sigpending", 127, |c, a| {
+        let pending = c.task().process.signals.pending();
+        c.memory.write_u64(a.address(0), pending.0).map(|()| 0)
+    }),
+    Syscall::waiting("rt_sigsuspend", 130, |c, a| Box::pin(suspend(c, a))),
+    Syscall::waiting("rt_sigtimedwait", 128, |c, a| Box::pin(wait(c, a)))
+        .partial("tells neither code nor sender"),
+    Syscall::waiting("pause", 34, |c, _| {
+        let task = task_of(c);
+        Box::pin(async move {
+            let waited = task.wait_for(Deadline::Never, |_| None).await;
+            waited.unwrap_or(Err(Errno::EINTR))
+        })
+    }),
+    Syscall::now("sigaltstack", 131, |_, _| Ok(0))
+        .partial("does nothing: handlers have the stack of who is interrupted"),
+];
+
+const ONE_THREAD: &str = "processes of this personality have one thread";
+
+/// Returns the signal of a number; 0 asks only whether one could be sent.
+fn signal_or_none(number: i32) -> Result<Option<Signal>> {
+    match number {
+        0 => Ok(None),
+        _ => Signal::from_raw(number).map(Some).ok_or(Errno::EINVAL),
+    }
+}
+
+fn to_thread(context: &Context<'_>, tid: i32, signal: i32) -> Result<i64> {
+    let tid = u32::try_from(tid).map_err(|_| Errno::EINVAL)?;
+    if tid == 0 {
+        return Err(Errno::EINVAL);
+    }
+    let signal = signal_or_none(signal)?;
+    let task = context.task();
+    task.send_signal(Target::Process(Pid(tid)), signal)?;
+    Ok(0)
+}
+
+fn sigaction(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let signal = Signal::from_raw(arguments.int(0)).ok_or(Errno::EINVAL)?;
+    if arguments.word(3) != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let new = match arguments.pointer(1) {
+        Some(_) if SignalSet::UNBLOCKABLE.contains(signal) => return Err(Errno::EINVAL),
+        Some(address) => Some(decode(SigAction::decode(
+            &context.memory.read_array(address)?,
+        ))),
+        None => None,
+    };
+    let signals = &context.guest.task.process.signals;
+    let before = match new {
+        Some(action) => signals.set_action(signal, action),
+        None => signals.action(signal),
+    };
+    if let Some(address) = arguments.pointer(2) {
+        context.memory.write(address, &encode(&before).encode())?;
+    }
+    Ok(0)
+}
+
+/// `SIG_DFL` and `SIG_IGN`.
+const DEFAULT: u32 = 0;
+const IGNORE: u32 = 1;
+
+fn decode(action: SigAction) -> Action {
+    Action {
+        disposition: match action.handler {
+            DEFAULT => Disposition::Default,
+            IGNORE => Disposition::Ignore,
+            handler => Disposition::Handler(u64::from(handler)),
+        },
+        flags: ActionFlags::from_bits_truncate(action.flags),
+        mask: SignalSet(action.mask),
+    }
+}
+
+fn encode(action: &Action) -> SigAction {
+    SigAction {
+        handler: match action.disposition {
+            Disposition::Default => DEFAULT,
+            Disposition::Ignore => IGNORE,
+            Disposition::Handler(handler) => handler as u32,
+        },
+        flags: action.flags.bits(),
+        mask: action.mask.0,
+    }
+}
+
+fn sigprocmask(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    if arguments.word(3) != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let new = match arguments.pointer(1) {
+        Some(address) => {
+            let change = MaskChange::from_raw(arguments.word(0)).ok_or(Errno::EINVAL)?;
+            Some((change, SignalSet(context.memory.read_u64(address)?)))
+        }
+        None => None,
+    };
+    let signals = &context.guest.task.process.signals;
+    let before = match new {
+        Some((change, set)) => signals.change_mask(change, set),
+        None => signals.mask(),
+    };
+    if let Some(address) = arguments.pointer(2) {
+        context.memory.write_u64(address, before.0)?;
+    }
+    Ok(0)
+}
+
+async fn suspend(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
+    let mask = SignalSet(Context::of(caller).memory.read_u64(arguments.address(0))?);
+    let before = task_of(caller).suspend(mask).await;
+    caller.data_mut().linux.mask_after = Some(before);
+    Err(Errno::EINTR)
+}
+
+async fn wait(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
+    let context = Context::of(caller);
+    let set = SignalSet(context.memory.read_u64(arguments.address(0))?);
+    let deadline = match arguments.pointer(2) {
+        Some(timeout) => context.deadline_after(context.duration(timeout, 1)?),
+        None => Deadline::Never,
+    };
+    let set = set.without(SignalSet::UNBLOCKABLE);
+    let signal = task_of(caller).wait_for_signal(set, deadline).await?;
+    let number = signal.raw();
+    if let Some(info) = arguments.pointer(1) {
+        let mut bytes = [0; minke_abi::wali::SIGINFO_BYTES];
+        bytes[0] = number;
+        Context::of(caller).memory.write(info, &bytes)?;
+    }
+    Ok(i64::from(number))
+}

@@ -1,0 +1,174 @@
+//! Reading and writing.
+
+use std::sync::Arc;
+
+use minke_abi::linux::{PollEvents, Signal};
+use minke_abi::{Errno, Result};
+use minke_kernel::{FileDescription, Task};
+use wasmtime::Caller;
+
+use crate::personality::linux::context::{Arguments, Context, task_of};
+use crate::personality::linux::table::Syscall;
+use crate::runtime::guest::view;
+use crate::runtime::vectors::Buffers;
+use crate::runtime::{Guest, MemoryView};
+
+pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
+    Syscall::waiting("read", 0, |c, a| Box::pin(read(c, a, Shape::Buffer))).restarting(),
+    Syscall::waiting("readv", 19, |c, a| Box::pin(read(c, a, Shape::Vector))).restarting(),
+    Syscall::waiting("write", 1, |c, a| Box::pin(write(c, a, Shape::Buffer))).restarting(),
+    Syscall::waiting("writev", 20, |c, a| Box::pin(write(c, a, Shape::Vector))).restarting(),
+    Syscall::now("pread64", 17, |c, a| read_at(c, a, Shape::Buffer)),
+    Syscall::now("preadv", 295, |c, a| read_at(c, a, Shape::Vector)),
+    Syscall::now("pwrite64", 18, |c, a| write_at(c, a, Shape::Buffer)),
+    Syscall::now("pwritev", 296, |c, a| write_at(c, a, Shape::Vector)),
+    Syscall::waiting("sendfile", 40, |c, a| Box::pin(send_file(c, a)))
+        .partial("moves at most 64 KiB a call"),
+];
+
+/// What the second and third argument are.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// Address and length.
+    Buffer,
+    /// Address and count of `struct iovec`.
+    Vector,
+}
+
+fn buffers(context: &Context<'_>, arguments: &Arguments, shape: Shape) -> Result<Buffers> {
+    match shape {
+        Shape::Buffer => {
+            let length = u64::from(arguments.word(2));
+            Buffers::one(&context.memory, arguments.address(1), length)
+        }
+        Shape::Vector => Buffers::decode(&context.memory, arguments.word(1), arguments.word(2)),
+    }
+}
+
+/// A descriptor is looked at before the buffers are. Linux: fs/read_write.c `ksys_read()`.
+fn transfer(
+    caller: &mut Caller<'_, Guest>,
+    arguments: &Arguments,
+    shape: Shape,
+) -> Result<(Arc<Task>, Arc<FileDescription>, Buffers)> {
+    let task = task_of(caller);
+    let description = task.process.fds.get(arguments.fd(0))?;
+    let buffers = buffers(&Context::of(caller), arguments, shape)?;
+    Ok((task, description, buffers))
+}
+
+async fn read(caller: &mut Caller<'_, Guest>, arguments: Arguments, shape: Shape) -> Result<i64> {
+    let (task, description, buffers) = transfer(caller, &arguments, shape)?;
+    let count = task
+        .block_on(&description, PollEvents::IN, || {
+            read_once(&description, &buffers, &mut view(caller).0)
+        })
+        .await?;
+    Ok(count as i64)
+}
+
+fn read_once(
+    description: &FileDescription,
+    buffers: &Buffers,
+    memory: &mut MemoryView<'_>,
+) -> Result<u64> {
+    if description.file.is_seekable() {
+        return buffers.fill(memory, |bytes, _| description.read(bytes));
+    }
+    let read = buffers.receive(memory, |bytes| description.read(bytes), |count| *count);
+    read.map(|count| count as u64)
+}
+
+/// A blocking stream takes all, unless a handler is called meanwhile; who writes where nobody reads gets `SIGPIPE`.
+async fn write(caller: &mut Caller<'_, Guest>, arguments: Arguments, shape: Shape) -> Result<i64> {
+    let (task, description, buffers) = transfer(caller, &arguments, shape)?;
+    let mut done = 0;
+    loop {
+        let written = task
+            .block_on(&description, PollEvents::OUT, || {
+                let write = |bytes: &[u8]| description.write(bytes);
+                buffers.send(&view(caller).0, done, write)
+            })
+            .await;
+        match written {
+            Ok(count) => done += count as u64,
+            Err(errno) => {
+                broken(&task, errno);
+                return if done > 0 {
+                    Ok(done as i64)
+                } else {
+                    Err(errno)
+                };
+            }
+        }
+        let goes_on = description.file.is_seekable() || !description.is_nonblocking();
+        if written == Ok(0) || done >= buffers.total() || !goes_on {
+            return Ok(done as i64);
+        }
+    }
+}
+
+/// Sends `SIGPIPE` to who writes where nobody reads. POSIX: `write()`.
+pub(super) fn broken(task: &Task, errno: Errno) {
+    if errno == Errno::EPIPE {
+        task.process.kill(Signal::PIPE);
+    }
+}
+
+fn read_at(context: &mut Context<'_>, arguments: &Arguments, shape: Shape) -> Result<i64> {
+    let description = context.task().process.fds.get(arguments.fd(0))?;
+    let offset = arguments.size(3)?;
+    let buffers = buffers(context, arguments, shape)?;
+    let count = buffers.fill(&mut context.memory, |bytes, done| {
+        description.read_at(bytes, offset + done)
+    })?;
+    Ok(count as i64)
+}
+
+fn write_at(context: &mut Context<'_>, arguments: &Arguments, shape: Shape) -> Result<i64> {
+    let description = context.task().process.fds.get(arguments.fd(0))?;
+    let offset = arguments.size(3)?;
+    let buffers = buffers(context, arguments, shape)?;
+    let mut done = 0;
+    while done < buffers.total() {
+        let write = |bytes: &[u8]| description.write_at(bytes, offset.saturating_add(done));
+        match buffers.send(&context.memory, done, write) {
+            Ok(0) => break,
+            Ok(count) => done += count as u64,
+            Err(_) if done > 0 => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(done as i64)
+}
+
+/// Most bytes that one `sendfile` moves.
+const SEND_FILE_BYTES_MAX: usize = 64 << 10;
+
+/// Linux: `sendfile(2)`: out, in, offset, count.
+async fn send_file(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
+    let task = task_of(caller);
+    let output = task.process.fds.get(arguments.fd(0))?;
+    let input = task.process.fds.get(arguments.fd(1))?;
+    let context = Context::of(caller);
+    let at = arguments.pointer(2);
+    let offset = at.map(|at| context.memory.read_u64(at)).transpose()?;
+    let mut bytes = vec![0; (arguments.word(3) as usize).min(SEND_FILE_BYTES_MAX)];
+    let start = match offset {
+        Some(offset) => offset,
+        None => input.seek(minke_kernel::descriptor::SeekTarget::Current(0))?,
+    };
+    let count = input.read_at(&mut bytes, start)?;
+    let sent = task
+        .block_on(&output, PollEvents::OUT, || output.write(&bytes[..count]))
+        .await
+        .inspect_err(|errno| broken(&task, *errno))?;
+    let end = start + sent as u64;
+    match at {
+        Some(at) => Context::of(caller).memory.write_u64(at, end)?,
+        None => {
+            input.seek(minke_kernel::descriptor::SeekTarget::Start(end))?;
+        }
+    }
+    Ok(sent as i64)
+}

@@ -1,0 +1,115 @@
+//! How an import becomes a call: by its name; its type only tells how wide the numbers are.
+
+use minke_abi::{Errno, Result};
+use wasmtime::{Caller, ExternType, FuncType, ImportType, Linker, Val, ValType};
+
+use super::context::{Arguments, Context};
+use super::table::{self, Body, Interrupted, PREFIX, Syscall};
+use super::{signals, spawn};
+use crate::personality::Linked;
+use crate::runtime::Guest;
+
+/// Defines an import if it is one of Linux's. A system call that is not in the table answers `ENOSYS`.
+pub fn link_as(
+    linker: &mut Linker<Guest>,
+    import: &ImportType<'_>,
+    module: &str,
+    name: &str,
+) -> wasmtime::Result<Linked> {
+    let ExternType::Func(ty) = import.ty() else {
+        return Ok(Linked::NotMine);
+    };
+    match module {
+        spawn::MODULE => spawn::link(linker, name),
+        table::MODULE if name.starts_with(PREFIX) => {
+            match table::find(name) {
+                Some(call) => define(linker, import, ty, call)?,
+                None => define_unknown(linker, import, ty)?,
+            }
+            Ok(Linked::Yes)
+        }
+        _ => Ok(Linked::NotMine),
+    }
+}
+
+fn define(
+    linker: &mut Linker<Guest>,
+    import: &ImportType<'_>,
+    ty: FuncType,
+    call: &'static Syscall,
+) -> wasmtime::Result<()> {
+    let result_type = ty.results().next();
+    linker.func_new_async(
+        import.module(),
+        import.name(),
+        ty,
+        move |mut caller, params, results| {
+            let arguments = Arguments::of(params);
+            let result_type = result_type.clone();
+            Box::new(async move {
+                let result = serve(call, &mut caller, arguments).await?;
+                give(result, result_type.as_ref(), results);
+                Ok(())
+            })
+        },
+    )?;
+    Ok(())
+}
+
+fn define_unknown(
+    linker: &mut Linker<Guest>,
+    import: &ImportType<'_>,
+    ty: FuncType,
+) -> wasmtime::Result<()> {
+    let result_type = ty.results().next();
+    linker.func_new(import.module(), import.name(), ty, move |_, _, results| {
+        give(raw(Err(Errno::ENOSYS)), result_type.as_ref(), results);
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Makes a call, and attends to signals on the way out.
+async fn serve(
+    call: &'static Syscall,
+    caller: &mut Caller<'_, Guest>,
+    arguments: Arguments,
+) -> wasmtime::Result<i64> {
+    loop {
+        let result = match call.body {
+            Body::Now(body) => body(&mut Context::of(caller), &arguments),
+            Body::Waiting(body) => body(caller, arguments).await,
+        };
+        tracing::trace!(call = call.name, ?arguments, ?result);
+        let guest = caller.data_mut();
+        if let Some(stop) = guest.linux.stop.take() {
+            return Err(stop.into());
+        }
+        if !guest.task.process.signals.needs_attention() && guest.linux.mask_after.is_none() {
+            return Ok(raw(result));
+        }
+        let after = signals::attend(caller).await?;
+        let is_again = result == Err(Errno::EINTR)
+            && call.interrupted == Interrupted::Restarts
+            && after == Interrupted::Restarts;
+        if !is_again {
+            return Ok(raw(result));
+        }
+    }
+}
+
+/// Writes a result as Linux does: an error is a negative number.
+pub(super) fn raw(result: Result<i64>) -> i64 {
+    result.unwrap_or_else(|errno| -i64::from(errno.raw()))
+}
+
+/// Hands a result over in the form that the import's type asks for.
+fn give(result: i64, ty: Option<&ValType>, results: &mut [Val]) {
+    if let (Some(slot), Some(ty)) = (results.first_mut(), ty) {
+        *slot = if ty.is_i64() {
+            Val::I64(result)
+        } else {
+            Val::I32(result as i32)
+        };
+    }
+}

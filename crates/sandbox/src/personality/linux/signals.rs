@@ -1,0 +1,79 @@
+//! What happens on the way out of a call: the process ends, stops, or calls the handlers of its signals.
+
+use minke_abi::signal::ActionFlags;
+use minke_kernel::signal::Delivery;
+use minke_kernel::task::Deadline;
+use wasmtime::{Caller, Extern, Ref, Val};
+
+use super::context::task_of;
+use super::table::Interrupted;
+use crate::runtime::{Guest, Stop};
+
+/// Handlers that run inside of each other; what comes beyond them waits. Each takes a stack of its own.
+const HANDLERS_MAX: u32 = 32;
+
+/// The table that handlers are indices of.
+const TABLE: &str = "__indirect_function_table";
+
+/// Ends or stops the process, if a signal says so, and calls the handlers of all others. Tells whether an interrupted
+/// call may be made again: if all of its handlers say so.
+pub(super) async fn attend(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Interrupted> {
+    let mut interrupted = call_handlers(caller).await?;
+    if let Some(mask) = caller.data_mut().linux.mask_after.take() {
+        caller.data().task.process.signals.set_mask(mask);
+        // Nothing is made again that has waited with a mask of its own.
+        call_handlers(caller).await?;
+        interrupted = Interrupted::Fails;
+    }
+    Ok(interrupted)
+}
+
+async fn call_handlers(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Interrupted> {
+    let task = task_of(caller);
+    let signals = &task.process.signals;
+    let mut interrupted = Interrupted::Restarts;
+    loop {
+        if signals.is_stopped() {
+            // It gives nothing before the process goes on.
+            task.wait_for(Deadline::Never, |_| Some(Ok(()))).await;
+        }
+        if let Some(signal) = signals.fatal() {
+            return Err(Stop::Signal(signal).into());
+        }
+        if caller.data().linux.handlers >= HANDLERS_MAX {
+            return Ok(interrupted);
+        }
+        let Some(delivery) = signals.take_handler() else {
+            return Ok(interrupted);
+        };
+        if !delivery.flags.contains(ActionFlags::RESTART) {
+            interrupted = Interrupted::Fails;
+        }
+        caller.data_mut().linux.handlers += 1;
+        let called = call_handler(caller, &delivery).await;
+        caller.data_mut().linux.handlers -= 1;
+        called?;
+        signals.set_mask(delivery.mask_before);
+    }
+}
+
+async fn call_handler(caller: &mut Caller<'_, Guest>, delivery: &Delivery) -> wasmtime::Result<()> {
+    let signal = i32::from(delivery.signal.raw());
+    let handler = delivery.handler as u32;
+    if let Some(deliver) = caller.data().linux.deliver.clone() {
+        let flags = delivery.flags.bits().cast_signed();
+        let arguments = (handler.cast_signed(), flags, signal, 0, 0, 0, 0);
+        return deliver.call_async(&mut *caller, arguments).await;
+    }
+    let Some(Extern::Table(table)) = caller.get_export(TABLE) else {
+        return Ok(());
+    };
+    let Some(Ref::Func(Some(function))) = table.get(&mut *caller, u64::from(handler)) else {
+        return Err(wasmtime::format_err!(
+            "the handler of signal {signal} is no function"
+        ));
+    };
+    function
+        .call_async(&mut *caller, &[Val::I32(signal)], &mut [])
+        .await
+}
