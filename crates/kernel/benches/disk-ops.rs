@@ -33,10 +33,14 @@ use machine::Machine;
 #[path = "../tests/vfs/machine.rs"]
 mod machine;
 
+/// How often both sides do everything, one after the other.
+const TURNS: u32 = 3;
 const ROUNDS: usize = 15;
 const PAGE: usize = 4096;
 const MIB: usize = 1 << 20;
 const DISK_BYTES: u64 = 4 << 30;
+/// Memory of a container, of which caches hold parts: as much as makes them as large as they get, and less than one has by default.
+const BUDGET_BYTES: u64 = 1 << 30;
 /// A file as deep as those of real images.
 const PATH: &str = "usr/lib/app/data";
 const FILE_BYTES: usize = 8 * MIB;
@@ -96,9 +100,12 @@ fn measure(calls: u32, mut round: impl FnMut()) -> f64 {
     rounds.fold(f64::INFINITY, f64::min)
 }
 
-/// The calls that both sides make.
+/// The calls that both sides make, of paths that begin at a directory of their own.
 trait Side {
     type Open;
+
+    /// Makes a new directory, and lets all paths begin there from now on.
+    fn enter(&self, directory: &str);
 
     fn make_directory(&self, path: &str);
     fn create(&self, path: &str);
@@ -113,35 +120,42 @@ trait Side {
     fn settle(&self);
 }
 
+/// The directory in which everything lies.
 struct Native(PathBuf);
 
 impl Side for Native {
     type Open = File;
 
+    fn enter(&self, directory: &str) {
+        let path = self.0.join(directory);
+        fs::create_dir(&path).unwrap();
+        std::env::set_current_dir(path).unwrap();
+    }
+
     fn make_directory(&self, path: &str) {
-        fs::create_dir(self.0.join(path)).unwrap();
+        fs::create_dir(path).unwrap();
     }
 
     fn create(&self, path: &str) {
-        File::create_new(self.0.join(path)).unwrap();
+        File::create_new(path).unwrap();
     }
 
     fn open(&self, path: &str) -> File {
         let mut options = OpenOptions::new();
         options.read(true).write(true);
-        options.open(self.0.join(path)).unwrap()
+        options.open(path).unwrap()
     }
 
     fn stat(&self, path: &str) {
-        black_box(fs::metadata(self.0.join(path)).unwrap());
+        black_box(fs::metadata(path).unwrap());
     }
 
     fn unlink(&self, path: &str) {
-        fs::remove_file(self.0.join(path)).unwrap();
+        fs::remove_file(path).unwrap();
     }
 
     fn list(&self, path: &str) -> usize {
-        fs::read_dir(self.0.join(path)).unwrap().count()
+        fs::read_dir(path).unwrap().count()
     }
 
     fn read(&self, file: &File, buffer: &mut [u8], offset: u64) {
@@ -179,7 +193,7 @@ impl Disk {
         make(&device, &options).unwrap();
         let options = Ext4Options {
             clock: Arc::new(machine::TickingClock::default()),
-            budget: MemoryBudget::new(machine::MEMORY_BYTES),
+            budget: MemoryBudget::new(BUDGET_BYTES),
             is_synchronous: false,
             access_times: AccessTimes::Relative,
             bytes_max: None,
@@ -199,6 +213,13 @@ impl Disk {
 
 impl Side for Disk {
     type Open = Arc<FileDescription>;
+
+    fn enter(&self, directory: &str) {
+        self.task.change_directory(At::Cwd, b"/").unwrap();
+        self.make_directory(directory);
+        let directory = directory.as_bytes();
+        self.task.change_directory(At::Cwd, directory).unwrap();
+    }
 
     fn make_directory(&self, path: &str) {
         let new = NewInode::Directory;
@@ -400,6 +421,16 @@ fn names<S: Side>(side: &S) -> Vec<Figure> {
     ]
 }
 
+/// Keeps the lower figures of two runs.
+fn faster(one: Vec<Figure>, other: Vec<Figure>) -> Vec<Figure> {
+    let both = one.into_iter().zip(other).map(|(one, other)| Figure {
+        call_ns: one.call_ns.min(other.call_ns),
+        settle_ns: one.settle_ns.min(other.settle_ns),
+        ..one
+    });
+    both.collect()
+}
+
 /// How many times as many reads four threads do in a second as one does.
 fn four_readers<S: Side + Sync>(side: &S) -> f64
 where
@@ -472,8 +503,25 @@ fn main() {
     let disk = Disk::new(&top);
     fs::create_dir(top.join("native")).unwrap();
     let native = Native(top.join("native"));
-    let (theirs, ours) = (run(&native), run(&disk));
-    let readers = (four_readers(&native), four_readers(&disk));
+    let turn = |number: u32| {
+        let directory = format!("turn-{number}");
+        native.enter(&directory);
+        let theirs = (run(&native), four_readers(&native));
+        disk.enter(&directory);
+        (theirs, (run(&disk), four_readers(&disk)))
+    };
+    // In turns, so that whatever else the machine does meets both.
+    let ((theirs, their_readers), (ours, our_readers)) = (1..TURNS).map(turn).fold(
+        turn(0),
+        |((theirs, their_readers), (ours, our_readers)), (native, disk)| {
+            (
+                (faster(theirs, native.0), their_readers.max(native.1)),
+                (faster(ours, disk.0), our_readers.max(disk.1)),
+            )
+        },
+    );
+    let readers = (their_readers, our_readers);
+    std::env::set_current_dir("/").unwrap();
     match arguments.iter().any(|it| it == "--json") {
         true => print_json(&theirs, &ours, readers),
         false => print_table(&theirs, &ours, readers),
