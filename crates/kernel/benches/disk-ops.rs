@@ -35,7 +35,8 @@ mod machine;
 
 /// How often both sides do everything, one after the other.
 const TURNS: u32 = 3;
-const ROUNDS: usize = 15;
+/// Many short rounds rather than few long ones: some are left alone by whatever else runs.
+const ROUNDS: usize = 60;
 const PAGE: usize = 4096;
 const MIB: usize = 1 << 20;
 const DISK_BYTES: u64 = 4 << 30;
@@ -323,7 +324,7 @@ fn run<S: Side>(side: &S) -> Vec<Figure> {
 }
 
 fn reads<S: Side>(side: &S, file: &S::Open) -> Vec<Figure> {
-    const CALLS: u32 = 4000;
+    const CALLS: u32 = 1000;
     let each =
         |mut call: Box<dyn FnMut(u32) + '_>| measure(CALLS, || (0..CALLS).for_each(&mut *call));
     let mut page = [0; PAGE];
@@ -340,7 +341,7 @@ fn reads<S: Side>(side: &S, file: &S::Open) -> Vec<Figure> {
         figure("stat", 2.0, each(Box::new(|_| side.stat(PATH)))),
         figure("open+close", 2.0, each(Box::new(|_| drop(side.open(PATH))))),
         figure("1 MiB cached read", 0.9, {
-            let calls = 40;
+            let calls = 8;
             measure(calls, || {
                 (0..calls).for_each(|number| {
                     side.read(file, &mut large, u64::from(number % 8) * MIB as u64);
@@ -360,7 +361,7 @@ fn writes<S: Side>(side: &S) -> Vec<Figure> {
         let bytes = vec![2; size];
         let calls = (2 * FILE_BYTES / size) as u32;
         let mut settle = Vec::new();
-        let mut rounds: Vec<f64> = (0..ROUNDS)
+        let mut rounds: Vec<f64> = (0..ROUNDS / 4)
             .map(|_| {
                 side.create("new");
                 let file = side.open("new");

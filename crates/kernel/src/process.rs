@@ -101,6 +101,13 @@ pub struct FsContext {
     pub umask: u32,
 }
 
+/// Who a process is and where it stands: what every walk along a path begins with.
+#[derive(Clone)]
+pub struct Standpoint {
+    pub fs: FsContext,
+    pub credentials: Arc<Credentials>,
+}
+
 /// What a program was started with, for `/proc/<pid>` and the personalities.
 #[derive(Clone, Debug, Default)]
 pub struct ProcessImage {
@@ -118,8 +125,8 @@ pub struct Process {
     pub fds: FdTable,
     pub signals: Signals,
     image: RwLock<Arc<ProcessImage>>,
-    fs: Mutex<FsContext>,
-    credentials: RwLock<Arc<Credentials>>,
+    /// Replaced as a whole, so that a walk takes all of it at once.
+    standpoint: Mutex<Arc<Standpoint>>,
     exit: Mutex<Option<ExitStatus>>,
     exit_waiters: WaitQueue,
     /// Wakes who waits for a child.
@@ -171,8 +178,10 @@ impl Process {
             fds: FdTable::new(fds_max, locks),
             signals: Signals::default(),
             image: RwLock::new(Arc::new(image)),
-            fs: Mutex::new(fs),
-            credentials: RwLock::new(Arc::new(credentials)),
+            standpoint: Mutex::new(Arc::new(Standpoint {
+                fs,
+                credentials: Arc::new(credentials),
+            })),
             exit: Mutex::new(None),
             exit_waiters: WaitQueue::default(),
             children_changed: WaitQueue::default(),
@@ -193,8 +202,7 @@ impl Process {
             fds: self.fds.fork(locks),
             signals: self.signals.fork(),
             image: RwLock::new(self.image()),
-            fs: Mutex::new(self.fs().clone()),
-            credentials: RwLock::new(self.credentials()),
+            standpoint: Mutex::new(self.standpoint()),
             exit: Mutex::new(None),
             exit_waiters: WaitQueue::default(),
             children_changed: WaitQueue::default(),
@@ -254,27 +262,32 @@ impl Process {
             || action.flags.contains(ActionFlags::NOCLDWAIT)
     }
 
-    /// Locks the root, working directory and umask.
-    pub fn fs(&self) -> MutexGuard<'_, FsContext> {
-        self.fs.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the root, working directory and umask, and who the process acts as now.
+    pub fn standpoint(&self) -> Arc<Standpoint> {
+        Arc::clone(&self.lock_standpoint())
+    }
+
+    /// Changes the root, working directory, umask or credentials; who walks along a path meanwhile keeps those from before.
+    ///
+    /// What `change` takes out is better returned than dropped: it would be under the lock.
+    pub fn change_standpoint<T>(&self, change: impl FnOnce(&mut Standpoint) -> T) -> T {
+        change(Arc::make_mut(&mut self.lock_standpoint()))
+    }
+
+    fn lock_standpoint(&self) -> MutexGuard<'_, Arc<Standpoint>> {
+        self.standpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns who the process acts as now.
     pub fn credentials(&self) -> Arc<Credentials> {
-        Arc::clone(
-            &self
-                .credentials
-                .read()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+        Arc::clone(&self.lock_standpoint().credentials)
     }
 
     /// Replaces the credentials (`setuid` and its kin have checked already).
     pub fn set_credentials(&self, credentials: Credentials) {
-        *self
-            .credentials
-            .write()
-            .unwrap_or_else(PoisonError::into_inner) = Arc::new(credentials);
+        self.change_standpoint(|standpoint| standpoint.credentials = Arc::new(credentials));
     }
 
     /// Sends a signal; a fatal one interrupts running code and blocked calls.

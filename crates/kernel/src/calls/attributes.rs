@@ -85,7 +85,7 @@ impl Task {
         modified: TimeChange,
         credentials: &Credentials,
     ) -> Result<()> {
-        check_writable(place)?;
+        check_writable(&place.mount)?;
         let is_touch = (accessed, modified) == (TimeChange::Now, TimeChange::Now);
         if !is_owner(&place.inode.permissions()?, credentials) {
             if !is_touch {
@@ -121,7 +121,7 @@ impl Task {
             FileType::Directory => return Err(Errno::EISDIR),
             _ => return Err(Errno::EINVAL),
         }
-        check_writable(&place)?;
+        check_writable(&place.mount)?;
         check(&*place.inode, &credentials, Access::WRITE)?;
         let change = size_change(&*place.inode, size, &credentials)?;
         place.inode.set_attributes(&change)
@@ -173,7 +173,7 @@ fn regular_inode(description: &FileDescription) -> Option<&Arc<dyn Inode>> {
 
 /// Linux: `chmod_common()`; a symbolic link has no mode to change.
 fn set_mode(place: &Place, mode: u32, credentials: &Credentials) -> Result<()> {
-    check_writable(place)?;
+    check_writable(&place.mount)?;
     let permissions = place.inode.permissions()?;
     if place.inode.file_type() == FileType::Symlink {
         return Err(Errno::EOPNOTSUPP);
@@ -194,7 +194,7 @@ fn set_owner(
     gid: Option<u32>,
     credentials: &Credentials,
 ) -> Result<()> {
-    check_writable(place)?;
+    check_writable(&place.mount)?;
     let permissions = place.inode.permissions()?;
     check_chown(&permissions, credentials, uid, gid)?;
     let cleared = without_set_id(permissions.mode);

@@ -75,7 +75,7 @@ impl Task {
     ) -> Result<()> {
         let credentials = self.process.credentials();
         let place = self.find(at, path, follow, &credentials)?;
-        check_writable(&place)?;
+        check_writable(&place.mount)?;
         check_name(&place, name, Access::WRITE, &credentials)?;
         place.inode.set_extended_attribute(name, None)
     }
@@ -104,7 +104,7 @@ fn set(
     if value.len() > VALUE_BYTES_MAX {
         return Err(Errno::E2BIG);
     }
-    check_writable(place)?;
+    check_writable(&place.mount)?;
     check_name(place, name, Access::WRITE, credentials)?;
     let exists = match place.inode.extended_attribute(name) {
         Err(Errno::ENODATA) => false,

@@ -18,7 +18,7 @@ use crate::vfs::{Inode, NewInode, Ownership, RenameFlags};
 impl Task {
     /// Makes a regular file, directory, fifo, socket or device node; the umask applies. Linux: `mkdirat(2)`, `mknodat(2)`.
     pub fn make_node(&self, at: At, path: &[u8], new: &NewInode<'_>, mode: u32) -> Result<()> {
-        let umask = self.process.fs().umask;
+        let umask = self.process.standpoint().fs.umask;
         self.create(at, path, new, mode & !umask)
     }
 
@@ -37,11 +37,11 @@ impl Task {
     }
 
     fn create(&self, at: At, path: &[u8], new: &NewInode<'_>, mode: u32) -> Result<()> {
-        let credentials = self.process.credentials();
-        let mut walk = self.walk(at, path, &credentials)?;
+        let start = self.start(at, path)?;
+        let (mut walk, credentials) = (start.walk(path)?, start.credentials());
         let is_directory = *new == NewInode::Directory;
         let last = free_name(&mut walk, is_directory)?;
-        check_create(&*walk.place.inode, &credentials)?;
+        check_create(&**walk.place.inode, &credentials)?;
         let is_device = matches!(new, NewInode::CharacterDevice(_) | NewInode::BlockDevice(_));
         if is_device && !credentials.is_privileged() {
             return Err(Errno::EPERM);
@@ -69,13 +69,14 @@ impl Task {
     ) -> Result<()> {
         let credentials = self.process.credentials();
         let old = self.find(old_at, old_path, follow, &credentials)?;
-        let mut walk = self.walk(new_at, new_path, &credentials)?;
+        let start = self.start(new_at, new_path)?;
+        let mut walk = start.walk_as(new_path, &credentials)?;
         let last = free_name(&mut walk, false)?;
         if old.mount.id != walk.place.mount.id {
             return Err(Errno::EXDEV);
         }
         check_link(&*old.inode, &credentials)?;
-        check_create(&*walk.place.inode, &credentials)?;
+        check_create(&**walk.place.inode, &credentials)?;
         if old.is_directory() {
             return Err(Errno::EPERM);
         }
@@ -84,13 +85,13 @@ impl Task {
 
     /// Removes a name that is not a directory.
     pub fn unlink(&self, at: At, path: &[u8]) -> Result<()> {
-        let credentials = self.process.credentials();
-        let mut walk = self.walk(at, path, &credentials)?;
+        let start = self.start(at, path)?;
+        let (mut walk, credentials) = (start.walk(path)?, start.credentials());
         let last = walk.walk_to_last()?;
         if last.kind != LastKind::Normal {
             return Err(Errno::EISDIR);
         }
-        check_writable(&walk.place)?;
+        check_writable(&walk.place.mount)?;
         let victim = walk.look_up_last(&last)?.ok_or(Errno::ENOENT)?;
         let is_directory = victim.file_type() == FileType::Directory;
         if last.has_trailing_slash {
@@ -100,7 +101,7 @@ impl Task {
                 Errno::ENOTDIR
             });
         }
-        check_delete(&*walk.place.inode, &*victim, &credentials)?;
+        check_delete(&**walk.place.inode, &*victim, &credentials)?;
         if is_directory {
             return Err(Errno::EISDIR);
         }
@@ -110,8 +111,8 @@ impl Task {
 
     /// Removes an empty directory.
     pub fn remove_directory(&self, at: At, path: &[u8]) -> Result<()> {
-        let credentials = self.process.credentials();
-        let mut walk = self.walk(at, path, &credentials)?;
+        let start = self.start(at, path)?;
+        let (mut walk, credentials) = (start.walk(path)?, start.credentials());
         let last = walk.walk_to_last()?;
         match last.kind {
             LastKind::Normal => {}
@@ -119,9 +120,9 @@ impl Task {
             LastKind::DotDot => return Err(Errno::ENOTEMPTY),
             LastKind::Root => return Err(Errno::EBUSY),
         }
-        check_writable(&walk.place)?;
+        check_writable(&walk.place.mount)?;
         let victim = walk.look_up_last(&last)?.ok_or(Errno::ENOENT)?;
-        check_delete(&*walk.place.inode, &*victim, &credentials)?;
+        check_delete(&**walk.place.inode, &*victim, &credentials)?;
         if victim.file_type() != FileType::Directory {
             return Err(Errno::ENOTDIR);
         }
@@ -143,9 +144,11 @@ impl Task {
             return Err(Errno::EINVAL);
         }
         let credentials = self.process.credentials();
-        let mut old = self.walk(old_at, old_path, &credentials)?;
+        let old_start = self.start(old_at, old_path)?;
+        let mut old = old_start.walk_as(old_path, &credentials)?;
         let old_last = old.walk_to_last()?;
-        let mut new = self.walk(new_at, new_path, &credentials)?;
+        let new_start = self.start(new_at, new_path)?;
+        let mut new = new_start.walk_as(new_path, &credentials)?;
         let new_last = new.walk_to_last()?;
         let ends = RenameEnds {
             old: &old,
@@ -178,7 +181,7 @@ fn free_name(walk: &mut Walk<'_>, is_directory: bool) -> Result<Last> {
     if last.has_trailing_slash && !is_directory {
         return Err(Errno::ENOENT);
     }
-    check_writable(&walk.place)?;
+    check_writable(&walk.place.mount)?;
     Ok(last)
 }
 
@@ -206,7 +209,7 @@ impl RenameEnds<'_, '_> {
             return Err(Errno::EXDEV);
         }
         self.check_last_kinds()?;
-        check_writable(&self.old.place)?;
+        check_writable(&self.old.place.mount)?;
         let old = self.old.look_up_last(self.old_last)?.ok_or(Errno::ENOENT)?;
         let new = self.new.look_up_last(self.new_last)?;
         self.check_slashes(&old, new.as_ref())?;
@@ -214,7 +217,7 @@ impl RenameEnds<'_, '_> {
         if new.as_ref().is_some_and(|n| n.number() == old.number()) {
             return Ok(false);
         }
-        check_delete(&*self.old.place.inode, &*old, credentials)?;
+        check_delete(&**self.old.place.inode, &*old, credentials)?;
         self.check_new(&old, new.as_ref(), credentials)?;
         self.check_moved_directory(&old, credentials)?;
         if let Some(new) = new.as_ref().filter(|_| self.is_exchange()) {
@@ -284,7 +287,7 @@ impl RenameEnds<'_, '_> {
         new: Option<&Arc<dyn Inode>>,
         credentials: &Credentials,
     ) -> Result<()> {
-        let directory = &*self.new.place.inode;
+        let directory = &**self.new.place.inode;
         let Some(new) = new else {
             return check_create(directory, credentials);
         };

@@ -14,7 +14,7 @@ use crate::task::Task;
 use crate::vfs::permission::{
     MODE_MASK, check, check_create, check_open_or_create, inherited, is_owner, without_set_id,
 };
-use crate::vfs::walk::{Last, LastKind, Place, Walk};
+use crate::vfs::walk::{Found, Last, LastKind, Walk};
 use crate::vfs::{AttributeChange, Inode, Location, Metadata, NewInode, Ownership, device};
 
 /// The bit of `O_TMPFILE` that is its own.
@@ -44,9 +44,8 @@ impl Task {
         flags: OpenFlags,
         mode: u32,
     ) -> Result<Arc<FileDescription>> {
-        let credentials = self.process.credentials();
         if flags.contains(OpenFlags::PATH) {
-            return self.open_path_only(at, path, flags, &credentials);
+            return self.open_path_only(at, path, flags);
         }
         if flags.bits() & TMPFILE != 0 {
             return Err(Errno::EOPNOTSUPP);
@@ -54,14 +53,16 @@ impl Task {
         if flags.contains(OpenFlags::CREAT | OpenFlags::DIRECTORY) {
             return Err(Errno::EINVAL);
         }
-        let opened = self.find_or_make(at, path, flags, mode, &credentials)?;
+        let start = self.start(at, path)?;
+        let (mut walk, credentials) = (start.walk(path)?, start.credentials());
+        let opened = self.find_or_make(&mut walk, flags, mode, credentials)?;
         let location = opened.location;
         check_kind(&*location.inode, flags)?;
         if !opened.is_new {
-            check_permission(&location, flags, &credentials)?;
+            check_permission(&location, flags, credentials)?;
         }
         if flags.contains(OpenFlags::TRUNC) && !opened.is_new {
-            cut(&*location.inode, &credentials)?;
+            cut(&*location.inode, credentials)?;
         }
         let file = self.open_inode(&location.inode, flags)?;
         let size_max = match location.inode.file_type() {
@@ -82,11 +83,10 @@ impl Task {
         at: At,
         path: &[u8],
         flags: OpenFlags,
-        credentials: &Credentials,
     ) -> Result<Arc<FileDescription>> {
         let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
-        let mut walk = self.walk(at, path, credentials)?;
-        let location = find(&mut walk, kept)?;
+        let start = self.start(at, path)?;
+        let location = start.walk(path)?.find_location(follow_of(kept))?;
         if kept.contains(OpenFlags::DIRECTORY) && !is_directory(&*location.inode) {
             return Err(Errno::ENOTDIR);
         }
@@ -96,18 +96,16 @@ impl Task {
 
     fn find_or_make(
         &self,
-        at: At,
-        path: &[u8],
+        walk: &mut Walk<'_>,
         flags: OpenFlags,
         mode: u32,
         credentials: &Credentials,
     ) -> Result<Opened> {
-        let mut walk = self.walk(at, path, credentials)?;
         if flags.contains(OpenFlags::CREAT) {
-            return self.find_or_create(&mut walk, flags, mode, credentials);
+            return self.find_or_create(walk, flags, mode, credentials);
         }
         Ok(Opened {
-            location: find(&mut walk, flags)?,
+            location: walk.find_location(follow_of(flags))?,
             is_new: false,
         })
     }
@@ -134,7 +132,7 @@ impl Task {
                 return Err(Errno::EEXIST);
             }
             if let Some(found) = walk.finish(&last, follow_of(flags))? {
-                check_open_or_create(&*walk.place.inode, &*found.inode, credentials)?;
+                check_open_or_create(&**walk.place.inode, &*found.inode, credentials)?;
                 return Ok(Opened {
                     location: walk.location_of(found, &last),
                     is_new: false,
@@ -150,9 +148,9 @@ impl Task {
         mode: u32,
         credentials: &Credentials,
     ) -> Result<Opened> {
-        check_writable(&walk.place)?;
-        check_create(&*walk.place.inode, credentials)?;
-        let mode = mode & MODE_MASK & !self.process.fs().umask;
+        check_writable(&walk.place.mount)?;
+        check_create(&**walk.place.inode, credentials)?;
+        let mode = mode & MODE_MASK & !self.process.standpoint().fs.umask;
         let directory = walk.place.inode.permissions()?;
         let (gid, mode) = inherited(&directory, credentials, mode, false);
         let ownership = Ownership {
@@ -165,12 +163,9 @@ impl Task {
             .place
             .inode
             .create(name, &NewInode::Regular, ownership)?;
-        let place = Place {
-            mount: Arc::clone(&walk.place.mount),
-            inode,
-        };
+        let found = Found { inode, mount: None };
         Ok(Opened {
-            location: walk.location_of(place, last),
+            location: walk.location_of(found, last),
             is_new: true,
         })
     }
@@ -181,15 +176,6 @@ impl Task {
             FileType::CharacterDevice => device::open(self, inode),
             FileType::BlockDevice | FileType::Socket => Err(Errno::ENXIO),
             _ => Arc::clone(inode).open(flags),
-        }
-    }
-}
-
-fn find(walk: &mut Walk<'_>, flags: OpenFlags) -> Result<Arc<Location>> {
-    loop {
-        let last = walk.walk_to_last()?;
-        if let Some(found) = walk.finish(&last, follow_of(flags))? {
-            return Ok(walk.location_of(found, &last));
         }
     }
 }
@@ -240,7 +226,7 @@ fn check_permission(
         return Err(Errno::EPERM);
     }
     if wanted.contains(Access::WRITE) && !is_special(inode.file_type()) {
-        check_writable(&Place::of(location))?;
+        check_writable(&location.mount)?;
     }
     Ok(())
 }

@@ -6,11 +6,11 @@ use minke_abi::linux::FileType;
 use minke_abi::{Errno, Result};
 
 use crate::descriptor::{Fd, FileDescription};
-use crate::process::Credentials;
+use crate::process::{Credentials, FsContext, Standpoint};
 use crate::task::Task;
 use crate::vfs::permission::check;
 use crate::vfs::walk::{Place, Walk};
-use crate::vfs::{FileSystemStatistics, Location, MagicLink, Metadata, Timestamp};
+use crate::vfs::{FileSystemStatistics, Location, MagicLink, Metadata, Mount, Timestamp};
 
 /// Where a relative path starts: `AT_FDCWD` or a directory's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,14 +50,8 @@ impl Task {
         if let Some(description) = self.description_itself(at, path)? {
             return description.location.clone().ok_or(Errno::EBADF);
         }
-        let credentials = self.process.credentials();
-        let mut walk = self.walk(at, path, &credentials)?;
-        loop {
-            let last = walk.walk_to_last()?;
-            if let Some(found) = walk.finish(&last, follow)? {
-                return Ok(walk.location_of(found, &last));
-            }
-        }
+        let start = self.start(at, path)?;
+        start.walk(path)?.find_location(follow)
     }
 
     /// Returns a path's attributes. Linux: `newfstatat(2)`.
@@ -65,9 +59,9 @@ impl Task {
         if let Some(description) = self.description_itself(at, path)? {
             return description.file.metadata();
         }
-        let credentials = self.process.credentials();
-        let place = self.walk(at, path, &credentials)?.find(follow)?;
-        place.inode.metadata()
+        let start = self.start(at, path)?;
+        let inode = start.walk(path)?.find_inode(follow)?;
+        inode.metadata()
     }
 
     /// Checks access with the real user and group (`access(2)`).
@@ -107,7 +101,7 @@ impl Task {
         }
         check(&*place.inode, credentials, access)?;
         if access.contains(Access::WRITE) && !is_special(place.inode.file_type()) {
-            check_writable(&place)?;
+            check_writable(&place.mount)?;
         }
         Ok(())
     }
@@ -121,7 +115,7 @@ impl Task {
             Some(link) => match link? {
                 MagicLink::Text(text) => Ok(text),
                 MagicLink::Location(location) => {
-                    let root = Arc::clone(&self.process.fs().root);
+                    let root = Arc::clone(&self.process.standpoint().fs.root);
                     location.path_below(&root)
                 }
                 MagicLink::Description(_) => place.inode.read_link(),
@@ -145,7 +139,8 @@ impl Task {
         }
         check(&*place.inode, &credentials, Access::EXECUTE)?;
         let cwd = Location::of_inode(place.mount, place.inode);
-        let previous = std::mem::replace(&mut self.process.fs().cwd, cwd);
+        let replace = |it: &mut Standpoint| std::mem::replace(&mut it.fs.cwd, cwd);
+        let previous = self.process.change_standpoint(replace);
         // The last reference to a directory is dropped without the lock.
         drop(previous);
         Ok(())
@@ -153,35 +148,28 @@ impl Task {
 
     /// Returns the absolute path of the working directory; `ENOENT` once it was removed.
     pub fn current_directory(&self) -> Result<Vec<u8>> {
-        let fs = self.process.fs().clone();
-        fs.cwd.path_below(&fs.root)
+        let FsContext { cwd, root, .. } = &self.process.standpoint().fs;
+        cwd.path_below(root)
     }
 
     /// Sets the umask and returns the old one.
     pub fn set_umask(&self, mask: u32) -> u32 {
-        std::mem::replace(&mut self.process.fs().umask, mask & 0o777)
+        let replace = |it: &mut Standpoint| std::mem::replace(&mut it.fs.umask, mask & 0o777);
+        self.process.change_standpoint(replace)
     }
 
-    /// Starts a walk along a path.
-    pub(super) fn walk<'a>(
-        &'a self,
-        at: At,
-        path: &'a [u8],
-        credentials: &'a Credentials,
-    ) -> Result<Walk<'a>> {
-        let is_absolute = path.first() == Some(&b'/');
-        let (root, cwd) = {
-            let fs = self.process.fs();
-            let root = Place::of(&fs.root);
-            let from_cwd = at == At::Cwd && !is_absolute;
-            (root, from_cwd.then(|| Place::of(&fs.cwd)))
+    /// Returns where a walk along a path starts.
+    pub(super) fn start(&self, at: At, path: &[u8]) -> Result<Start<'_>> {
+        let from = match at {
+            _ if path.first() == Some(&b'/') => From::Root,
+            At::Cwd => From::Cwd,
+            At::Fd(fd) => From::Description(self.directory_of(fd)?),
         };
-        let start = match (cwd, at) {
-            (Some(cwd), _) => cwd,
-            (None, At::Fd(fd)) if !is_absolute => self.place_of(fd)?,
-            (None, _) => root.clone(),
-        };
-        Walk::new(root, start, credentials, Some(self), path)
+        Ok(Start {
+            task: self,
+            standpoint: self.process.standpoint(),
+            from,
+        })
     }
 
     /// Finds what a path names, or a descriptor's own file for an empty path.
@@ -194,7 +182,10 @@ impl Task {
     ) -> Result<Place> {
         match at {
             At::Fd(fd) if path.is_empty() => self.place_of_any(fd),
-            _ => self.walk(at, path, credentials)?.find(follow),
+            _ => self
+                .start(at, path)?
+                .walk_as(path, credentials)?
+                .find(follow),
         }
     }
 
@@ -205,11 +196,13 @@ impl Task {
         }
     }
 
-    /// Returns where a directory's descriptor was opened; what has no place is not a directory.
-    fn place_of(&self, fd: Fd) -> Result<Place> {
+    /// Returns what a descriptor that paths start at names; what has no place is not a directory.
+    fn directory_of(&self, fd: Fd) -> Result<Arc<FileDescription>> {
         let description = self.process.fds.get(fd)?;
-        let location = description.location.as_ref().ok_or(Errno::ENOTDIR)?;
-        Ok(Place::of(location))
+        match description.location {
+            Some(_) => Ok(description),
+            None => Err(Errno::ENOTDIR),
+        }
     }
 
     fn place_of_any(&self, fd: Fd) -> Result<Place> {
@@ -219,9 +212,51 @@ impl Task {
     }
 }
 
+/// Where a walk starts, and as whom.
+pub(super) struct Start<'t> {
+    task: &'t Task,
+    standpoint: Arc<Standpoint>,
+    from: From,
+}
+
+enum From {
+    Root,
+    Cwd,
+    /// A directory that is open.
+    Description(Arc<FileDescription>),
+}
+
+impl Start<'_> {
+    pub(super) fn credentials(&self) -> &Credentials {
+        &self.standpoint.credentials
+    }
+
+    /// Starts a walk as who the process is.
+    pub(super) fn walk<'a>(&'a self, path: &'a [u8]) -> Result<Walk<'a>> {
+        self.walk_as(path, self.credentials())
+    }
+
+    /// Starts a walk as somebody.
+    pub(super) fn walk_as<'a>(
+        &'a self,
+        path: &'a [u8],
+        credentials: &'a Credentials,
+    ) -> Result<Walk<'a>> {
+        let fs = &self.standpoint.fs;
+        let start = match &self.from {
+            From::Root => &fs.root,
+            From::Cwd => &fs.cwd,
+            From::Description(description) => {
+                description.location.as_ref().ok_or(Errno::ENOTDIR)?
+            }
+        };
+        Walk::new(&fs.root, start, credentials, Some(self.task), path)
+    }
+}
+
 /// `EROFS` on a read-only mount.
-pub(super) fn check_writable(place: &Place) -> Result<()> {
-    if place.mount.options.is_read_only {
+pub(super) fn check_writable(mount: &Mount) -> Result<()> {
+    if mount.options.is_read_only {
         Err(Errno::EROFS)
     } else {
         Ok(())

@@ -155,6 +155,13 @@ pub struct DirectoryEntry<'a> {
     pub next_cookie: u64,
 }
 
+/// Where [`Inode::pass`] has got to.
+pub struct Passed {
+    pub inode: Arc<dyn Inode>,
+    /// Bytes of the path that are behind it: the last name begins there.
+    pub length: usize,
+}
+
 /// An object of a file system. Linux: `struct inode` with its operations.
 ///
 /// Names are single components. Every method may be called at the same time from several tasks.
@@ -197,6 +204,13 @@ pub trait Inode: Any + Send + Sync {
     /// Finds a name in a directory.
     fn lookup(&self, _name: &[u8]) -> Result<Arc<dyn Inode>> {
         Err(Errno::ENOTDIR)
+    }
+
+    /// Goes from this directory through those that `path` names, one in the other, up to that of its last name, if all of them are
+    /// known, directories that `may_enter` lets pass, and there is one at least. Names are neither `.` nor `..`. Nothing is held
+    /// but the last, so this is cheaper than a [`lookup`](Self::lookup) of each; `None` says nothing.
+    fn pass(&self, _path: &[u8], _may_enter: &dyn Fn(&dyn Inode) -> bool) -> Option<Passed> {
+        None
     }
 
     /// Makes an object under a name that does not exist yet, else `EEXIST`.

@@ -203,7 +203,7 @@ impl MountTree {
     fn find_as(&self, path: &[u8], follow: Follow) -> Result<Arc<Location>> {
         let root = self.root();
         let credentials = Credentials::root();
-        let mut walk = Walk::new(Place::of(&root), Place::of(&root), &credentials, None, path)?;
+        let mut walk = Walk::new(&root, &root, &credentials, None, path)?;
         walk.find_location(follow)
     }
 

@@ -5,6 +5,9 @@
 //! their parent (`..`), never the path for the way it came: a directory that was moved leads
 //! to where it is now.
 //!
+//! Where it can, a walk goes through several directories at once ([`Inode::pass`]) and holds only the last of them, since counting
+//! references costs more than finding names that are known.
+//!
 //! Linux: `fs/namei.c`; `path_resolution(7)`.
 
 use std::borrow::Cow;
@@ -19,7 +22,7 @@ use crate::process::Credentials;
 use crate::task::Task;
 use crate::vfs::permission::{Wanted, check, check_follow};
 use crate::vfs::reopened::DescriptionInode;
-use crate::vfs::{Inode, Location, MagicLink, Mount, Name};
+use crate::vfs::{Inode, Location, MagicLink, Mount, Name, Passed};
 
 /// An inode in a mount: what a walk stands at.
 #[derive(Clone)]
@@ -50,13 +53,63 @@ impl Place {
     pub(crate) fn is_directory(&self) -> bool {
         self.inode.file_type() == FileType::Directory
     }
+}
+
+/// Where a walk stands: at what it was given until it moves.
+pub(crate) struct Standing<'a> {
+    pub(crate) mount: Cow<'a, Arc<Mount>>,
+    pub(crate) inode: Cow<'a, Arc<dyn Inode>>,
+}
+
+impl<'a> Standing<'a> {
+    fn at(location: &'a Location) -> Standing<'a> {
+        Standing {
+            mount: Cow::Borrowed(&location.mount),
+            inode: Cow::Borrowed(&location.inode),
+        }
+    }
+
+    fn is_directory(&self) -> bool {
+        self.inode.file_type() == FileType::Directory
+    }
+
+    fn is_mount_root(&self) -> bool {
+        self.inode.number() == self.mount.root.number()
+    }
+
+    fn move_to(&mut self, found: Found) {
+        self.inode = Cow::Owned(found.inode);
+        if let Some(mount) = found.mount {
+            self.mount = Cow::Owned(mount);
+        }
+    }
 
     /// Goes from a covered inode to the top of what covers it.
     fn cross_down(&mut self) {
-        while let Some(mount) = self.mount.covering(&*self.inode) {
-            self.inode = Arc::clone(&mount.root);
-            self.mount = mount;
+        while let Some(mount) = self.mount.covering(&**self.inode) {
+            self.inode = Cow::Owned(Arc::clone(&mount.root));
+            self.mount = Cow::Owned(mount);
         }
+    }
+}
+
+/// What a walk has found.
+pub(crate) struct Found {
+    pub(crate) inode: Arc<dyn Inode>,
+    /// `None`: it is in the mount that the walk stands in.
+    pub(crate) mount: Option<Arc<Mount>>,
+}
+
+impl Found {
+    fn at(place: Place) -> Found {
+        Found {
+            inode: place.inode,
+            mount: Some(place.mount),
+        }
+    }
+
+    fn is_directory(&self) -> bool {
+        self.inode.file_type() == FileType::Directory
     }
 }
 
@@ -81,8 +134,8 @@ pub(crate) struct Last {
 
 /// A walk along one path.
 pub(crate) struct Walk<'a> {
-    root: Place,
-    pub(crate) place: Place,
+    root: &'a Location,
+    pub(crate) place: Standing<'a>,
     credentials: &'a Credentials,
     /// Who walks, for the links of `/proc`; `None` while a container is set up.
     task: Option<&'a Task>,
@@ -90,6 +143,8 @@ pub(crate) struct Walk<'a> {
     /// Where the rest of `text` begins.
     position: usize,
     links_left: usize,
+    /// It was not tried in vain yet to go through several directories at once: that is done once, or long paths would cost their square.
+    may_pass: bool,
     /// Where the last component, a link of `/proc`, has led straight to.
     jumped: Option<Arc<Location>>,
 }
@@ -107,8 +162,8 @@ impl<'a> Walk<'a> {
     ///
     /// `ENOENT` for an empty path, `ENAMETOOLONG` from `PATH_MAX` on, `EINVAL` with a zero byte inside.
     pub(crate) fn new(
-        root: Place,
-        start: Place,
+        root: &'a Location,
+        start: &'a Location,
         credentials: &'a Credentials,
         task: Option<&'a Task>,
         path: &'a [u8],
@@ -122,21 +177,32 @@ impl<'a> Walk<'a> {
         if path.contains(&0) {
             return Err(Errno::EINVAL);
         }
-        let place = if path[0] == b'/' { root.clone() } else { start };
         Ok(Walk {
             root,
-            place,
+            place: Standing::at(if path[0] == b'/' { root } else { start }),
             credentials,
             task,
             text: Cow::Borrowed(path),
             position: 0,
             links_left: SYMLINKS_MAX,
+            may_pass: true,
             jumped: None,
         })
     }
 
     /// Walks the whole path.
     pub(crate) fn find(&mut self, follow: Follow) -> Result<Place> {
+        let Found { inode, mount } = self.find_any(follow)?;
+        let mount = mount.unwrap_or_else(|| Arc::clone(&self.place.mount));
+        Ok(Place { mount, inode })
+    }
+
+    /// Walks the whole path, whatever mount it ends in.
+    pub(crate) fn find_inode(&mut self, follow: Follow) -> Result<Arc<dyn Inode>> {
+        self.find_any(follow).map(|found| found.inode)
+    }
+
+    fn find_any(&mut self, follow: Follow) -> Result<Found> {
         loop {
             let last = self.walk_to_last()?;
             if let Some(found) = self.finish(&last, follow)? {
@@ -180,7 +246,9 @@ impl<'a> Walk<'a> {
                     range,
                 });
             }
-            self.step(&range)?;
+            if !self.pass(start)? {
+                self.step(&range)?;
+            }
         }
     }
 
@@ -200,18 +268,18 @@ impl<'a> Walk<'a> {
     }
 
     /// Takes the last component; `None` when it was a link whose target is still to be walked.
-    pub(crate) fn finish(&mut self, last: &Last, follow: Follow) -> Result<Option<Place>> {
+    pub(crate) fn finish(&mut self, last: &Last, follow: Follow) -> Result<Option<Found>> {
         match last.kind {
-            LastKind::Root => return Ok(Some(self.place.clone())),
+            LastKind::Root => {}
             LastKind::Dot => {}
             LastKind::DotDot => self.up()?,
             LastKind::Normal => {
                 let child = self.child(&last.range)?;
                 let follows = follow == Follow::Yes || last.has_trailing_slash;
                 if follows && child.inode.file_type() == FileType::Symlink {
-                    check_follow(&*self.place.inode, &*child.inode, self.credentials)?;
+                    check_follow(&**self.place.inode, &*child.inode, self.credentials)?;
                     let suffix: &[u8] = if last.has_trailing_slash { b"/" } else { b"" };
-                    return self.follow(&child, suffix);
+                    return Ok(self.follow(&child, suffix)?.map(Found::at));
                 }
                 if last.has_trailing_slash && !child.is_directory() {
                     return Err(Errno::ENOTDIR);
@@ -219,27 +287,51 @@ impl<'a> Walk<'a> {
                 return Ok(Some(child));
             }
         }
-        Ok(Some(self.place.clone()))
+        Ok(Some(Found {
+            inode: Arc::clone(&self.place.inode),
+            mount: None,
+        }))
     }
 
     /// Makes the location of what [`Walk::finish`] has found.
-    pub(crate) fn location_of(&self, found: Place, last: &Last) -> Arc<Location> {
+    pub(crate) fn location_of(&self, found: Found, last: &Last) -> Arc<Location> {
         if let Some(location) = &self.jumped {
             return Arc::clone(location);
         }
+        let mount = found.mount.as_ref().unwrap_or(&self.place.mount);
+        let is_mount_root = found.inode.number() == mount.root.number();
         let is_named = last.kind == LastKind::Normal && !found.is_directory();
-        let (parent, name) = if is_named && !found.is_mount_root() {
+        let (parent, name) = if is_named && !is_mount_root {
             let name = Name::from_slice(self.name(last));
             (Some(Arc::clone(&self.place.inode)), name)
         } else {
             (None, Name::new())
         };
         Arc::new(Location {
-            mount: found.mount,
+            mount: Arc::clone(mount),
             inode: found.inode,
             parent,
             name,
         })
+    }
+
+    /// Goes through all directories up to that of the last component at once, if all are known; `start` is where the next one's name begins.
+    fn pass(&mut self, start: usize) -> Result<bool> {
+        if !std::mem::take(&mut self.may_pass) {
+            return Ok(false);
+        }
+        let (mount, credentials) = (&self.place.mount, self.credentials);
+        let may_enter = |inode: &dyn Inode| {
+            let may_search = || check(inode, credentials, Wanted::EXECUTE).is_ok();
+            mount.covering(inode).is_none() && (credentials.is_privileged() || may_search())
+        };
+        let passed = self.place.inode.pass(&self.text[start..], &may_enter);
+        let Some(Passed { inode, length }) = passed else {
+            return Ok(false);
+        };
+        self.place.inode = Cow::Owned(inode);
+        self.position = start + length;
+        Ok(true)
     }
 
     /// Takes a component that is not the last.
@@ -255,28 +347,31 @@ impl<'a> Walk<'a> {
             rest.extend_from_slice(&self.text[self.position..]);
             if let Some(place) = self.follow(&child, &rest)? {
                 self.jumped = None;
-                self.enter(place)?;
+                self.enter(Found::at(place))?;
             }
             return Ok(());
         }
         self.enter(child)
     }
 
-    fn enter(&mut self, place: Place) -> Result<()> {
-        if !place.is_directory() {
+    fn enter(&mut self, found: Found) -> Result<()> {
+        if !found.is_directory() {
             return Err(Errno::ENOTDIR);
         }
-        self.place = place;
+        self.place.move_to(found);
         Ok(())
     }
 
     /// Finds a child and what is mounted on it.
-    fn child(&self, range: &Range<usize>) -> Result<Place> {
-        let mut child = Place {
-            inode: self.look_up(&self.text[range.clone()])?,
-            mount: Arc::clone(&self.place.mount),
-        };
-        child.cross_down();
+    fn child(&self, range: &Range<usize>) -> Result<Found> {
+        let inode = self.look_up(&self.text[range.clone()])?;
+        let mut child = Found { inode, mount: None };
+        let mut covering = self.place.mount.covering(&*child.inode);
+        while let Some(mount) = covering {
+            child.inode = Arc::clone(&mount.root);
+            covering = mount.covering(&*child.inode);
+            child.mount = Some(mount);
+        }
         Ok(child)
     }
 
@@ -290,7 +385,7 @@ impl<'a> Walk<'a> {
     /// Goes to the parent, never above the process's root. Linux: `follow_dotdot()`.
     fn up(&mut self) -> Result<()> {
         loop {
-            if self.place.is_same(&self.root) {
+            if self.is_at_root() {
                 return Ok(());
             }
             if !self.place.is_mount_root() {
@@ -299,15 +394,20 @@ impl<'a> Walk<'a> {
             let Some(point) = self.place.mount.mount_point.clone() else {
                 return Ok(());
             };
-            self.place = Place::of(&point);
+            self.place.move_to(Found::at(Place::of(&point)));
         }
-        self.place.inode = self.place.inode.parent()?;
+        self.place.inode = Cow::Owned(self.place.inode.parent()?);
         self.place.cross_down();
         Ok(())
     }
 
+    fn is_at_root(&self) -> bool {
+        let (place, root) = (&self.place, self.root);
+        place.mount.id == root.mount.id && place.inode.number() == root.inode.number()
+    }
+
     /// Puts a link's target in front of `rest`, or returns the object that a link of `/proc` leads to.
-    fn follow(&mut self, link: &Place, rest: &[u8]) -> Result<Option<Place>> {
+    fn follow(&mut self, link: &Found, rest: &[u8]) -> Result<Option<Place>> {
         self.links_left = self.links_left.checked_sub(1).ok_or(Errno::ELOOP)?;
         let (place, location) = match self.target(link)? {
             Target::Text(text) => return self.follow_text(text, rest).map(|()| None),
@@ -324,7 +424,7 @@ impl<'a> Walk<'a> {
     fn follow_text(&mut self, mut text: Vec<u8>, rest: &[u8]) -> Result<()> {
         match text.first() {
             None => return Err(Errno::ENOENT),
-            Some(b'/') => self.place = self.root.clone(),
+            Some(b'/') => self.place = Standing::at(self.root),
             Some(_) => {}
         }
         text.extend_from_slice(rest);
@@ -333,7 +433,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn target(&self, link: &Place) -> Result<Target> {
+    fn target(&self, link: &Found) -> Result<Target> {
         let magic = self.task.and_then(|task| link.inode.magic_link(task));
         let Some(magic) = magic else {
             return link.inode.read_link().map(Target::Text);
@@ -342,7 +442,7 @@ impl<'a> Walk<'a> {
             MagicLink::Text(text) => Target::Text(text),
             MagicLink::Location(location) => Target::Location(location),
             MagicLink::Description(description) => Target::Place(Place {
-                mount: Arc::clone(&link.mount),
+                mount: Arc::clone(link.mount.as_ref().unwrap_or(&self.place.mount)),
                 inode: Arc::new(DescriptionInode(description)),
             }),
         })
@@ -356,7 +456,7 @@ impl<'a> Walk<'a> {
         if self.credentials.is_privileged() {
             return Ok(());
         }
-        check(&*self.place.inode, self.credentials, Wanted::EXECUTE)
+        check(&**self.place.inode, self.credentials, Wanted::EXECUTE)
     }
 }
 

@@ -82,21 +82,29 @@ impl NameCache {
     pub(super) fn get(&self, directory: InodeNumber, name: &[u8]) -> Known {
         let hash = hash_of(directory, name);
         let shard = self.read(hash);
-        let found = shard.entries.get(&hash);
-        let found = found.filter(|it| it.directory == directory && *it.name == *name);
-        let Some(entry) = found else {
+        let Some(entry) = shard.find(hash, directory, name) else {
             return Known::Nothing(Ticket {
                 hash,
                 changes: shard.changes,
             });
         };
-        if !entry.is_recent.load(Ordering::Relaxed) {
-            entry.is_recent.store(true, Ordering::Relaxed);
-        }
         match &entry.node {
             Some(node) => Known::Node(Arc::clone(node)),
             None => Known::Absent,
         }
+    }
+
+    /// Looks at what a name is known to lead to, without holding it: `look` runs under the lock.
+    pub(super) fn peek<T>(
+        &self,
+        directory: InodeNumber,
+        name: &[u8],
+        look: impl FnOnce(&Arc<Node>) -> T,
+    ) -> Option<T> {
+        let hash = hash_of(directory, name);
+        let shard = self.read(hash);
+        let entry = shard.find(hash, directory, name)?;
+        entry.node.as_ref().map(look)
     }
 
     /// Keeps what was looked up, unless names were changed since; returns whether it is still so. `place` runs under the lock if it is.
@@ -146,6 +154,18 @@ impl NameCache {
 }
 
 impl Shard {
+    /// Finds a name, which is used by that.
+    fn find(&self, hash: u64, directory: InodeNumber, name: &[u8]) -> Option<&Entry> {
+        let entry = self.entries.get(&hash)?;
+        if entry.directory != directory || *entry.name != *name {
+            return None;
+        }
+        if !entry.is_recent.load(Ordering::Relaxed) {
+            entry.is_recent.store(true, Ordering::Relaxed);
+        }
+        Some(entry)
+    }
+
     /// Keeps a name, and returns what had to go for it, to be dropped without the lock.
     fn insert(&mut self, hash: u64, entry: Entry, names_max: usize) -> Vec<Entry> {
         if self.is_closed {

@@ -9,7 +9,7 @@ use super::Change;
 use super::cache::Known;
 use super::convert::{self, errno};
 use super::node::Node;
-use crate::vfs::{NewInode, Ownership, RenameFlags};
+use crate::vfs::{Inode, NewInode, Ownership, Passed, RenameFlags};
 
 impl Node {
     /// Finds a name.
@@ -51,6 +51,32 @@ impl Node {
                 Err(Error::NotFound) => {}
                 Err(error) => return Err(errno(error)),
             }
+        }
+    }
+
+    /// Goes through directories whose names are known; see [`Inode::pass`].
+    pub(super) fn pass_known(
+        &self,
+        path: &[u8],
+        may_enter: &dyn Fn(&dyn Inode) -> bool,
+    ) -> Option<Passed> {
+        let mut directory = self.number;
+        let (mut name, mut rest) = split(path);
+        loop {
+            if matches!(name, b"." | b"..") {
+                return None;
+            }
+            let (next, behind) = split(rest);
+            let look = |node: &Arc<Node>| {
+                let is_passed = node.is_directory() && may_enter(&**node);
+                is_passed.then(|| (node.number, behind.is_empty().then(|| Arc::clone(node))))
+            };
+            let (number, end) = self.shared.names.peek(directory, name, look).flatten()?;
+            if let Some(inode) = end {
+                let length = path.len() - rest.len();
+                return Some(Passed { inode, length });
+            }
+            (directory, name, rest) = (number, next, behind);
         }
     }
 
@@ -179,4 +205,12 @@ impl Node {
             .for_each(|node| node.expect_access());
         self.shared.changed(Change::Metadata)
     }
+}
+
+/// Splits a path behind its first name and the slashes that follow.
+fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    let is_slash = |byte: &u8| *byte == b'/';
+    let end = path.iter().position(is_slash).unwrap_or(path.len());
+    let slashes = path[end..].iter().take_while(|byte| is_slash(byte));
+    (&path[..end], &path[end + slashes.count()..])
 }

@@ -16,7 +16,8 @@ use crate::file::File;
 use crate::pipe::Fifo;
 use crate::vfs::permission::without_set_id;
 use crate::vfs::{
-    AttributeChange, DirectoryEntry, Inode, Metadata, Name, NewInode, Ownership, RenameFlags,
+    AttributeChange, DirectoryEntry, Inode, Metadata, Name, NewInode, Ownership, Passed,
+    RenameFlags,
 };
 
 /// Set-user-id and set-group-id.
@@ -261,6 +262,10 @@ impl Inode for Node {
     fn lookup(&self, name: &[u8]) -> Result<Arc<dyn Inode>> {
         let node = self.find(name)?;
         Ok(node)
+    }
+
+    fn pass(&self, path: &[u8], may_enter: &dyn Fn(&dyn Inode) -> bool) -> Option<Passed> {
+        self.pass_known(path, may_enter)
     }
 
     fn create(

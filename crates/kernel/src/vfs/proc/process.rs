@@ -90,11 +90,15 @@ fn comm_line(process: &Process) -> Vec<u8> {
 }
 
 fn cwd(process: &Process) -> Result<MagicLink> {
-    Ok(MagicLink::Location(Arc::clone(&process.fs().cwd)))
+    Ok(MagicLink::Location(Arc::clone(
+        &process.standpoint().fs.cwd,
+    )))
 }
 
 fn root(process: &Process) -> Result<MagicLink> {
-    Ok(MagicLink::Location(Arc::clone(&process.fs().root)))
+    Ok(MagicLink::Location(Arc::clone(
+        &process.standpoint().fs.root,
+    )))
 }
 
 fn exe(process: &Process) -> Result<MagicLink> {
@@ -140,7 +144,7 @@ fn status(process: &Process) -> Vec<u8> {
          VmHWM:\t{memory_kib:8} kB\nVmRSS:\t{memory_kib:8} kB\nThreads:\t{}\n\
          CapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\nCapEff:\t{capabilities:016x}\n\
          NoNewPrivs:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-{}\n",
-        process.fs().umask,
+        process.standpoint().fs.umask,
         process.parent().0,
         process.fds.fds_max(),
         process.threads_count(),
@@ -224,7 +228,7 @@ fn source(mount: &Mount) -> &str {
 
 /// Lists the mounts below the process's root, each with its path.
 fn visible_mounts(process: &Process) -> Vec<(Arc<Mount>, Vec<u8>)> {
-    let root = Arc::clone(&process.fs().root);
+    let root = Arc::clone(&process.standpoint().fs.root);
     let mounts = process.kernel.mounts.mounts();
     let paths = mounts.into_iter().filter_map(|mount| {
         let top = Location::of_inode(Arc::clone(&mount), Arc::clone(&mount.root));
