@@ -41,14 +41,14 @@ impl Task {
         let (mut walk, credentials) = (start.walk(path)?, start.credentials());
         let is_directory = *new == NewInode::Directory;
         let last = free_name(&mut walk, is_directory)?;
-        check_create(&**walk.place.inode, &credentials)?;
+        check_create(&**walk.place.inode, credentials)?;
         let is_device = matches!(new, NewInode::CharacterDevice(_) | NewInode::BlockDevice(_));
         if is_device && !credentials.is_privileged() {
             return Err(Errno::EPERM);
         }
         let allowed = if is_directory { 0o1777 } else { MODE_MASK };
         let directory = walk.place.inode.permissions()?;
-        let (gid, mode) = inherited(&directory, &credentials, mode & allowed, is_directory);
+        let (gid, mode) = inherited(&directory, credentials, mode & allowed, is_directory);
         let ownership = Ownership {
             uid: credentials.euid,
             gid,
@@ -101,7 +101,7 @@ impl Task {
                 Errno::ENOTDIR
             });
         }
-        check_delete(&**walk.place.inode, &*victim, &credentials)?;
+        check_delete(&**walk.place.inode, &*victim, credentials)?;
         if is_directory {
             return Err(Errno::EISDIR);
         }
@@ -122,7 +122,7 @@ impl Task {
         }
         check_writable(&walk.place.mount)?;
         let victim = walk.look_up_last(&last)?.ok_or(Errno::ENOENT)?;
-        check_delete(&**walk.place.inode, &*victim, &credentials)?;
+        check_delete(&**walk.place.inode, &*victim, credentials)?;
         if victim.file_type() != FileType::Directory {
             return Err(Errno::ENOTDIR);
         }

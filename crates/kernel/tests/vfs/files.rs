@@ -324,3 +324,58 @@ fn a_change_of_owner_takes_set_id_bits_away() {
         assert_eq!((metadata.mode, metadata.uid), (0o755, 5));
     }
 }
+
+/// Walks pass known directories together: what each of them says must still hold.
+#[test]
+fn a_path_through_known_directories_is_judged_at_each_of_them() {
+    for machine in machines() {
+        let task = machine.root();
+        for path in ["/a", "/a/b", "/a/b/c", "/a/x", "/other"] {
+            task.mkdir(path).unwrap();
+        }
+        task.put("/a/b/c/file", b"text").unwrap();
+        task.symlink(b"b", At::Cwd, b"/a/link").unwrap();
+        let alice = machine.task(Credentials::user(1000, 1000));
+        let paths = [
+            "/a/b/c/file",
+            "/a//b/./c//file",
+            "/a/b/../b/c/file",
+            "/a/link/c/file",
+        ];
+        for path in [paths, paths].concat() {
+            assert_eq!(alice.get(path).unwrap(), b"text", "{path}");
+        }
+        let get = |path: &str| alice.get(path);
+        assert_eq!(get("/a/b/c/file/more/names"), Err(Errno::ENOTDIR));
+        assert_eq!(get("/a/b/none/file"), Err(Errno::ENOENT));
+        let long = format!("/a/b/{}/file", "n".repeat(256));
+        assert_eq!(get(&long), Err(Errno::ENAMETOOLONG));
+
+        task.change_mode(At::Cwd, b"/a/b", 0o700, Follow::Yes)
+            .unwrap();
+        assert_eq!(get("/a/b/c/file"), Err(Errno::EACCES));
+        assert_eq!(task.get("/a/b/c/file").unwrap(), b"text");
+        task.change_mode(At::Cwd, b"/a/b", 0o755, Follow::Yes)
+            .unwrap();
+
+        let flags = RenameFlags::empty();
+        task.rename(At::Cwd, b"/a/b", At::Cwd, b"/other/b", flags)
+            .unwrap();
+        assert_eq!(get("/a/b/c/file"), Err(Errno::ENOENT));
+        assert_eq!(get("/other/b/c/file").unwrap(), b"text");
+
+        let mounts = &machine.kernel.mounts;
+        let options = MountOptions::default();
+        mounts
+            .mount(
+                b"/other/b",
+                MemoryFileSystem::tmpfs(memory_options()).unwrap(),
+                options,
+            )
+            .unwrap();
+        assert_eq!(get("/other/b/c/file"), Err(Errno::ENOENT));
+        task.mkdir("/other/b/c").unwrap();
+        task.put("/other/b/c/file", b"above").unwrap();
+        assert_eq!(get("/other/b/c/file").unwrap(), b"above");
+    }
+}
