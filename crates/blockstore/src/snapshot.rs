@@ -235,16 +235,14 @@ impl Snapshot {
         Ok(())
     }
 
-    /// Returns the bytes as they lie in memory, if one mapped file has them all in sequence.
+    /// Returns bytes from `offset` on as they lie in memory, if they do: as many, at most `length`, as one mapped file has in sequence.
     pub fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
         check_range(offset, length as u64, self.size_bytes).ok()?;
         if length == 0 {
             return None;
         }
         let (place, found) = self.run_at(offset, length as u64).ok()?;
-        if found < length as u64 {
-            return None;
-        }
+        let length = found.min(length as u64) as usize;
         match place.place() {
             Place::Below => self.base.as_ref()?.mapped(offset, length),
             Place::Zeros => None,

@@ -204,7 +204,8 @@ fn a_mapped_base_and_mapped_snapshots_are_read_in_place() {
     let disk = Disk::create(changes, below.clone(), [3; 16], size, Limits::default()).unwrap();
     disk.write_at(4096, &[7; 8192]).unwrap();
     assert_eq!(disk.mapped(100, 3), Some(&[5; 3][..]));
-    assert_eq!(disk.mapped(100, 5000), None);
+    assert_eq!(disk.mapped(100, 5000), Some(&[5; 3996][..]));
+    assert_eq!(disk.mapped(4096, 3), None);
     disk.freeze().unwrap();
     let chain = below
         .with(open(&files.changes), &Limits::default())

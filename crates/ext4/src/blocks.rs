@@ -290,11 +290,7 @@ impl<D: Device> Blocks<D> {
             if buffer.is_empty() {
                 break;
             }
-            let in_block = (self.block_size - at).min(buffer.len());
-            let mapped = [buffer.len(), in_block]
-                .into_iter()
-                .find_map(|length| self.mapped(number, at, length));
-            if let Some(bytes) = mapped {
+            if let Some(bytes) = self.mapped(number, at, buffer.len()) {
                 buffer[..bytes.len()].copy_from_slice(bytes);
                 (number, at) = self.advance(number, at + bytes.len());
                 buffer = &mut buffer[bytes.len()..];
@@ -360,7 +356,7 @@ impl<D: Device> Blocks<D> {
         self.device.discard(number * size, count * size)
     }
 
-    /// Returns bytes in place, from byte `at` of a block on.
+    /// Returns bytes in place, from byte `at` of a block on: at most `length`.
     pub(crate) fn mapped(&self, number: u64, at: usize, length: usize) -> Option<&[u8]> {
         if !self.replayed.is_empty() {
             return None;

@@ -52,8 +52,8 @@ pub trait Device: Send + Sync {
     /// Whatever the host says; then nothing of it is durable.
     fn commit(&self) -> Result<(), DeviceError>;
 
-    /// Returns bytes in place if they are there in one piece and the device keeps them as they are while it lives, whatever is written
-    /// over them later; such as those of a mapped base that no change covers now.
+    /// Returns bytes from `offset` on in place, as many, at most `length`, as are there in one piece, if the device keeps them as they are while
+    /// it lives, whatever is written over them later; such as those of a mapped base that no change covers now.
     fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]>;
 }
 

@@ -89,11 +89,9 @@ impl Disk {
 
     /// Looks up where the block at `offset` is, and how many bytes from there lie in sequence with it.
     fn run_at(&self, offset: u64, length_max: usize) -> Run {
-        let first = BlockNumber((offset / BLOCK_BYTES as u64) as u32);
-        let within = (offset % BLOCK_BYTES as u64) as usize;
-        let count_max = (within + length_max).div_ceil(BLOCK_BYTES);
+        let (first, within, count_max) = blocks_of(offset, length_max);
         let view = read(&self.view);
-        let (found, count) = view.find(first, count_max as u64);
+        let (found, count) = view.find(first, count_max);
         Run {
             found,
             length: (count as usize * BLOCK_BYTES - within).min(length_max),
@@ -106,14 +104,19 @@ impl Disk {
         look(&read(&self.view))
     }
 
-    /// Returns the bytes as they lie in memory, if the disk below has them mapped and none was changed.
+    /// Returns bytes from `offset` on as they lie in memory, if the disk below has them mapped and none was changed: as many, at most `length`,
+    /// as lie in one piece.
     ///
     /// They stay what they were when the disk is written later.
     pub fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
         check_range(offset, length as u64, self.size_bytes).ok()?;
-        let run = self.run_at(offset, length);
-        match run.found {
-            Found::Below if run.length == length => self.generation().below.mapped(offset, length),
+        let (first, within, count_max) = blocks_of(offset, length);
+        let (found, count) = self.look(|view| view.find(first, count_max));
+        match found {
+            Found::Below => {
+                let length = (count as usize * BLOCK_BYTES - within).min(length);
+                self.generation().below.mapped(offset, length)
+            }
             _ => None,
         }
     }
@@ -161,6 +164,17 @@ impl fmt::Debug for Disk {
             .field("below", &self.generation().below)
             .finish_non_exhaustive()
     }
+}
+
+/// Returns the first block of a range of bytes, where in it the range begins, and in how many blocks it lies.
+fn blocks_of(offset: u64, length: usize) -> (BlockNumber, usize, u64) {
+    let first = BlockNumber((offset / BLOCK_BYTES as u64) as u32);
+    let within = (offset % BLOCK_BYTES as u64) as usize;
+    (
+        first,
+        within,
+        (within + length).div_ceil(BLOCK_BYTES) as u64,
+    )
 }
 
 fn blocks_count(size_bytes: u64) -> u64 {

@@ -63,7 +63,8 @@ impl<D: Device> FileSystem<D> {
             if done == length {
                 return Ok(length);
             }
-            if let Some(bytes) = self.blocks.mapped(run.physical, at, length) {
+            let mapped = self.blocks.mapped(run.physical, at, length);
+            if let Some(bytes) = mapped.filter(|bytes| bytes.len() == length) {
                 // They stay as they are: no writer has to wait while they are copied, and maybe fetched from the host's disk.
                 drop(state);
                 target.copy_from_slice(bytes);
