@@ -313,3 +313,24 @@ fn a_fork_bomb_meets_the_pids_limit_and_ends_with_process_1() {
     assert_eq!(ended.code, eagain, "{ended:?}");
     home.assert_nothing_left();
 }
+
+/// Ends well if it is told to run something that begins with a `b`.
+const SHELL: &str = r#"
+  (func (export "_start")
+    (drop (call $start_size))
+    (call $start_fill (i32.const 4096))
+    (if (i32.ne (i32.load8_u (i32.load (i32.const 4108))) (i32.const 98))
+      (then (call $exit (i32.const 9)))))"#;
+
+#[test]
+fn the_shell_form_uses_the_images_shell_for_what_is_no_program_of_it() {
+    let home = home(&[("sh", program(SHELL)), ("tool", starting(CAT))]);
+    let build = |run: &str| {
+        home.write("Balenafile", format!("FROM made\nRUN {run}\n"));
+        home.run(&["build", "-t", "next", "."]).code
+    };
+    assert_eq!(build("builtin of the shell"), 0);
+    assert_eq!(build("begin && end"), 0);
+    assert_eq!(build("tool of the image"), 0, "it needs no shell");
+    assert_ne!(build("other builtin"), 0);
+}

@@ -38,7 +38,7 @@ impl Evaluator<'_> {
     }
 
     /// Returns what runs a command in the shell form: the shell that `SHELL` names; without one, the words of a simple
-    /// command as they are; for more than that, the image's `/bin/sh`.
+    /// command as they are, if the image has that program or no shell; else the image's `/bin/sh`.
     pub(super) fn shell_words(
         &mut self,
         command: &ShellCommand,
@@ -46,7 +46,11 @@ impl Evaluator<'_> {
         let config = &self.image.config;
         let mut words = match (&command.words, config.shell.is_empty()) {
             (_, false) => config.shell.clone(),
-            (Ok(words), true) => return Ok(words.clone()),
+            (Ok(words), true) if self.has_program(words)? || !self.has_default_shell()? => {
+                return Ok(words.clone());
+            }
+            // What no file answers may be the shell's own: `cd`, `echo`, `test`.
+            (Ok(_), true) => default_shell(),
             (Err(_), true) if self.has_default_shell()? => default_shell(),
             (Err(complaint), true) => {
                 return Err(self.source.complain((**complaint).clone()).into());
@@ -71,11 +75,23 @@ impl Evaluator<'_> {
     }
 
     fn has_default_shell(&mut self) -> Result<bool, BuildError> {
+        self.has_any(&program::candidates(SHELL_DEFAULT[0], None, "/"))
+    }
+
+    /// Whether the image has the program that a command's first word means.
+    fn has_program(&mut self, words: &[String]) -> Result<bool, BuildError> {
+        let Some(word) = words.first() else {
+            return Ok(false);
+        };
+        let config = &self.image.config;
+        let search = configure::env_of(config, "PATH");
+        let candidates = program::candidates(word, search, &config.working_dir);
+        self.has_any(&candidates)
+    }
+
+    fn has_any(&mut self, paths: &[String]) -> Result<bool, BuildError> {
         let tree = self.tree()?;
-        let candidates = program::candidates(SHELL_DEFAULT[0], None, "/");
-        Ok(candidates
-            .iter()
-            .any(|path| tree.file(path.as_ref()).is_some()))
+        Ok(paths.iter().any(|path| tree.file(path.as_ref()).is_some()))
     }
 
     pub(super) fn shell(&mut self, words: &[String]) -> String {

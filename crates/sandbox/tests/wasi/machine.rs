@@ -14,7 +14,7 @@ use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
 use minke_kernel::vfs::{Metadata, MountOptions, MountTree, NewInode, Timestamp};
 use minke_kernel::{Errno, File, FileDescription, Kernel, KernelConfig, Result, Task};
 use minke_sandbox::executor::{Executor, ExecutorConfig};
-use minke_sandbox::personality::{Linked, ProgramContext, enter, link_import};
+use minke_sandbox::personality::{Entry, Linked, ProgramContext, enter, link_import};
 use minke_sandbox::platform::{HostClock, HostEntropy};
 use minke_sandbox::runtime::{Guest, GuestMemory, Stop};
 use wasmtime::{Config, Engine, Linker, Module, Store};
@@ -184,7 +184,7 @@ async fn run_guest(module: Vec<u8>, task: Arc<Task>) -> (End, [Vec<u8>; 2]) {
     let instance = linker.instantiate_async(&mut store, &module).await.unwrap();
     let memory = instance.get_memory(&mut store, "memory");
     store.data_mut().memory = memory.map(GuestMemory::Local);
-    let end = match enter(&mut store, &instance, &context).await {
+    let end = match enter(&mut store, &instance, &context, Entry::Start).await {
         Ok(()) => End::Returned,
         Err(error) => match error.downcast_ref::<Stop>() {
             Some(stop) => End::Stopped(*stop),

@@ -158,14 +158,14 @@ fn spawn(caller: &mut Caller<'_, Guest>, request: &Request) -> Result<i64> {
     let parent = task_of(caller);
     let context = Context::of(caller);
     let path = context.path(request.path.into())?;
-    let args = start_arguments(&context, request.argv.into(), request.envp.into())?;
+    let start_with = start_arguments(&context, request.argv.into(), request.envp.into())?;
     if request.count > ACTIONS_MAX {
         return Err(Errno::E2BIG);
     }
     let process = parent.fork()?;
     let child = Task::main_of(Arc::clone(&process));
     let prepared = prepare(&context, &child, request)
-        .and_then(|()| launcher.open(&child, &path, args.0, args.1));
+        .and_then(|()| launcher.open(&child, &path, start_with.args, start_with.env));
     match prepared {
         Ok(image) => Ok(start(&launcher, process, image)),
         Err(errno) => {

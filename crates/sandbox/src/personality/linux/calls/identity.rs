@@ -118,7 +118,8 @@ fn set_users(context: &Context<'_>, real: u32, effective: u32) -> Result<i64> {
     let process = &context.task().process;
     let mut who = Credentials::clone(&process.credentials());
     let own = [who.uid, who.euid, KEEP];
-    if !who.is_privileged() && !(own.contains(&real) && own.contains(&effective)) {
+    let gains_nothing = own.contains(&real) && own.contains(&effective);
+    if !who.is_privileged() && !gains_nothing {
         return Err(Errno::EPERM);
     }
     replace(&mut who.uid, real);
@@ -132,7 +133,8 @@ fn set_groups(context: &Context<'_>, real: u32, effective: u32) -> Result<i64> {
     let process = &context.task().process;
     let mut who = Credentials::clone(&process.credentials());
     let own = [who.gid, who.egid, KEEP];
-    if !who.is_privileged() && !(own.contains(&real) && own.contains(&effective)) {
+    let gains_nothing = own.contains(&real) && own.contains(&effective);
+    if !who.is_privileged() && !gains_nothing {
         return Err(Errno::EPERM);
     }
     replace(&mut who.gid, real);

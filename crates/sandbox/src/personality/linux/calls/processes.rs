@@ -73,12 +73,18 @@ const STRINGS_BYTES_MAX: usize = 2 << 20;
 /// Longest argument. Linux: `MAX_ARG_STRLEN`.
 const STRING_BYTES_MAX: usize = 128 << 10;
 
+/// What a program is to be started with.
+pub(in crate::personality::linux) struct StartStrings {
+    pub(in crate::personality::linux) args: Vec<Vec<u8>>,
+    pub(in crate::personality::linux) env: Vec<Vec<u8>>,
+}
+
 /// Reads the arguments and the environment that a program is to be started with; `E2BIG` for too many.
 pub(in crate::personality::linux) fn start_arguments(
     context: &Context<'_>,
     argv: GuestAddr,
     envp: GuestAddr,
-) -> Result<(Vec<Vec<u8>>, Vec<Vec<u8>>)> {
+) -> Result<StartStrings> {
     let mut room = STRINGS_BYTES_MAX;
     let mut args = read_strings(context, argv, &mut room)?;
     let env = read_strings(context, envp, &mut room)?;
@@ -86,7 +92,7 @@ pub(in crate::personality::linux) fn start_arguments(
     if args.is_empty() {
         args.push(Vec::new());
     }
-    Ok((args, env))
+    Ok(StartStrings { args, env })
 }
 
 /// Reads strings by an array of pointers that a null pointer ends; a null array is empty.
@@ -118,8 +124,10 @@ fn read_strings(context: &Context<'_>, array: GuestAddr, room: &mut usize) -> Re
 fn execve(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     let started = context.guest.started.clone().ok_or(Errno::ENOSYS)?;
     let path = context.path(arguments.address(0))?;
-    let (args, env) = start_arguments(context, arguments.address(1), arguments.address(2))?;
-    let next = started.launcher.open(context.task(), &path, args, env)?;
+    let start = start_arguments(context, arguments.address(1), arguments.address(2))?;
+    let next = started
+        .launcher
+        .open(context.task(), &path, start.args, start.env)?;
     context.task().process.begin_image(next.image);
     context.guest.next_program = Some(next.program);
     context.guest.linux.stop = Some(Stop::Exec);
