@@ -213,3 +213,118 @@ fn a_step_that_is_done_already_waits_for_no_cache() {
     held.lock().expect("nobody has it");
     home.ok(&["build", "-q", "."]);
 }
+
+/// The size that the bounded builds below may keep: two results of steps, or two caches, of a megabyte.
+const BOUND: &str = "2500k";
+
+/// Builds with the cache bounded to [`BOUND`]; returns what was said.
+#[track_caller]
+fn build_bounded(home: &Home, more: &[&str]) -> String {
+    let arguments = [&["build", "--progress", "plain", "-t", "made"], more].concat();
+    let mut command = home.command(&[&arguments[..], &["."]].concat());
+    let output = command
+        .env("MINKE_BUILD_CACHE_SIZE", BOUND)
+        .output()
+        .expect("minke starts");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    said
+}
+
+/// Waits until the clock shows another second: what was used in one is as old as each other.
+fn next_second() {
+    let second = || {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        since.expect("it is later").as_secs()
+    };
+    let now = second();
+    while second() == now {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A megabyte that cannot be packed. Source: Marsaglia, "Xorshift RNGs".
+fn noise(seed: u64) -> Vec<u8> {
+    let mut state = seed;
+    let step = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[0]
+    };
+    std::iter::repeat_with(step).take(1 << 20).collect()
+}
+
+#[test]
+fn what_steps_made_is_bounded_and_what_was_not_used_for_longest_goes_first() {
+    let home = home();
+    // An image has what it is made of, which is no cache however large it is.
+    home.write("noise", noise(99));
+    home.write(
+        "kept",
+        "FROM scratch\nCOPY noise /\nCOPY noise /other\nCOPY noise /third\n",
+    );
+    home.ok(&["build", "-q", "-t", "kept", "-f", "kept", "."]);
+    let file =
+        "FROM scratch AS one\nCOPY noise /\nCOPY small /\nFROM scratch\nCOPY --from=one /small /\n";
+    home.write("small", "small");
+    home.write("Balenafile", file);
+    let build = |seed: u64| {
+        home.write("noise", noise(seed));
+        next_second();
+        let said = build_bounded(&home, &[]);
+        said.contains("COPY noise /\n") && said.contains("#2 CACHED")
+    };
+    assert!(![1, 2].map(build).contains(&true));
+    // What is used again is young again: with the third, the second one is the oldest.
+    assert_eq!([build(1), build(3)], [true, false]);
+    assert_eq!([build(1), build(3), build(2)], [true, true, false]);
+    let checked = home.run(&["system", "check"]);
+    assert_eq!((checked.code, &*checked.stdout), (0, ""), "{checked:?}");
+    let save = home.run(&["save", "-o", "kept.tar", "kept"]);
+    assert_eq!(save.code, 0, "{save:?}");
+}
+
+#[test]
+fn caches_are_bounded_and_one_that_a_build_has_stays() {
+    let home = home();
+    let fill = |id: &str| {
+        step(&home, id, "\"copy\", \"/noise\", \"/cache/kept\"");
+        let file = fs::read_to_string(home.files().join("Balenafile")).expect("written");
+        let file = file.replace(
+            "COPY probe.wasm /bin/",
+            "COPY probe.wasm /bin/\nCOPY noise /",
+        );
+        home.write("Balenafile", file);
+        build_bounded(&home, &["--no-cache"]);
+    };
+    home.write("noise", noise(1));
+    fill("held");
+    let running = Running::start(&home, "held");
+    let [held] = &caches(&home)[..] else {
+        panic!("{:?}", caches(&home))
+    };
+    fill("first");
+    let has = |id: &PathBuf| caches(&home).contains(id);
+    let first = caches(&home)
+        .into_iter()
+        .find(|it| it != held)
+        .expect("a second one");
+    fill("second");
+    // Three are too many. The oldest is in use, so the next one goes.
+    assert!(has(held) && !has(&first), "{:?}", caches(&home));
+    assert_eq!(caches(&home).len(), 2);
+    drop(running);
+}
+
+#[test]
+fn a_size_of_the_cache_that_is_none_is_told() {
+    let home = home();
+    let mut command = home.command(&["build", "."]);
+    let output = command.env("MINKE_BUILD_CACHE_SIZE", "much").output();
+    let output = output.expect("minke starts");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stderr),
+        "error: `MINKE_BUILD_CACHE_SIZE` is `much`\nhint: set it to a size, such as `20g`, or unset it\n"
+    );
+}

@@ -184,6 +184,19 @@ fn wrong_limits_are_refused_with_what_to_write() {
 }
 
 #[test]
+fn no_memory_asks_for_no_limit_of_its_own() {
+    let home = Home::new();
+    home.start("plain", &[], &["wait"]);
+    home.start("zero", &["-m", "0"], &["wait"]);
+    home.start("some", &["--memory", "64m"], &["wait"]);
+    let limit = |name: &str| home.ok(&["inspect", "-f", "{{.HostConfig.Memory}}", name]);
+    assert_eq!(limit("zero"), limit("plain"));
+    assert_eq!(limit("some"), (64 << 20).to_string());
+    home.ok(&["update", "--memory", "0b", "some"]);
+    assert_eq!(limit("some"), limit("plain"));
+}
+
+#[test]
 fn stats_tell_what_is_used() {
     let home = Home::new();
     home.start("web", &["-m", "64m"], &["wait"]);

@@ -260,6 +260,9 @@ fn requests(corpus: &Path) -> Result<()> {
         json!({"request": "kill", "signal": 15}),
         json!({"request": "stop", "signal": 15, "timeout_ms": 10}),
         json!({"request": "limit", "memory_bytes_max": 1, "pids_max": 2}),
+        json!({"request": "snapshot", "name": "one"}),
+        json!({"request": "files", "files": "status", "path": [47], "links": "kept"}),
+        json!({"request": "files", "files": "extract", "path": [47], "owners": "root"}),
     ];
     for (index, request) in requests.iter().enumerate() {
         let json = request.to_string();

@@ -223,7 +223,11 @@ fn build_with(
         engine.bound_build_caches();
     }
     run?;
-    build.commit()
+    let built = build.commit()?;
+    if built.layers_made_count > 0 {
+        lease.store().bound_build_cache()?;
+    }
+    Ok(built)
 }
 
 /// Returns whether the image is to be in the store.
@@ -396,16 +400,8 @@ impl<'a> Build<'a> {
         if self.is_over.load(Ordering::Relaxed) {
             return;
         }
-        for name in variables.unused() {
-            let hint = variables.nearest(name).map_or_else(
-                || format!("declare it: `ARG {name}`"),
-                |nearest| format!("did you mean `{nearest}`?"),
-            );
-            self.progress.event(&Event::Warning(&Warning {
-                rule: None,
-                message: format!("build argument `{name}` is not declared by any `ARG`"),
-                hint: Some(hint),
-            }));
+        if let Some(warning) = unused_arguments(&variables) {
+            self.progress.event(&Event::Warning(&warning));
         }
         if self.options.pull == PullPolicy::Always {
             self.progress.event(&Event::Warning(&Warning {
@@ -478,6 +474,28 @@ impl<'a> Build<'a> {
             .for_each(|layer| hasher.field(layer.diff_id.to_string().as_bytes()));
         hasher.finish()
     }
+}
+
+/// Returns a warning of the build arguments that no stage asked for, if there are any, in BuildKit's words.
+fn unused_arguments(variables: &Variables) -> Option<Warning> {
+    let names: Vec<&str> = variables.unused().collect();
+    if names.is_empty() {
+        return None;
+    }
+    let nearest = names.iter().filter_map(|name| variables.nearest(name));
+    let nearest: Vec<String> = nearest.map(|name| format!("`{name}`")).collect();
+    let declared: Vec<String> = names.iter().map(|name| format!("`ARG {name}`")).collect();
+    Some(Warning {
+        rule: None,
+        message: format!(
+            "One or more build-args [{}] were not consumed",
+            names.join(" ")
+        ),
+        hint: Some(match nearest.is_empty() {
+            true => format!("declare them in the file, by {}", declared.join(", ")),
+            false => format!("did you mean {}?", nearest.join(", ")),
+        }),
+    })
 }
 
 /// Evaluates the `ARG`s before the first `FROM`.

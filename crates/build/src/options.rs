@@ -24,6 +24,8 @@ pub struct BuildOptions {
     /// One time for everything, in seconds since 1970: the environment's `SOURCE_DATE_EPOCH`. Spec: reproducible-builds.org.
     pub source_date_epoch_s: Option<u64>,
     pub cache: CachePolicy,
+    /// `--no-cache-filter`: stages whose layers are made anew in any case, by name or number.
+    pub renewed_stages: Vec<String>,
     pub pull: PullPolicy,
     /// Where the result goes; into the store if there are none, or tags.
     pub outputs: Vec<Output>,
@@ -42,6 +44,7 @@ impl BuildOptions {
             secrets: Vec::new(),
             source_date_epoch_s: None,
             cache: CachePolicy::Use,
+            renewed_stages: Vec::new(),
             pull: PullPolicy::Missing,
             outputs: Vec::new(),
         }

@@ -241,7 +241,7 @@ impl<'a> Evaluator<'a> {
         let Some((typed, text)) = typed.zip(self.planned.platform.as_ref()) else {
             return Ok(());
         };
-        if text.split('/').nth(1) == Some("wasm") {
+        if matches!(text.split('/').nth(1), Some("wasm" | "wasm32")) {
             return Ok(());
         }
         let message = format!("platform `{text}` cannot run here");
@@ -304,12 +304,18 @@ impl<'a> Evaluator<'a> {
         hasher.finish()
     }
 
-    /// Returns what a step of this key made, unless everything is to be made anew.
+    /// Returns what a step of this key made, unless everything, or this stage, is to be made anew.
     fn cached(&self, key: &Digest) -> Result<Option<CachedStep>, BuildError> {
         match self.build.options.cache {
-            CachePolicy::Use => Ok(self.build.lease.cached_step(key)?),
-            CachePolicy::Renew => Ok(None),
+            CachePolicy::Use if !self.is_renewed() => Ok(self.build.lease.cached_step(key)?),
+            CachePolicy::Use | CachePolicy::Renew => Ok(None),
         }
+    }
+
+    /// BuildKit: names that no stage has are no mistake.
+    fn is_renewed(&self) -> bool {
+        let mut renewed = self.build.options.renewed_stages.iter();
+        renewed.any(|name| self.build.file.stage(name) == Some(self.index))
     }
 
     /// Adds the layer of an instruction that copies: the one that was made before from the same, else a new one.

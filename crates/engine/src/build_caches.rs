@@ -14,24 +14,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use crate::Engine;
 use crate::removal::remove_tree;
 
-/// What keeps caches from growing for ever.
-const LIMITS: Limits = Limits {
-    unused_max: Duration::from_secs(30 * 24 * 60 * 60),
-    size_bytes_max: 10 << 30,
-};
+/// A cache that no build used for so long goes.
+const UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// What ends the name of a lock's file.
 const LOCK_EXTENSION: &str = "lock";
 /// What is in the name of a directory that is on its way out.
 const REMOVED: &str = ".removed";
 /// The unit of a file's room. POSIX: `st_blocks`.
 const BLOCK_BYTES: u64 = 512;
-
-struct Limits {
-    /// A cache that no build used for so long goes.
-    unused_max: Duration,
-    /// Bounds all caches together; what was not used for longest goes first.
-    size_bytes_max: u64,
-}
 
 /// How a build shares a cache with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,19 +129,20 @@ impl Engine {
         caches
     }
 
-    /// Removes caches that were not used for 30 days, and those that were not used for longest until all have at most 10 GiB.
+    /// Removes caches that were not used for 30 days, and those that were not used for longest until all have at most
+    /// [`Engine::build_cache_bytes_max`].
     pub fn bound_build_caches(&self) {
-        bound(&self.home().build_caches(), &LIMITS);
+        bound(&self.home().build_caches(), self.build_cache_bytes_max);
     }
 }
 
-fn bound(caches: &Path, limits: &Limits) {
+fn bound(caches: &Path, size_bytes_max: u64) {
     let caches = list(caches);
     let mut size_bytes: u64 = caches.iter().map(|cache| cache.size_bytes).sum();
     for cache in &caches {
         let unused = SystemTime::now().duration_since(cache.used);
-        let is_old = unused.is_ok_and(|unused| unused > limits.unused_max);
-        let is_meant = cache.is_removed() || is_old || size_bytes > limits.size_bytes_max;
+        let is_old = unused.is_ok_and(|unused| unused > UNUSED_MAX);
+        let is_meant = cache.is_removed() || is_old || size_bytes > size_bytes_max;
         if is_meant && remove(cache) {
             size_bytes -= cache.size_bytes;
         }
@@ -271,10 +262,7 @@ mod tests {
         names
     }
 
-    const SMALL: Limits = Limits {
-        unused_max: Duration::from_secs(30 * 24 * 60 * 60),
-        size_bytes_max: 2500,
-    };
+    const SMALL: u64 = 2500;
 
     #[test]
     fn what_was_not_used_for_longest_goes_until_the_rest_is_small_enough() {
@@ -282,7 +270,7 @@ mod tests {
         cache(caches.path(), "a.0", 1000, 3);
         cache(caches.path(), "b.0", 1000, 2);
         cache(caches.path(), "c.0", 1000, 1);
-        bound(caches.path(), &SMALL);
+        bound(caches.path(), SMALL);
         assert_eq!(names(caches.path()), ["b.0", "b.0.lock", "c.0", "c.0.lock"]);
     }
 
@@ -292,11 +280,11 @@ mod tests {
         let held = cache(caches.path(), "a.0", 5000, 40);
         cache(caches.path(), "b.0", 10, 40);
         let lock = lock(&held, Hold::Shared).expect("it is locked");
-        bound(caches.path(), &SMALL);
+        bound(caches.path(), SMALL);
         assert_eq!(names(caches.path()), ["a.0", "a.0.lock"]);
         assert!(list(caches.path())[0].is_held);
         drop(lock);
-        bound(caches.path(), &SMALL);
+        bound(caches.path(), SMALL);
         assert_eq!(names(caches.path()), [""; 0]);
     }
 
@@ -304,7 +292,7 @@ mod tests {
     fn a_removal_that_was_cut_off_is_finished() {
         let caches = tempfile::tempdir().expect("a directory");
         fs::create_dir_all(caches.path().join("a.0.removed0/inner")).expect("it is made");
-        bound(caches.path(), &SMALL);
+        bound(caches.path(), SMALL);
         assert_eq!(names(caches.path()), [""; 0]);
     }
 

@@ -128,7 +128,12 @@ fn matches(
         Key::Exited => state.status == Status::Exited && value.parse() == Ok(state.exit_code),
         Key::Expose => {
             let exposed = config.exposed_ports.iter();
-            exposed.into_iter().any(|port| is_in(value, port))
+            // Docker: what is published is exposed.
+            let published = published(container).iter().map(guest_port_name);
+            exposed
+                .cloned()
+                .chain(published)
+                .any(|port| is_in(value, &port))
         }
         Key::Publish => published(container)
             .iter()

@@ -419,7 +419,8 @@ pub(crate) fn limits_default() -> LimitsSpec {
     }
 }
 
-fn memory_default() -> u64 {
+/// Returns the most memory of a container that asks for none: half of the host's.
+pub fn memory_default() -> u64 {
     let host = rustix::system::sysinfo();
     let bytes = (host.totalram as u64).saturating_mul(u64::from(host.mem_unit.max(1)));
     bytes / MEMORY_SHARE_DEFAULT

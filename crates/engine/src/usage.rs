@@ -145,14 +145,15 @@ impl Engine {
         Ok(rows.collect())
     }
 
-    /// Removes compiled modules; returns the bytes that were freed. One that is mapped stays until that ends.
+    /// Removes compiled modules; returns the bytes that were freed. One that is mapped stays until that ends, and what is being
+    /// compiled is not touched.
     pub fn prune_modules(&self, which: PrunedModules) -> u64 {
         let mut freed_bytes = 0;
         for entry in files(&self.home().modules()) {
             let Ok(metadata) = entry.metadata() else {
                 continue;
             };
-            if which == PrunedModules::All || is_old(&metadata) {
+            if (which == PrunedModules::All || is_old(&metadata)) && !is_being_made(&entry.path()) {
                 // What cannot be removed is not freed; a cache is no reason to fail.
                 freed_bytes += fs::remove_file(entry.path()).map_or(0, |()| metadata.len());
             }
@@ -289,6 +290,19 @@ fn is_old(metadata: &fs::Metadata) -> bool {
     })
 }
 
+/// Returns whether a file of the cache of modules belongs to who compiles one now: what has no extension is being written, and
+/// without the file of a lock that is held, another would compile the same module meanwhile.
+fn is_being_made(path: &Path) -> bool {
+    match path.extension() {
+        None => true,
+        Some(extension) if extension == "lock" => {
+            let tried = fs::File::open(path).map(|file| file.try_lock());
+            matches!(tried, Ok(Err(fs::TryLockError::WouldBlock)))
+        }
+        Some(_) => false,
+    }
+}
+
 fn files(directory: &Path) -> impl Iterator<Item = fs::DirEntry> {
     fs::read_dir(directory).into_iter().flatten().flatten()
 }
@@ -308,4 +322,25 @@ fn tree_bytes(directory: &Path, depth_left: usize) -> u64 {
         })
     });
     sizes.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prune_of_all_modules_leaves_what_is_being_compiled() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let engine = Engine::open(Home::at(directory.path())).expect("a home");
+        let modules = engine.home().modules();
+        for name in ["a.cwasm", "a.seal", "a.lock", "b.lock", ".tmpwritten"] {
+            fs::write(modules.join(name), "x").expect("written");
+        }
+        let held = fs::File::open(modules.join("b.lock")).expect("opened");
+        held.lock().expect("nobody has it");
+        assert_eq!(engine.prune_modules(PrunedModules::All), 3);
+        let mut left: Vec<_> = files(&modules).map(|entry| entry.file_name()).collect();
+        left.sort();
+        assert_eq!(left, [".tmpwritten", "b.lock"]);
+    }
 }

@@ -8,8 +8,9 @@ use rusqlite::{Connection, params};
 use crate::database::digest;
 use crate::{Collected, Digest, Store, StoreError};
 
-/// Bounds the blobs that only build steps need. BuildKit's default is a tenth of the disk, 2 GB at least.
-const CACHE_BYTES_MAX: u64 = 10 << 30;
+/// Bounds the blobs that only build steps need, unless a store is told another bound. BuildKit's default is a tenth of the disk,
+/// 2 GB at least.
+pub const BUILD_CACHE_BYTES_MAX: u64 = 10 << 30;
 
 /// One step's result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,20 +57,39 @@ impl Store {
         })?;
         Ok((dropped, self.collect()?))
     }
+
+    /// Drops the steps that were not used for longest, and what they alone kept, if they take more than
+    /// [`Store::build_cache_bytes_max`].
+    pub fn bound_build_cache(&self) -> Result<Collected, StoreError> {
+        let unshared = self.database.read(unshared)?;
+        match size_bytes(&unshared) > self.build_cache_bytes_max {
+            true => self.collect(),
+            false => Ok(Collected::default()),
+        }
+    }
 }
 
 /// Drops what was not used for longest, until the rest is small enough.
-pub(crate) fn bound(connection: &Connection) -> rusqlite::Result<()> {
-    let mut entries = entries(connection)?;
-    entries.retain(|entry| !entry.is_shared);
-    let mut size_bytes: u64 = entries.iter().map(|entry| entry.size_bytes).sum();
+pub(crate) fn bound(connection: &Connection, bytes_max: u64) -> rusqlite::Result<()> {
+    let entries = unshared(connection)?;
+    let mut size_bytes = size_bytes(&entries);
     let dropped = entries.into_iter().take_while(|entry| {
-        let was_too_much = size_bytes > CACHE_BYTES_MAX;
+        let was_too_much = size_bytes > bytes_max;
         size_bytes = size_bytes.saturating_sub(entry.size_bytes);
         was_too_much
     });
     let dropped: Vec<CacheEntry> = dropped.collect();
     drop_steps(connection, &dropped)
+}
+
+fn unshared(connection: &Connection) -> rusqlite::Result<Vec<CacheEntry>> {
+    let mut entries = entries(connection)?;
+    entries.retain(|entry| !entry.is_shared);
+    Ok(entries)
+}
+
+fn size_bytes(entries: &[CacheEntry]) -> u64 {
+    entries.iter().map(|entry| entry.size_bytes).sum()
 }
 
 fn entries(connection: &Connection) -> rusqlite::Result<Vec<CacheEntry>> {

@@ -129,7 +129,8 @@ impl Store {
         lease::sweep_dead(self)?;
         self.publish()?;
         self.database.write(|transaction| {
-            build_cache::bound(transaction).map_err(|source| self.database.failed(source))?;
+            build_cache::bound(transaction, self.build_cache_bytes_max)
+                .map_err(|source| self.database.failed(source))?;
             let live = live_contents(transaction).map_err(|source| self.database.failed(source))?;
             let mut collected = Collected::default();
             delete_dead(&self.root.join("blobs/sha256"), &live, &mut collected)?;

@@ -52,7 +52,7 @@ mod whole_file;
 mod xz;
 
 pub use blob::{BLOB_BYTES_MAX, Blob};
-pub use build_cache::{CacheEntry, PrunedSteps};
+pub use build_cache::{BUILD_CACHE_BYTES_MAX, CacheEntry, PrunedSteps};
 pub use configuration::{HealthCheck, HistoryEntry, ImageConfig, ParsePlatformError, Platform};
 pub use database::CachedStep;
 pub use digest::{Digest, Hasher, ParseDigestError};

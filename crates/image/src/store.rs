@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use crate::build_cache::BUILD_CACHE_BYTES_MAX;
 use crate::check::{is_corrupt, quoted};
 use crate::database::Database;
 use crate::nearest::nearest;
@@ -28,6 +29,8 @@ pub struct Store {
     pub(crate) database: Database,
     /// Of the database as it was when the store was opened; what is not known is asked.
     remembered: Option<Remembered>,
+    /// Bounds what only build steps need, in bytes; [`BUILD_CACHE_BYTES_MAX`] unless it is changed.
+    pub build_cache_bytes_max: u64,
 }
 
 /// What can go wrong with a store.
@@ -238,6 +241,7 @@ impl Store {
             root: root.to_owned(),
             database: Database::new(root.join(DATABASE)),
             remembered: Remembered::read(root),
+            build_cache_bytes_max: BUILD_CACHE_BYTES_MAX,
         };
         if store.remembered.is_none() {
             store.database.connect()?;

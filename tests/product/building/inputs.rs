@@ -336,3 +336,44 @@ fn an_input_that_ends_early_is_refused() {
     assert_eq!(home.ok(&["images", "-q"]), "");
     home.assert_nothing_left();
 }
+
+/// Directories of a large context, and files in each.
+const WIDE: usize = 100;
+const DEEP: usize = 1000;
+
+/// Most memory that a build of so many empty files may take: a kilobyte for each, and what a build of none takes.
+const RESIDENT_KIB_MAX: usize = (160 << 10) + WIDE * DEEP;
+
+#[test]
+fn a_context_of_very_many_files_is_built_in_bounded_memory() {
+    let home = Home::new();
+    for outer in 0..WIDE {
+        let one = home.write(&format!("context/files/{outer}/0"), "");
+        for inner in 1..DEEP {
+            fs::hard_link(&one, one.with_file_name(inner.to_string())).expect("linked");
+        }
+    }
+    home.write("context/Balenafile", "FROM scratch\nCOPY files /files\n");
+    let mut command = home.command(&["build", "-q", "-t", "wide", "context"]);
+    let mut child = command.stdout(Stdio::null()).spawn().expect("minke starts");
+    let status = std::path::PathBuf::from(format!("/proc/{}/status", child.id()));
+    let mut resident_kib = 0;
+    while child.try_wait().expect("it is ours").is_none() {
+        resident_kib = peak_kib(&status).unwrap_or(resident_kib);
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(child.wait().expect("it ended").success());
+    assert!(
+        (1..RESIDENT_KIB_MAX).contains(&resident_kib),
+        "{resident_kib} KiB"
+    );
+    let layer = home.ok(&["image", "inspect", "-f", "{{len .RootFS.Layers}}", "wide"]);
+    assert_eq!(layer, "1");
+}
+
+/// The most memory that a process has had. Linux: `VmHWM` of proc(5).
+fn peak_kib(status: &std::path::Path) -> Option<usize> {
+    let text = fs::read_to_string(status).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix(" kB")?.parse().ok()
+}

@@ -87,14 +87,28 @@ fn arguments_come_from_the_command_or_the_environment() {
         .status();
     assert!(status.expect("minke starts").success());
     assert_eq!(labels(&home)["who"], "environment");
-    let ended = home.run(&["build", "--build-arg", "WOH=1", "context"]);
+}
+
+#[test]
+fn arguments_that_nothing_asks_for_are_told_in_dockers_words() {
+    let home = home();
+    let asked = ["build", "--build-arg", "WOH=1", "--build-arg", "WHO=me"];
+    let ended = home.run(&[&asked[..], &["context"]].concat());
     assert_eq!(ended.code, 0, "{ended:?}");
+    let said = "One or more build-args [WOH] were not consumed";
+    let text = format!("warning: {said}\nhint: did you mean `WHO`?\n");
+    assert!(ended.stderr.contains(&text), "{ended:?}");
+    let ended = home.run(&[&asked[..], &["--progress", "json", "context"]].concat());
+    let mut events = ended
+        .stderr
+        .lines()
+        .map(serde_json::from_str::<serde_json::Value>);
     assert!(
-        ended.stderr.contains(
-            "build argument `WOH` is not declared by any `ARG`\nhint: did you mean `WHO`?"
-        ),
+        events.any(|event| event.is_ok_and(|it| it["event"] == "warning" && it["message"] == said)),
         "{ended:?}"
     );
+    let ended = home.run(&["build", "--build-arg", "HTTP_PROXY=x", "context"]);
+    assert!(!ended.stderr.contains("build-args"), "{ended:?}");
 }
 
 #[test]
@@ -301,5 +315,60 @@ fn a_secret_that_cannot_be_read_is_told_before_anything_is_built() {
              hint: give files of that size by a bind mount",
         );
         home.assert_nothing_left();
+    }
+}
+
+#[test]
+fn the_id_goes_to_a_file_that_no_earlier_build_is_taken_from() {
+    let home = home();
+    let id = built(&home, &["-q", "--iidfile", "id"]);
+    let file = home.files().join("id");
+    assert_eq!(fs::read_to_string(&file).expect("written"), id);
+    home.write("broken", "FROM nothing-here");
+    let ended = home.run(&["build", "--iidfile", "id", "-f", "broken", "context"]);
+    assert_eq!((ended.code, file.exists()), (1, false), "{ended:?}");
+    let ended = home.run(&["build", "-q", "--iidfile", "no/such/id", "context"]);
+    assert_ne!(ended.code, 0, "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("cannot write the image's id to `no/such/id`"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn stages_that_are_named_are_built_anew_and_others_are_not() {
+    let home = home();
+    let file =
+        "FROM scratch AS one\nCOPY a /one\nFROM scratch\nCOPY a /two\nCOPY --from=one /one /\n";
+    home.write("context/Balenafile", file);
+    let cached = |options: &[&str]| {
+        let ended = home.run(&[&["build", "--progress", "plain"], options, &["context"]].concat());
+        assert_eq!(ended.code, 0, "{ended:?}");
+        ended.stderr.matches("CACHED").count()
+    };
+    cached(&[]);
+    assert_eq!(cached(&[]), 3);
+    assert_eq!(cached(&["--no-cache-filter", "one"]), 2);
+    assert_eq!(cached(&["--no-cache-filter", "ONE,1"]), 0);
+    assert_eq!(cached(&["--no-cache-filter", "none"]), 3);
+}
+
+#[test]
+fn only_platforms_of_webassembly_are_built_and_run() {
+    let home = home();
+    built(&home, &["-q", "-t", "made", "--platform", "wasi/wasm"]);
+    built(&home, &["-q", "-t", "made", "--platform=wasi/wasm32"]);
+    assert_eq!(
+        home.ok(&["run", "--rm", "--platform", "wasi/wasm", "made"]),
+        "ran"
+    );
+    for command in [["build", "context"], ["run", "made"], ["create", "made"]] {
+        let ended = home.run(&[command[0], "--platform", "linux/amd64", command[1]]);
+        ended.assert_fails(
+            125,
+            &["error: platform `linux/amd64` cannot run here\nhint: "],
+        );
     }
 }

@@ -274,10 +274,8 @@ fn what_has_no_effect_is_warned_of() {
      6 | CMD ["lost"]
        | ^^^^^^^^^^^^
      hint: write `ENTRYPOINT` in the exec form: `["program"]`
-    warning: build argument `NMAE` is not declared by any `ARG`
-     hint: declare it: `ARG NMAE`
-    warning: build argument `OTHER` is not declared by any `ARG`
-     hint: declare it: `ARG OTHER`
+    warning: One or more build-args [NMAE OTHER] were not consumed
+     hint: declare them in the file, by `ARG NMAE`, `ARG OTHER`
     "#);
 }
 

@@ -57,6 +57,10 @@ pub(crate) struct Build {
     #[arg(long)]
     no_cache: bool,
 
+    /// Make every layer of a stage anew, by name or number; may be given several times, or several with commas
+    #[arg(long = "no-cache-filter", value_name = "STAGE", value_delimiter = ',')]
+    renewed_stages: Vec<String>,
+
     /// Ask for newer base images
     #[arg(long)]
     pull: bool,
@@ -73,6 +77,14 @@ pub(crate) struct Build {
     #[arg(short, long)]
     quiet: bool,
 
+    /// Write the image's id to a file
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+
+    /// Platform of the image, `wasi/wasm`: there is no other
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+
     /// Directory whose files `COPY` can reach, or `-` for a tar on standard input
     #[arg(value_name = "DIRECTORY")]
     context: PathBuf,
@@ -81,10 +93,12 @@ pub(crate) struct Build {
 impl Build {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let options = self.options()?;
+        check_platform(self.platform.as_deref())?;
         let engine = engine()?;
         if self.check {
             return check(&engine, &options);
         }
+        self.forget_id();
         let built = match self.quiet {
             true => build(&engine, &options, &Silent)?,
             false => {
@@ -95,9 +109,34 @@ impl Build {
             }
         };
         if let Some(image) = built.image {
-            print_line(&image.id.to_string())?;
+            let id = image.id.to_string();
+            self.write_id(&id)?;
+            print_line(&id)?;
         }
         Ok(0)
+    }
+
+    /// Removes an earlier build's id, so that a build that fails is not taken for it. Docker: `docker build --iidfile`.
+    fn forget_id(&self) {
+        if let Some(path) = &self.iidfile {
+            // What cannot be removed cannot be written either, which is told then.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+
+    fn write_id(&self, id: &str) -> Result<(), Report> {
+        let Some(path) = &self.iidfile else {
+            return Ok(());
+        };
+        std::fs::write(path, id).map_err(|error| {
+            Report::new(
+                format!(
+                    "cannot write the image's id to `{}`: {error}",
+                    path.display()
+                ),
+                "give the path of a file in a directory that is there",
+            )
+        })
     }
 
     fn options(&self) -> Result<BuildOptions, Report> {
@@ -123,6 +162,7 @@ impl Build {
                 true => CachePolicy::Renew,
                 false => CachePolicy::Use,
             },
+            renewed_stages: self.renewed_stages.clone(),
             pull: match self.pull {
                 true => PullPolicy::Always,
                 false => PullPolicy::Missing,
@@ -153,6 +193,19 @@ fn build(
     progress: &dyn Progress,
 ) -> Result<BuiltImage, Report> {
     Ok(minke_build::build(engine, options, progress)?)
+}
+
+/// Checks what is typed as `--platform`, as `FROM --platform` is checked.
+pub(super) fn check_platform(typed: Option<&str>) -> Result<(), Report> {
+    match typed {
+        Some(typed) if !matches!(typed.split('/').nth(1), Some("wasm" | "wasm32")) => {
+            Err(Report::usage(
+                format!("platform `{typed}` cannot run here"),
+                "leave it out, or write `--platform=wasi/wasm`",
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Docker: `docker build --check` ends with 1 where it finds something.

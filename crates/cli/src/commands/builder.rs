@@ -13,10 +13,13 @@ use crate::output::{print, size};
 use crate::report::Report;
 
 /// Manage the build cache
+///
+/// Results of steps that no image has, and caches of `RUN --mount=type=cache`, are bounded to 10 GiB each: what was not used for
+/// longest goes after a build. `MINKE_BUILD_CACHE_SIZE` sets another size, such as `20g`.
 #[derive(Debug, Args)]
 #[command(
     arg_required_else_help = true,
-    after_help = "Examples:\n  minke builder prune"
+    after_help = "Examples:\n  minke builder prune\n  MINKE_BUILD_CACHE_SIZE=2g minke build -t app:1 ."
 )]
 pub(crate) struct Builder {
     #[command(subcommand)]

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, Parser, Subcommand};
 use minke_engine::image::{ImageFilter, Reference};
-use minke_engine::syntax::parse_time;
+use minke_engine::syntax::{parse_bytes, parse_time};
 use minke_engine::{Container, Engine, Home};
 
 use crate::report::{Kind, Report};
@@ -57,6 +57,9 @@ mod update;
 mod version;
 mod volume;
 mod wait;
+
+/// Bounds what is kept for later builds: a size, such as `20g`.
+const BUILD_CACHE_VARIABLE: &str = "MINKE_BUILD_CACHE_SIZE";
 
 /// Runs containers whose programs are WebAssembly.
 #[derive(Debug, Parser)]
@@ -166,7 +169,20 @@ fn parse_alone<T: Args>(arguments: &[OsString]) -> Option<T> {
 
 /// Opens the home that the environment names.
 fn engine() -> Result<Engine, Report> {
-    Ok(Engine::open(home()?)?)
+    let mut engine = Engine::open(home()?)?;
+    if let Some(text) = std::env::var_os(BUILD_CACHE_VARIABLE) {
+        engine.build_cache_bytes_max = build_cache_bytes_max(&text.to_string_lossy())?;
+    }
+    Ok(engine)
+}
+
+fn build_cache_bytes_max(text: &str) -> Result<u64, Report> {
+    parse_bytes(text).map_err(|_| {
+        Report::new(
+            format!("`{BUILD_CACHE_VARIABLE}` is `{text}`"),
+            "set it to a size, such as `20g`, or unset it",
+        )
+    })
 }
 
 /// Returns the home that the environment names; it may not be there yet.

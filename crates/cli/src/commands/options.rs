@@ -13,7 +13,7 @@ use minke_engine::syntax::{
 };
 use minke_engine::{Created, Engine, HealthChecks, NewContainer, Program, RestartPolicy};
 
-use super::build::build_directory;
+use super::build::{build_directory, check_platform};
 use super::limits::Limits;
 use crate::output::print_warning;
 use crate::report::{Kind, Report};
@@ -98,7 +98,7 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "PROGRAM")]
     entrypoint: Option<String>,
 
-    /// Most memory for the container, such as `64m` [default: half of the host's]
+    /// Most memory for the container, such as `64m`; 0 is the default [default: half of the host's]
     #[arg(short, long, value_name = "BYTES")]
     memory: Option<String>,
 
@@ -149,6 +149,10 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
 
+    /// Platform of the image, `wasi/wasm`: there is no other
+    #[arg(long, value_name = "PLATFORM")]
+    platform: Option<String>,
+
     /// When to pull the image; there are no registries yet
     #[arg(long, value_enum, default_value_t = Pull::Missing)]
     pull: Pull,
@@ -167,6 +171,7 @@ pub(crate) struct ContainerOptions {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum NetworkMode {
     /// Its own loopback; published ports come in, other traffic goes out through the host
+    #[value(aliases = ["bridge", "default"])]
     Private,
     /// The host's
     Host,
@@ -246,6 +251,7 @@ impl ContainerOptions {
     /// Reads the options: what is typed wrong is said before anything is opened or built.
     pub(super) fn request(&self) -> Result<NewContainer, Report> {
         self.check_id_file()?;
+        check_platform(self.platform.as_deref())?;
         if let Some(command) = &self.health_cmd {
             return Err(Report::usage(
                 format!("cannot check health with `{command}`: no health checks yet"),
@@ -280,7 +286,7 @@ impl ContainerOptions {
                     .map(|from| Ok(vec![parse_mounts_from(from)?])),
             )?,
             is_root_read_only: self.read_only,
-            memory_bytes_max: self.memory.as_deref().map(parse_memory).transpose()?,
+            memory_bytes_max: memory_bytes_max(self.memory.as_deref())?.flatten(),
             pids_max: pids_max(self.pids_limit)?,
             limits: self.limits.asked()?,
             network: self.network.spec(),
@@ -382,6 +388,11 @@ impl NetworkMode {
             NetworkMode::None => NetworkModeSpec::None,
         }
     }
+}
+
+/// Reads `--memory`: `None` where it is not given, `Some(None)` for 0. Docker: that is no limit; ours stays at the default then.
+pub(super) fn memory_bytes_max(typed: Option<&str>) -> Result<Option<Option<u64>>, SyntaxError> {
+    typed.map(parse_memory).transpose()
 }
 
 /// Docker: 0 and negative numbers are no limit; ours stays at the default then.

@@ -5,8 +5,6 @@ use std::collections::HashMap;
 
 use clap::Args;
 use minke_engine::filter::network_name;
-use minke_engine::spec::PublishedPort;
-use minke_engine::syntax::guest_port_name;
 use minke_engine::{Container, ContainerFilter, Engine, Status};
 use serde::Serialize;
 
@@ -14,6 +12,8 @@ use crate::commands::engine;
 use crate::format::{Format, List};
 use crate::output::{ago, listed_time, print, seconds_since, size};
 use crate::report::Report;
+
+mod ports;
 
 /// Longest command that the table shows. Docker: `cli/command/formatter`, 20 characters with quotes.
 const COMMAND_CHARS_MAX: usize = 20;
@@ -197,7 +197,7 @@ impl Ps {
             mounts: mounts.collect::<Vec<_>>().join(","),
             names: config.name.clone(),
             networks: network_name(config.spec.network.mode).to_owned(),
-            ports: ports(container),
+            ports: ports::ports(container),
             running_for: format!("{} ago", ago(seconds_since(&config.created_at))),
             size: sizes.text(container),
             state: container.state.status.word(),
@@ -276,30 +276,4 @@ fn status(container: &Container) -> String {
             since(&state.finished_at)
         ),
     }
-}
-
-/// Docker: `cli/command/formatter/container.go`, `DisplayablePorts()`, without ranges.
-fn ports(container: &Container) -> String {
-    if !container.state.is_up() {
-        return String::new();
-    }
-    let published = &container.state.published;
-    let mut shown: Vec<String> = published.iter().map(published_port).collect();
-    for exposed in &container.config.exposed_ports {
-        let is_published = published
-            .iter()
-            .any(|port| *exposed == guest_port_name(port));
-        if !is_published {
-            shown.push(exposed.clone());
-        }
-    }
-    shown.join(", ")
-}
-
-fn published_port(port: &PublishedPort) -> String {
-    let host = match port.host_address {
-        Some(address) => std::net::SocketAddr::new(address, port.host_port).to_string(),
-        None => port.host_port.to_string(),
-    };
-    format!("{host}->{}", guest_port_name(port))
 }

@@ -1,11 +1,11 @@
 //! `minke update`: limits and restart policies of containers that are there.
 
 use clap::Args;
-use minke_engine::plan::PIDS_MAX_DEFAULT;
-use minke_engine::syntax::{parse_cpus, parse_memory};
+use minke_engine::plan::{PIDS_MAX_DEFAULT, memory_default};
+use minke_engine::syntax::parse_cpus;
 use minke_engine::{CpusChange, RestartPolicy, Update as Change};
 
-use super::options::pids_max;
+use super::options::{memory_bytes_max, pids_max};
 use crate::commands::{engine, for_each};
 use crate::output::print_line;
 use crate::report::Report;
@@ -19,7 +19,7 @@ use crate::report::Report;
     after_help = "Examples:\n  minke update --memory 32m --cpus 0.5 web\n  minke update --restart no web"
 )]
 pub(crate) struct Update {
-    /// Most memory for the container, such as `64m`
+    /// Most memory for the container, such as `64m`; 0 goes back to the default
     #[arg(short, long, value_name = "BYTES")]
     memory: Option<String>,
 
@@ -43,7 +43,9 @@ pub(crate) struct Update {
 impl Update {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         let change = Change {
-            memory_bytes_max: self.memory.as_deref().map(parse_memory).transpose()?,
+            // Docker: 0 changes nothing; ours goes back to the default.
+            memory_bytes_max: memory_bytes_max(self.memory.as_deref())?
+                .map(|asked| asked.unwrap_or_else(memory_default)),
             pids_max: match self.pids_limit {
                 // Docker: no limit; ours goes back to the default.
                 Some(..=0) => Some(PIDS_MAX_DEFAULT),

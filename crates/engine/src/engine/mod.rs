@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use minke_image::{Image, Store};
+use minke_image::{BUILD_CACHE_BYTES_MAX, Image, Store};
 use minke_sandbox::logs;
 use minke_sandbox::spec::{MountSpec, RootDiskSpec};
 
@@ -46,6 +46,9 @@ pub struct Engine {
     home: Home,
     /// Opened when an image is needed first: a bare module runs without.
     store: OnceLock<Store>,
+    /// Bounds results of build steps that no image has, in bytes, and caches of `RUN` by themselves. Those of a running build
+    /// stay.
+    pub build_cache_bytes_max: u64,
 }
 
 impl Engine {
@@ -56,6 +59,7 @@ impl Engine {
         Ok(Engine {
             home,
             store: OnceLock::new(),
+            build_cache_bytes_max: BUILD_CACHE_BYTES_MAX,
         })
     }
 
@@ -74,7 +78,8 @@ impl Engine {
         if let Some(store) = self.store.get() {
             return Ok(store);
         }
-        let store = Store::open(self.home.images())?;
+        let mut store = Store::open(self.home.images())?;
+        store.build_cache_bytes_max = self.build_cache_bytes_max;
         Ok(self.store.get_or_init(|| store))
     }
 

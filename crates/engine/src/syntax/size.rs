@@ -8,26 +8,29 @@ const MEMORY_BYTES_MIN: u64 = 6 << 20;
 /// Most digits behind the point of a size: more do not change it.
 const FRACTION_DIGITS_MAX: usize = 9;
 
-/// Parses the most memory of a container, as [`parse_bytes`] does.
-pub fn parse_memory(text: &str) -> Result<u64, SyntaxError> {
-    match parse_bytes(text)? {
+/// Parses the most memory of a container, as [`parse_bytes`] does; `None` for 0, which asks for no limit of its own.
+pub fn parse_memory(text: &str) -> Result<Option<u64>, SyntaxError> {
+    match parse_size(text)? {
+        0 => Ok(None),
         bytes if bytes < MEMORY_BYTES_MIN => Err(SyntaxError::new(
             format!("minimum memory limit allowed is 6MB: `{text}`"),
             "give more, such as `64m`",
         )),
-        bytes => Ok(bytes),
+        bytes => Ok(Some(bytes)),
     }
 }
 
 /// Parses a positive number of bytes with an optional unit: `b`, `k`, `m`, `g` or `t`, powers of 1024.
 /// Docker: `go-units`, `RAMInBytes`.
 pub fn parse_bytes(text: &str) -> Result<u64, SyntaxError> {
-    let invalid = || {
-        SyntaxError::new(
-            format!("invalid size `{text}`"),
-            "write a positive number with a unit, such as `64m` or `1g`",
-        )
-    };
+    match parse_size(text)? {
+        0 => Err(invalid(text)),
+        bytes => Ok(bytes),
+    }
+}
+
+/// Parses a number of bytes that may be 0.
+fn parse_size(text: &str) -> Result<u64, SyntaxError> {
     let lower = text.to_ascii_lowercase();
     let digits = lower.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match &lower[digits.len()..] {
@@ -36,11 +39,16 @@ pub fn parse_bytes(text: &str) -> Result<u64, SyntaxError> {
         "m" | "mb" | "mib" => 20,
         "g" | "gb" | "gib" => 30,
         "t" | "tb" | "tib" => 40,
-        _ => return Err(invalid()),
+        _ => return Err(invalid(text)),
     };
-    scaled(digits, shift)
-        .filter(|bytes| *bytes > 0)
-        .ok_or_else(invalid)
+    scaled(digits, shift).ok_or_else(|| invalid(text))
+}
+
+fn invalid(text: &str) -> SyntaxError {
+    SyntaxError::new(
+        format!("invalid size `{text}`"),
+        "write a positive number with a unit, such as `64m` or `1g`",
+    )
 }
 
 /// Returns a number, which may have a fraction, times 2 to the power of `shift`, rounded down.
@@ -77,8 +85,16 @@ mod tests {
 
     #[test]
     fn a_container_has_room_for_a_program() {
-        assert_eq!(parse_memory("6m"), Ok(6 << 20));
+        assert_eq!(parse_memory("6m"), Ok(Some(6 << 20)));
         assert!(parse_memory("6143k").is_err());
+    }
+
+    #[test]
+    fn no_memory_is_no_limit() {
+        for text in ["0", "0b", "0m", "0.0g"] {
+            assert_eq!(parse_memory(text), Ok(None), "{text}");
+        }
+        assert!(parse_memory("-1").is_err());
     }
 
     #[test]
