@@ -126,7 +126,10 @@ impl Target {
         (self.seeds)(&corpus)
             .with_context(|| format!("cannot make the seeds of `{}`", self.name))?;
         let mut command = fuzzing_cargo();
-        command.args(["fuzz", "run", self.name, "--"]);
+        // One for all: each would compile the fuzzer itself anew, which takes longer than many a run.
+        command.args(["fuzz", "run", "--target-dir"]);
+        command.arg(root().join("target/fuzz"));
+        command.args([self.name, "--"]);
         command.args([
             format!("-max_total_time={seconds}"),
             "-timeout=10".to_string(),
