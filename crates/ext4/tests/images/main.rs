@@ -14,6 +14,7 @@ mod journal;
 mod layout;
 mod make;
 mod model;
+mod oracles;
 mod random;
 mod reading;
 mod workload;

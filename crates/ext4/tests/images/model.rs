@@ -17,6 +17,8 @@ pub(crate) struct ModelInode {
     pub(crate) attributes: BTreeMap<Vec<u8>, Vec<u8>>,
     pub(crate) opened: u32,
     pub(crate) modified: i64,
+    /// It may have blocks that were given to it and not written.
+    pub(crate) is_preallocated: bool,
 }
 
 /// Inodes by the numbers that ours has given them.
@@ -38,6 +40,7 @@ impl ModelInode {
             attributes: BTreeMap::new(),
             opened: 0,
             modified: 0,
+            is_preallocated: false,
         }
     }
 }
