@@ -1,4 +1,4 @@
-//! What can only be measured inside the process: the benchmarks of the crate `sandbox`.
+//! What can only be measured inside the process: the benchmarks of the crates.
 //!
 //! With `--json` such a benchmark prints a line for each thing it measured, an object of numbers.
 
@@ -15,6 +15,7 @@ use crate::process::{cargo, read};
 const SPAWN_RATIO_MAX: f64 = 1.5;
 const SLOWEST_TO_MEDIAN_MIN: f64 = 0.3;
 const STOP_MS_MAX: f64 = 100.0;
+const CHAIN_RATIO_MAX: f64 = 1.05;
 
 /// Spawn, run and end of a 3 KB module, beside wasmtime's pooled instantiate, call and drop.
 pub fn spawn(_: &Lab) -> Result<Vec<Row>> {
@@ -72,6 +73,32 @@ pub fn fairness(_: &Lab) -> Result<Vec<Row>> {
             all_ms,
             Reach::None,
         ),
+    ])
+}
+
+/// A file system that twenty snapshots make, beside the same one in one snapshot.
+pub fn disk_chain(_: &Lab) -> Result<Vec<Row>> {
+    let text = bench_of("disk", "disk-chain")?;
+    let row = |measure: &str, chain: &str, flat: &str, reach| -> Result<Row> {
+        let ours = figure(&text, "disk-chain", chain)?;
+        let other = Ok(vec![figure(&text, "disk-chain", flat)?]);
+        let one = ("one snapshot", &other);
+        let unit = Unit::Microseconds;
+        Ok(Row::compare(measure, unit, &[ours], one, reach))
+    };
+    Ok(vec![
+        row(
+            "a thousand files through 20 snapshots, listed and read",
+            "chain_read_us",
+            "flat_read_us",
+            Reach::RatioAtMost(CHAIN_RATIO_MAX),
+        )?,
+        row(
+            "… opening them",
+            "chain_open_us",
+            "flat_open_us",
+            Reach::None,
+        )?,
     ])
 }
 

@@ -8,6 +8,7 @@ mod builds;
 mod cgroups;
 mod compute;
 mod disk_ops;
+mod disk_start;
 mod files;
 mod http;
 mod images;
@@ -135,6 +136,16 @@ const MEASURES: &[Measure] = &[
         name: "disk-ops",
         about: "calls on files of a mounted disk, against a directory of the host",
         run: disk_ops::run,
+    },
+    Measure {
+        name: "disk-start",
+        about: "starts of an image of 1 GiB against one of 1 MiB, and a hundred containers of one image",
+        run: disk_start::run,
+    },
+    Measure {
+        name: "disk-chain",
+        about: "reading a file system through twenty snapshots, against one snapshot",
+        run: inprocess::disk_chain,
     },
     Measure {
         name: "stop",

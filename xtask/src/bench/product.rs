@@ -41,6 +41,24 @@ impl Product {
         run_quietly(&mut self.command(&["build", "-q", "-t", tag, context]))
     }
 
+    /// Returns where a container keeps what is its own; `id` is its whole name.
+    pub fn container_directory(&self, id: &str) -> PathBuf {
+        self.home.join("containers").join(id)
+    }
+
+    /// Returns the process number of a running container's sandbox on the host.
+    pub fn pid_of(&self, name: &str) -> Result<u32> {
+        let text = read(&mut self.command(&["inspect", name]))?;
+        let value: Value =
+            serde_json::from_str(&text).context("`minke inspect` printed no JSON")?;
+        let container = value.get(0).unwrap_or(&value);
+        let pid = container.pointer("/State/Pid").and_then(Value::as_u64);
+        match pid.and_then(|it| u32::try_from(it).ok()) {
+            Some(pid) if pid != 0 => Ok(pid),
+            _ => bail!("`minke inspect` tells no `State.Pid`"),
+        }
+    }
+
     /// Starts a container that is removed when the returned value goes.
     pub fn start(&self, name: &'static str, args: &[&str]) -> Result<Container<'_>> {
         let words = [&["run", "-d", "--name", name], args].concat();
@@ -71,15 +89,7 @@ pub struct Container<'a> {
 impl Container<'_> {
     /// The sandbox's process number on the host.
     pub fn pid(&self) -> Result<u32> {
-        let text = read(&mut self.product.command(&["inspect", self.name]))?;
-        let value: Value =
-            serde_json::from_str(&text).context("`minke inspect` printed no JSON")?;
-        let container = value.get(0).unwrap_or(&value);
-        let pid = container.pointer("/State/Pid").and_then(Value::as_u64);
-        match pid.and_then(|it| u32::try_from(it).ok()) {
-            Some(pid) if pid != 0 => Ok(pid),
-            _ => bail!("`minke inspect` tells no `State.Pid`"),
-        }
+        self.product.pid_of(self.name)
     }
 }
 
