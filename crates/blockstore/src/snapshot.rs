@@ -4,6 +4,7 @@
 //! snapshots looks up one number, as a read of one file does. Opening reads the directories only.
 
 use std::fmt;
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::error::cannot;
@@ -35,6 +36,8 @@ pub struct Snapshot {
 pub(crate) struct Layer {
     storage: Arc<dyn Storage>,
     key: Key,
+    /// Of the disk that it is the top of.
+    identity: Identity,
     blocks_count: u64,
     /// Whole slots in the file.
     slots_count: u64,
@@ -155,9 +158,11 @@ impl Snapshot {
         let directory = reader.directory(superblock.directory, limits)?.entries;
         let length = file.length();
         let length = length.map_err(cannot("read the size of the change file"))?;
+        let identity = superblock.identity();
         let layer = Layer {
             storage: file,
             key,
+            identity,
             blocks_count,
             slots_count: length / BLOCK_BYTES as u64,
             directory,
@@ -166,7 +171,7 @@ impl Snapshot {
         let nodes_count = blocks_count.div_ceil((LEAF_BLOCKS * NODE_LEAVES) as u64);
         Ok(Snapshot {
             size_bytes,
-            identity: superblock.identity(),
+            identity,
             base: self.base.clone(),
             base_bytes: self.base_bytes,
             layers: layers.collect(),
@@ -191,6 +196,34 @@ impl Snapshot {
     /// Returns what tells this disk from all others.
     pub fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Returns the identity of the lowest snapshot of this chain which has these ranges of bytes as this one has them: the bytes there are the same in all disks over it
+    /// that say so of the same ranges. Without any, or if all of them lie below the frozen files, it is the first of those.
+    ///
+    /// # Errors
+    /// What reading the maps gives.
+    pub fn origin_of(
+        &self,
+        ranges: impl IntoIterator<Item = Range<u64>>,
+    ) -> Result<Identity, DiskError> {
+        let mut highest = 0;
+        for range in ranges {
+            check_range(range.start, range.end - range.start, self.size_bytes)?;
+            let mut at = range.start;
+            while at < range.end {
+                let (place, length) = self.run_at(at, range.end - at)?;
+                highest = highest.max(match place.place() {
+                    Place::Below => 0,
+                    Place::Slot(_) => place.layer(),
+                    // Nobody noted who made them so.
+                    Place::Zeros => self.layers.len() - 1,
+                });
+                at += length;
+            }
+        }
+        let layer = self.layers.get(highest);
+        Ok(layer.map_or(self.identity, |layer| layer.identity))
     }
 
     /// Fills `bytes` from `offset`.

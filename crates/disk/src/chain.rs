@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use minke_blockstore::{ChangeFile, Disk, DiskError, Identity, Limits, Snapshot, State, Storage};
@@ -43,6 +44,7 @@ pub struct WritableDisk {
     path: PathBuf,
     durability: Durability,
     snapshot: Mutex<Asked>,
+    pub(super) has_met_full_host: AtomicBool,
 }
 
 /// A snapshot that the next commit is to be.
@@ -57,17 +59,18 @@ enum Asked {
 impl WritableDisk {
     /// Makes a disk of `size_bytes` over `below`; its changes go into the file at `path`, which must not be there.
     ///
-    /// `uuid` tells the file from all others, and no guest may guess it. The file is durable with the first commit. After a failure it is gone again.
+    /// `uuid` tells the file from all others, and no guest may guess it. After a failure it is gone again.
     pub fn create(
         path: &Path,
         below: Arc<Snapshot>,
         uuid: [u8; 16],
         size_bytes: u64,
+        durability: Durability,
         limits: Limits,
     ) -> Result<WritableDisk, DiskFileError> {
-        let file = Arc::new(HostFile::open(path, Access::Create)?);
-        match Disk::create(file, below, uuid, size_bytes, limits).map_err(on(path)) {
-            Ok(disk) => Ok(WritableDisk::new(disk, path, Durability::Durable)),
+        let file = HostFile::open(path, Access::Create)?.with_durability(durability);
+        match Disk::create(Arc::new(file), below, uuid, size_bytes, limits).map_err(on(path)) {
+            Ok(disk) => Ok(WritableDisk::new(disk, path, durability)),
             Err(error) => {
                 // Nobody has seen it.
                 let _ = fs::remove_file(path);
@@ -128,6 +131,7 @@ impl WritableDisk {
             path: path.to_owned(),
             durability,
             snapshot: Mutex::new(Asked::Nothing),
+            has_met_full_host: AtomicBool::new(false),
         }
     }
 
@@ -208,6 +212,11 @@ impl WritableDisk {
     ) -> Result<Vec<Range<u64>>, DeviceError> {
         let written = self.disk.written_since(base, range);
         written.map_err(|error| device::failed(&error))
+    }
+
+    /// Whether something could not be written because the host had no space left, ever since it was opened.
+    pub fn has_met_full_host(&self) -> bool {
+        self.has_met_full_host.load(Ordering::Relaxed)
     }
 
     /// Returns the file with the changes.

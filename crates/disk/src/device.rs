@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use minke_blockstore::{Disk, DiskError, Snapshot, Storage};
 use minke_ext4::{Device, DeviceError};
@@ -45,20 +46,30 @@ impl Device for WritableDisk {
 
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), DeviceError> {
         let written = self.disk.write_at(offset, bytes);
-        written.map_err(|error| failed(&error))
+        written.map_err(|error| self.noted(&error))
     }
 
     fn discard(&self, offset: u64, length: u64) -> Result<(), DeviceError> {
         let discarded = self.disk.discard(offset, length);
-        discarded.map_err(|error| failed(&error))
+        discarded.map_err(|error| self.noted(&error))
     }
 
     fn commit(&self) -> Result<(), DeviceError> {
-        self.commit_or_snapshot().map_err(|error| failed(&error))
+        let committed = self.commit_or_snapshot();
+        committed.map_err(|error| self.noted(&error))
     }
 
     fn mapped(&self, offset: u64, length: usize) -> Option<&[u8]> {
         self.disk.mapped(offset, length)
+    }
+}
+
+impl WritableDisk {
+    fn noted(&self, error: &DiskError) -> DeviceError {
+        if matches!(error, DiskError::NoSpace { .. }) {
+            self.has_met_full_host.store(true, Ordering::Relaxed);
+        }
+        failed(error)
     }
 }
 

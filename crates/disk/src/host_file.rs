@@ -87,7 +87,16 @@ impl HostFile {
 
     /// Says whether syncing is worth its time.
     pub fn with_durability(self, durability: Durability) -> HostFile {
-        HostFile { durability, ..self }
+        let new_in = match durability {
+            Durability::Durable => self.new_in,
+            // Nobody asks for its name after a power cut.
+            Durability::Temporary => Mutex::new(None),
+        };
+        HostFile {
+            durability,
+            new_in,
+            ..self
+        }
     }
 
     /// Opens a file of minke's own store, which nobody writes once it is there, and maps it: what is read is not copied.

@@ -9,12 +9,14 @@
 //! | `chain` | snapshots over each other, and the file that is written over them |
 //! | `history` | snapshots of the file that is written, by name |
 //! | `volume` | an image file of a user, written through a change file beside it |
+//! | `content` | what tells files of snapshots from all others |
 //! | `device` | each of these as what a file system lies on |
 //! | `new_disk` | disks of named volumes, empty or with what an image has |
 //! | `stack` | layers of an image as one plain disk |
 //! | [`tree`] | trees of files between tars and file systems |
 
 mod chain;
+mod content;
 mod device;
 mod history;
 mod host_file;
@@ -28,6 +30,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use chain::{WritableDisk, extend_chain, open_chain};
+pub use content::content_identity;
 pub use device::{FileDevice, ReadOnly};
 pub use history::{History, HistoryEdit, HistoryError, NamedSnapshot, SNAPSHOTS_MAX};
 pub use host_file::{Access, Durability, HostFile};
@@ -57,7 +60,12 @@ impl DiskFileError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             Self::InUse { .. } => Some("stop the container that uses it, or wait for it to end"),
-            Self::Io { .. } => None,
+            Self::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("free space on the file system that it lies on")
+                }
+                _ => None,
+            },
             Self::Disk { source, .. } => source.hint(),
         }
     }

@@ -49,4 +49,5 @@ pub use files::Preallocation;
 pub use layout::{FileType, InodeFlags, InodeNumber, Timestamp};
 pub use names::{ListedEntry, NewInode, Ownership, RenameMode};
 pub use nodes::InodeHandle;
+pub use seek::ContentRun;
 pub use sync::Closed;

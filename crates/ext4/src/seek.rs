@@ -8,7 +8,36 @@ use crate::file_system::FileSystem;
 use crate::layout::{FileType, InodeNumber};
 use crate::nodes::NodeState;
 
+/// Bytes of a file that lie in sequence on the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ContentRun {
+    /// Where they begin in the file, in bytes.
+    pub offset: u64,
+    /// Where they begin on the device, in bytes.
+    pub place: u64,
+    /// Bytes, of whole blocks: the last may go beyond the end of the file.
+    pub length: u64,
+}
+
 impl<D: Device> FileSystem<D> {
+    /// Returns where the content of a file lies on the device, in order; elsewhere it has zeros. What waits in memory is not on the device yet.
+    ///
+    /// # Errors
+    /// As [`FileSystem::next_data`].
+    pub fn content_runs(&self, number: InodeNumber) -> Result<Vec<ContentRun>, Error> {
+        let node = self.node(number)?;
+        let state = self.read_mapped_state(&node)?;
+        check_regular(&state, number)?;
+        let size = self.geometry.block_size as u64;
+        let written = state.map().runs().iter().filter(|run| !run.is_unwritten);
+        let runs = written.map(|run| ContentRun {
+            offset: u64::from(run.logical) * size,
+            place: run.physical * size,
+            length: u64::from(run.count) * size,
+        });
+        Ok(runs.collect())
+    }
+
     /// Returns the first bytes from `offset` on that are no hole, as far as they go on; `None` if there are none before the end.
     ///
     /// What was preallocated and never written is a hole.
@@ -18,11 +47,7 @@ impl<D: Device> FileSystem<D> {
     pub fn next_data(&self, number: InodeNumber, offset: u64) -> Result<Option<Range<u64>>, Error> {
         let node = self.node(number)?;
         let state = self.read_mapped_state(&node)?;
-        match state.file_type(number)? {
-            FileType::Regular => {}
-            FileType::Directory => return Err(Error::IsDirectory),
-            _ => return Err(Error::InvalidArgument),
-        }
+        check_regular(&state, number)?;
         let size = self.geometry.block_size as u64;
         let Ok(from) = u32::try_from(offset / size) else {
             return Ok(None);
@@ -33,6 +58,14 @@ impl<D: Device> FileSystem<D> {
         let begin = offset.max(u64::from(first) * size);
         let end = state.inode.size.min(data_end(&state, first) * size);
         Ok((begin < end).then_some(begin..end))
+    }
+}
+
+fn check_regular(state: &NodeState, number: InodeNumber) -> Result<(), Error> {
+    match state.file_type(number)? {
+        FileType::Regular => Ok(()),
+        FileType::Directory => Err(Error::IsDirectory),
+        _ => Err(Error::InvalidArgument),
     }
 }
 

@@ -17,9 +17,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use minke_disk::tree::{ImportError, ImportOptions, Whiteouts, import};
-use minke_disk::{DiskFileError, Limits, Snapshot, WritableDisk, open_chain};
+use minke_disk::{DiskFileError, Durability, Limits, Snapshot, WritableDisk, open_chain};
 use minke_ext4::make::{Identity, Journal, MakeError, MakeOptions, make};
-use minke_ext4::{Access, FileSystem, InodeNumber, NewInode, Ownership, Timestamp};
+use minke_ext4::{Access, DeviceError, FileSystem, InodeNumber, NewInode, Ownership, Timestamp};
 
 use crate::kept_snapshots::damage;
 use crate::root::LayerFile;
@@ -69,7 +69,23 @@ impl SnapshotError {
         match self {
             Self::File(DiskFileError::Io { path, source, .. }) => io_hint(path, source.kind()),
             Self::File(error) => error.hint().map(str::to_owned),
+            _ if self.is_host_full() => Some(
+                "free space on the file system of `MINKE_HOME`, or set it to a directory on another"
+                    .to_owned(),
+            ),
             Self::Make(_) | Self::FileSystem(_) | Self::Import(_) => None,
+        }
+    }
+
+    fn is_host_full(&self) -> bool {
+        const FULL: minke_ext4::Error = minke_ext4::Error::Device(DeviceError::NoSpace);
+        match self {
+            Self::File(_) => false,
+            Self::Make(error) => matches!(error, MakeError::Device(DeviceError::NoSpace)),
+            Self::FileSystem(error) => *error == FULL,
+            Self::Import(error) => {
+                matches!(error, ImportError::Disk { source, .. } if *source == FULL)
+            }
         }
     }
 }
@@ -111,7 +127,7 @@ impl Store {
             };
             let layer = count.checked_sub(1).map(|index| &layers[index]);
             let below = &files[..count];
-            let (temporary, made) = write_snapshot(lease.new_path(), layer, below, lost.uuid)?;
+            let (temporary, made) = write_kept(lease.new_path(), layer, below, lost.uuid)?;
             if made.sum != lost.sum {
                 return Ok(false);
             }
@@ -122,7 +138,7 @@ impl Store {
     }
 
     /// Returns where the snapshots of a chain of layers are, there or not.
-    fn snapshot_files(&self, layers: &[LayerFile]) -> Vec<PathBuf> {
+    pub(crate) fn snapshot_files(&self, layers: &[LayerFile]) -> Vec<PathBuf> {
         let directory = self.root.join("snapshots");
         let mut files = vec![directory.join(EMPTY)];
         let mut chain_id: Option<Digest> = None;
@@ -150,7 +166,7 @@ impl Store {
         make_directory(directory)?;
         let made_path = file.with_extension("made");
         let lost = Made::of(file);
-        let make = |uuid| write_snapshot(lease.new_path(), layer, below, uuid);
+        let make = |uuid| write_kept(lease.new_path(), layer, below, uuid);
         let (temporary, made) = match lost {
             None => make(random_uuid())?,
             Some(lost) => match make(lost.uuid)? {
@@ -170,9 +186,11 @@ fn hold(lease: &Lease<'_>, layers: &[LayerFile]) -> Result<(), StoreError> {
     lease.hold(&diff_ids)
 }
 
-/// Puts a snapshot that was written where it belongs.
+/// Puts a snapshot that was written where it belongs. It is synced here, once, and not at each of its commits.
 fn put(temporary: &Path, file: &Path) -> Result<(), StoreError> {
     let directory = file.parent().expect("a snapshot is below the store");
+    let synced = File::open(temporary).and_then(|written| written.sync_all());
+    synced.map_err(at("write", temporary))?;
     fs::rename(temporary, file).map_err(at("write", file))?;
     sync_directory(directory).map_err(at("write", directory))
 }
@@ -197,24 +215,45 @@ impl Made {
 }
 
 /// Writes a snapshot to a new file, which it returns with what came of it.
-fn write_snapshot(
+fn write_kept(
     path: PathBuf,
     layer: Option<&LayerFile>,
     below: &[PathBuf],
     uuid: [u8; 16],
 ) -> Result<(PathBuf, Made), StoreError> {
+    write_snapshot(&path, layer, below, uuid)?;
+    let sum = sum(&path).map_err(at("read", &path))?;
+    Ok((path, Made { uuid, sum }))
+}
+
+/// Writes a snapshot to a new file, which is not durable.
+pub(crate) fn write_snapshot(
+    path: &Path,
+    layer: Option<&LayerFile>,
+    below: &[PathBuf],
+    uuid: [u8; 16],
+) -> Result<(), StoreError> {
     let written = open_chain(below, &Limits::default())
         .map_err(SnapshotError::from)
         .and_then(|below| match layer {
-            None => make_empty(&path, below, uuid),
-            Some(layer) => add_layer(&path, below, uuid, &layer.path),
+            None => make_empty(path, below, uuid),
+            Some(layer) => add_layer(path, below, uuid, &layer.path),
         });
     written.map_err(|source| StoreError::Snapshot {
         layer: layer.map(|layer| layer.diff_id),
         source: Box::new(source),
-    })?;
-    let sum = sum(&path).map_err(at("read", &path))?;
-    Ok((path, Made { uuid, sum }))
+    })
+}
+
+/// Makes a disk in a file that nobody relies on before it is whole: no commit waits for the host's disk.
+fn new_disk(
+    path: &Path,
+    below: Arc<Snapshot>,
+    uuid: [u8; 16],
+    size_bytes: u64,
+) -> Result<WritableDisk, DiskFileError> {
+    let (durability, limits) = (Durability::Temporary, Limits::default());
+    WritableDisk::create(path, below, uuid, size_bytes, durability, limits)
 }
 
 /// Returns the BLAKE3 of a file.
@@ -226,7 +265,7 @@ pub(crate) fn sum(path: &Path) -> io::Result<[u8; 32]> {
 
 /// Makes a disk with an empty file system, and the directories that every root has.
 fn make_empty(path: &Path, below: Arc<Snapshot>, uuid: [u8; 16]) -> Result<(), SnapshotError> {
-    let disk = WritableDisk::create(path, below, uuid, ROOT_DISK_BYTES, Limits::default())?;
+    let disk = new_disk(path, below, uuid, ROOT_DISK_BYTES)?;
     make(
         &disk,
         &MakeOptions {
@@ -267,7 +306,7 @@ fn add_layer(
     let tar = File::open(tar).map_err(failed)?;
     let is_empty = tar.metadata().map_err(failed)?.len() == 0;
     let size_bytes = below.size();
-    let disk = WritableDisk::create(path, below, uuid, size_bytes, Limits::default())?;
+    let disk = new_disk(path, below, uuid, size_bytes)?;
     let system = FileSystem::open(disk, Access::ReadWrite, EPOCH)?;
     let options = ImportOptions {
         directory: InodeNumber::ROOT,
@@ -288,7 +327,7 @@ fn freeze(system: FileSystem<WritableDisk>) -> Result<(), SnapshotError> {
 }
 
 /// Returns what tells a file from all others. Names are hashed by what comes of it, so no guest may guess it.
-fn random_uuid() -> [u8; 16] {
+pub(crate) fn random_uuid() -> [u8; 16] {
     let mut uuid = [0; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut uuid)
         .expect("Linux has random bytes");
@@ -308,11 +347,11 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// More than a disk keeps in memory, with names enough for a tree of hashes, and links.
-    fn layer(store: &Store, number: u8) -> LayerFile {
+    pub(crate) fn layer(store: &Store, number: u8) -> LayerFile {
         let path = store.root.join(format!("layer{number}.tar"));
         let mut tar = tar::Builder::new(File::create(&path).expect("made"));
         let mut add = |name: String, bytes: &[u8]| {

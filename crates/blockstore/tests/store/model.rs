@@ -207,6 +207,33 @@ fn a_disk_tells_what_was_written_since_each_snapshot_and_no_more() {
 }
 
 #[test]
+fn blocks_have_the_identity_of_the_lowest_snapshot_that_has_them_as_they_are() {
+    let mut trial = Trial::new(seed(), Limits::default());
+    trial.write(BLOCK as usize, 10);
+    trial.snapshot();
+    let first = trial.chain();
+    trial.write(7 * BLOCK as usize, 10);
+    trial.snapshot();
+    let second = trial.chain();
+    trial.write(3 * BLOCK as usize, 10);
+    trial.snapshot();
+    let top = trial.chain();
+    let block = |number: u64| number * BLOCK..(number + 1) * BLOCK;
+    let origin = |disk: &Snapshot, blocks: &[u64]| {
+        let ranges = blocks.iter().map(|number| block(*number));
+        disk.origin_of(ranges).unwrap()
+    };
+    assert_eq!(origin(&top, &[1]), first.identity());
+    assert_eq!(origin(&top, &[1, 7]), second.identity());
+    assert_eq!(origin(&second, &[7]), second.identity());
+    assert_eq!(origin(&top, &[3, 1]), top.identity());
+    // What nobody wrote was there before all of them.
+    assert_eq!(origin(&top, &[5]), first.identity());
+    assert_eq!(origin(&top, &[]), first.identity());
+    assert!(top.origin_of([block(DISK_BYTES as u64)]).is_err());
+}
+
+#[test]
 fn a_disk_with_small_buffers_holds_what_a_vector_holds() {
     check(seed(), LIMITS, 20_000);
 }

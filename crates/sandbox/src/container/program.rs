@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use minke_abi::Errno;
 use minke_abi::linux::{FileType, OpenFlags};
-use minke_kernel::vfs::{Metadata, MountTree, Timestamp};
+use minke_kernel::vfs::MountTree;
 
 use super::error::{StartError, StartErrorKind};
 use super::mounts::read_file;
@@ -120,24 +120,9 @@ fn source(
     }
     let metadata = file.metadata().map_err(unreadable)?;
     let is_of_root = location.mount.mount_point.is_none();
-    let disk = disks.image_with(&metadata).filter(|_| is_of_root);
-    let identity = disk.map(|disk| identity(&metadata, disk));
+    let content = is_of_root.then(|| disks.image_content(&metadata)).flatten();
+    let identity = content.map(|content| FileIdentity::of_disk(metadata.size, content));
     Ok(Box::new(ContainerFile::new(file, metadata, identity)))
-}
-
-/// Identifies a file by the image's disk, in which nobody changes it.
-fn identity(metadata: &Metadata, disk: [u8; 32]) -> FileIdentity {
-    let nanoseconds =
-        |time: Timestamp| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
-    FileIdentity {
-        device: 0,
-        inode: metadata.inode,
-        size: metadata.size,
-        modified_ns: nanoseconds(metadata.modified),
-        changed_ns: nanoseconds(metadata.changed),
-        offset: 0,
-        disk,
-    }
 }
 
 /// Finds the first candidate that is a file. It need not be marked executable: modules seldom are.

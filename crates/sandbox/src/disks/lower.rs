@@ -26,11 +26,34 @@ pub(crate) struct DiskLower {
     /// What lies over it; both are others' to keep.
     pub(super) disk: Weak<WritableDisk>,
     pub(super) root: Weak<Ext4FileSystem>,
+    /// Nothing had been written to the root when it was opened.
+    pub(super) is_new: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) memory: Arc<MemoryBudget>,
 }
 
 impl Lower {
+    /// Whether something of the root could not be written because the host had no space left.
+    pub(crate) fn has_met_full_host(&self) -> bool {
+        match self {
+            Lower::Tree(_) => false,
+            Lower::Disk(lower) => lower
+                .disk
+                .upgrade()
+                .is_some_and(|it| it.has_met_full_host()),
+        }
+    }
+
+    /// Whether nothing has been changed since the root was made, as far as that costs nothing to know.
+    pub(crate) fn is_untouched(&self) -> bool {
+        match self {
+            Lower::Tree(_) => false,
+            Lower::Disk(lower) => {
+                lower.is_new && lower.root.upgrade().is_some_and(|root| !root.is_dirty())
+            }
+        }
+    }
+
     /// Returns the tree, whose inodes have the numbers that they have in the root, and where the root may differ from it.
     ///
     /// # Errors

@@ -8,11 +8,11 @@
 //! | [`settle`] | the process that merges changes into users' image files |
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use minke_disk::{
     DiskFileError, Durability, History, HistoryError, HostFile, Limits, ReadOnly, Snapshot, Volume,
-    WritableDisk, changes_path, extend_chain, open_chain,
+    WritableDisk, changes_path, content_identity, extend_chain, open_chain,
 };
 use minke_ext4::{Access, Device, FileSystem, InodeNumber};
 use minke_kernel::kernel::MemoryBudget;
@@ -93,6 +93,8 @@ pub(crate) struct OpenedRoot {
     pub(crate) lower: Lower,
 }
 
+type BelowSystem = FileSystem<ReadOnly<Arc<Snapshot>>>;
+
 /// The disks that a container has mounted.
 #[derive(Default)]
 pub(crate) struct Disks {
@@ -101,6 +103,8 @@ pub(crate) struct Disks {
     volumes: Vec<(Arc<Volume>, Settler)>,
     /// What the root was made from; its own snapshots lie over it.
     image: Option<Arc<Snapshot>>,
+    /// The file system of that alone, while the container starts.
+    below: OnceLock<Option<BelowSystem>>,
     root: Option<RootDisk>,
     pending: Arc<Pending>,
     writer: Option<Writer>,
@@ -151,7 +155,7 @@ impl Disks {
         let size_bytes = below.size();
         // Asked for beside what the image has.
         let bytes_max = options.bytes_max.map(|bytes_max| {
-            let used = self.open_below().map_or(0, |system| used_bytes(&system));
+            let used = self.below().map_or(0, used_bytes);
             bytes_max.saturating_add(used)
         });
         let options = DiskOptions {
@@ -162,8 +166,10 @@ impl Disks {
             true => Durability::Temporary,
             false => Durability::Durable,
         };
+        let active = history.active();
+        let is_new = history.chain().is_empty() && !active.exists();
         let disk = Arc::new(WritableDisk::open_or_create(
-            &history.active(),
+            &active,
             below,
             size_bytes,
             durability,
@@ -179,6 +185,7 @@ impl Disks {
                 image,
                 disk: Arc::downgrade(&disk),
                 root: Arc::downgrade(&mounted),
+                is_new,
                 clock: Arc::clone(container.clock),
                 memory: Arc::clone(container.memory),
             }),
@@ -186,19 +193,19 @@ impl Disks {
         })
     }
 
-    /// Returns what tells the image's disk from all others, if the root's file of these attributes is as it is there.
+    /// Returns what tells the content of the root's file of these attributes from all others, if it is as it is in the image.
     ///
     /// A change of a file sets its change time, which no guest can set.
-    pub(crate) fn image_with(&self, metadata: &Metadata) -> Option<[u8; 32]> {
-        let image = self.image.as_ref()?;
+    pub(crate) fn image_content(&self, metadata: &Metadata) -> Option<[u8; 32]> {
         let number = InodeNumber(u32::try_from(metadata.inode).ok()?);
-        let found = self.open_below()?.metadata(number).ok()?;
+        let system = self.below()?;
+        let found = system.metadata(number).ok()?;
         let changed = Timestamp {
             seconds: found.changed.seconds,
             nanoseconds: found.changed.nanoseconds,
         };
         let is_same = changed == metadata.changed && found.size == metadata.size;
-        is_same.then(|| image.identity().digest)
+        is_same.then(|| content_identity(system, number))?
     }
 
     /// Gives the root to who takes snapshots of it, if it is a disk.
@@ -206,10 +213,13 @@ impl Disks {
         self.root.take()
     }
 
-    /// Opens the file system of the image alone.
-    fn open_below(&self) -> Option<FileSystem<ReadOnly<Arc<Snapshot>>>> {
-        let disk = ReadOnly(self.image.clone()?);
-        FileSystem::open(disk, Access::ReadOnly, minke_ext4::Timestamp::default()).ok()
+    /// Returns the file system of the image alone.
+    fn below(&self) -> Option<&BelowSystem> {
+        let open = || {
+            let disk = ReadOnly(self.image.clone()?);
+            FileSystem::open(disk, Access::ReadOnly, minke_ext4::Timestamp::default()).ok()
+        };
+        self.below.get_or_init(open).as_ref()
     }
 
     /// Mounts what minke did not make: nothing is written to a file system that is broken anywhere that shows at a glance.
@@ -260,8 +270,9 @@ impl Disks {
         })
     }
 
-    /// Starts to write back what guests write. After the jail has closed.
+    /// Starts to write back what guests write. After the jail has closed, when the container has started.
     pub(crate) fn start_writing(&mut self) -> std::io::Result<()> {
+        self.below = OnceLock::new();
         if !self.mounted.is_empty() {
             self.writer = Some(Writer::start(&self.pending, self.mounted.clone())?);
         }

@@ -51,7 +51,7 @@ pub struct FileIdentity {
     pub changed_ns: i128,
     /// Where in the file the contents begin, for a module that lies in an archive.
     pub offset: u64,
-    /// Of the image's disk, for a module in its file system; zeros for files of the host.
+    /// Where on which disk the contents lie, for a module in a file system of ours, and then the times and numbers say nothing; zeros for files of the host.
     #[serde(default)]
     pub disk: [u8; 32],
 }
@@ -112,6 +112,19 @@ impl FileIdentity {
             offset: 0,
             disk: [0; 32],
         })
+    }
+
+    /// Returns the identity of contents that a disk of ours has.
+    pub fn of_disk(size: u64, disk: [u8; 32]) -> Self {
+        Self {
+            device: 0,
+            inode: 0,
+            size,
+            modified_ns: 0,
+            changed_ns: 0,
+            offset: 0,
+            disk,
+        }
     }
 
     fn name(&self) -> String {
