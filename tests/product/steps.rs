@@ -62,6 +62,17 @@ fn what_a_program_removes_is_gone() {
 }
 
 #[test]
+fn a_program_s_root_is_a_disk_over_the_image_s() {
+    let home = home();
+    let ended = built(
+        &home,
+        "RUN [\"probe\", \"write\", \"/a\", \"first\"]\nRUN [\"probe\", \"cat\", \"/a\", \"/proc/mounts\"]\n",
+    );
+    assert!(ended.stderr.contains("first/dev/root / ext4"), "{ended:?}");
+    home.assert_nothing_left();
+}
+
+#[test]
 fn a_program_leaves_only_what_it_made() {
     let home = home();
     built(&home, "RUN [\"probe\", \"print\", \"nothing\"]\n");

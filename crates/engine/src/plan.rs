@@ -197,7 +197,6 @@ pub fn specification(
         id: id.to_owned(),
         hostname: hostname(id, request),
         root: RootSpec {
-            layers: Vec::new(),
             disk: None,
             is_read_only: request.is_root_read_only,
             program: match &request.program {

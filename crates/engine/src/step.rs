@@ -11,9 +11,11 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 
+use minke_image::LAYER_BYTES_MAX;
 use minke_sandbox::container::{Outcome, Progress, StartError, run_step};
 use minke_sandbox::spec::{
-    MountSpec, NetworkModeSpec, NetworkSpec, ProcessSpec, RootSpec, SandboxSpec,
+    LimitsSpec, MountSpec, NetworkModeSpec, NetworkSpec, ProcessSpec, RootDiskSpec, RootSpec,
+    SandboxSpec,
 };
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Pid, Signal, set_parent_process_death_signal};
@@ -43,14 +45,17 @@ enum StepEvent {
     Ended {
         exit_code: u8,
         reason: Option<String>,
+        is_host_full: bool,
     },
 }
 
 /// A program to run.
 #[derive(Debug, Clone)]
 pub struct NewStep {
-    /// Uncompressed layers of its root, lowest first.
-    pub layers: Vec<PathBuf>,
+    /// The snapshots of its root's disk, lowest first.
+    pub snapshots: Vec<PathBuf>,
+    /// Where the file of what it changes is made; it loses its name before the program runs.
+    pub changes: PathBuf,
     pub args: Vec<String>,
     /// Where it may be, best first.
     pub program_paths: Vec<String>,
@@ -71,8 +76,11 @@ impl NewStep {
             id: String::new(),
             hostname: HOSTNAME.to_owned(),
             root: RootSpec {
-                layers: self.layers.clone(),
-                disk: None,
+                disk: Some(RootDiskSpec {
+                    snapshots: self.snapshots.clone(),
+                    changes: self.changes.clone(),
+                    is_temporary: true,
+                }),
                 is_read_only: false,
                 program: None,
             },
@@ -90,7 +98,11 @@ impl NewStep {
                 mode: self.network,
                 ..NetworkSpec::default()
             },
-            limits: plan::limits_default(),
+            limits: LimitsSpec {
+                // More makes no layer.
+                root_bytes_max: Some(LAYER_BYTES_MAX),
+                ..plan::limits_default()
+            },
             module_cache: home.modules(),
         }
     }
@@ -109,6 +121,8 @@ pub struct StepEnd {
     pub exit_code: u8,
     /// Of a signal or a trap.
     pub reason: Option<String>,
+    /// Whether the host had no space left for what it wrote.
+    pub is_host_full: bool,
 }
 
 impl Step {
@@ -156,8 +170,16 @@ impl Step {
             match self.event()? {
                 StepEvent::Compiling { size_bytes } => compiling(size_bytes),
                 StepEvent::Failed(error) => return Err(error),
-                StepEvent::Ended { exit_code, reason } => {
-                    return Ok(StepEnd { exit_code, reason });
+                StepEvent::Ended {
+                    exit_code,
+                    reason,
+                    is_host_full,
+                } => {
+                    return Ok(StepEnd {
+                        exit_code,
+                        reason,
+                        is_host_full,
+                    });
                 }
             }
         }
@@ -238,6 +260,8 @@ fn run(spec: &SandboxSpec, socket: &UnixStream) -> Result<(), StartError> {
         let event = StepEvent::Ended {
             exit_code: outcome.exit_code,
             reason: outcome.reason.clone(),
+            // Nothing else of a step can be lost.
+            is_host_full: outcome.lost.is_some(),
         };
         send(socket, &event)
     };

@@ -247,6 +247,7 @@ impl LayerWriter<'_, '_> {
             compression: Compression::Zstd,
         };
         root::keep(self.lease, &layer, tar.file)?;
+        self.lease.step_snapshots.note_made(layer.diff_id);
         Ok(layer)
     }
 }

@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tempfile::NamedTempFile;
 
 use crate::database::CachedStep;
+use crate::step_snapshots::StepSnapshots;
 use crate::store::at;
 use crate::{Digest, Store, StoreError};
 
@@ -28,6 +29,7 @@ pub struct Lease<'store> {
     lock_path: PathBuf,
     /// Paths that were handed out.
     paths_count: AtomicU64,
+    pub(crate) step_snapshots: StepSnapshots,
     /// Locked; closing it ends the lease for everybody else.
     _lock: File,
 }
@@ -51,6 +53,7 @@ impl Store {
             directory,
             lock_path,
             paths_count: AtomicU64::new(0),
+            step_snapshots: StepSnapshots::default(),
             _lock: lock,
         })
     }
@@ -97,6 +100,11 @@ impl Lease<'_> {
     /// Returns a new empty file, open for reading and writing, that has no name: it ends with its last descriptor.
     pub fn scratch_file(&self) -> Result<File, StoreError> {
         tempfile::tempfile_in(&self.directory).map_err(at("make a file in", &self.directory))
+    }
+
+    /// Returns the path of a file that is not there yet, for another process to make. It vanishes with the lease.
+    pub fn scratch_path(&self) -> PathBuf {
+        self.new_path()
     }
 
     /// Returns the path of a file that is not there yet. It vanishes with the lease unless it is renamed.

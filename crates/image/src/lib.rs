@@ -45,6 +45,7 @@ mod reference;
 mod remembered;
 mod root;
 mod snapshots;
+mod step_snapshots;
 mod store;
 pub mod tree;
 mod usage;

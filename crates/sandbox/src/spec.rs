@@ -23,9 +23,7 @@ pub struct SandboxSpec {
 /// The root file system.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RootSpec {
-    /// Uncompressed layer tars, lowest first; changes are in memory.
-    pub layers: Vec<PathBuf>,
-    /// In place of layers.
+    /// Without one, changes are in memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<RootDiskSpec>,
     pub is_read_only: bool,

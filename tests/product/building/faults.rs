@@ -64,6 +64,31 @@ fn wherever_a_build_meets_the_end_of_the_disk_it_says_so_and_leaves_nothing() {
 }
 
 #[test]
+fn a_program_that_fills_the_disk_of_the_host_ends_with_the_reason_and_leaves_nothing() {
+    let home = home();
+    home.write(
+        "context/Balenafile",
+        "FROM scratch\nCOPY probe.wasm /bin/\nRUN [\"probe\", \"fill\", \"/filled\", \"100\"]\n",
+    );
+    let script = "$MINKE build -q -t x context; echo $?; $MINKE images -q; \
+         ls -A \"$MINKE_HOME/images/tmp\"; ls \"$MINKE_HOME/images/layers\" | grep -c tar; \
+         df -m \"$MINKE_HOME\" | awk 'END { print ($4 > 16) }'";
+    let Some(output) = on_a_disk(&home, "48m", script) else {
+        return;
+    };
+    // Of the step before there is a layer.
+    assert_eq!(stdout(&output), "1\n1\n1\n", "{output:?}");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let expected = [
+        "exit code: 1 (the host had no space left for what it wrote)",
+        "hint: free space",
+    ];
+    for text in expected {
+        assert!(said.contains(text), "`{text}` is not in {said}");
+    }
+}
+
+#[test]
 fn two_builds_of_one_name_at_once_leave_one_of_both() {
     let home = home();
     for name in ["one", "two"] {

@@ -32,6 +32,9 @@ const SCRIPT_DIRECTORY: &str = "/dev/pipes";
 /// Permissions of such a script.
 const SCRIPT_MODE: u32 = 0o755;
 
+const FULL_HOST_HINT: &str =
+    "free space on the file system of `MINKE_HOME`, or set it to a directory on another";
+
 /// What a `RUN` starts.
 struct Program {
     args: Vec<String>,
@@ -154,7 +157,9 @@ impl<'a> Evaluator<'a> {
         network: NetworkModeSpec,
     ) -> Result<CachedStep, BuildError> {
         self.build.check_going_on()?;
-        let layers = self.build.lease.store().layer_files(&self.image.layers)?;
+        let lease = self.build.lease;
+        let layers = lease.store().layer_files(&self.image.layers)?;
+        let snapshots = lease.step_snapshots(&layers)?;
         let mut env = self.environment();
         let undeclared = self.variables.undeclared();
         env.extend(undeclared.map(|(name, value)| format!("{name}={value}")));
@@ -165,7 +170,8 @@ impl<'a> Evaluator<'a> {
         let config = &self.image.config;
         let search = configure::env_of(config, "PATH");
         let new = NewStep {
-            layers: layers.into_iter().map(|layer| layer.path).collect(),
+            snapshots,
+            changes: lease.scratch_path(),
             program_paths: match program.args.first() {
                 Some(word) => program::candidates(word, search, &config.working_dir),
                 None => Vec::new(),
@@ -201,7 +207,8 @@ impl<'a> Evaluator<'a> {
             Failure::Ended(end) => {
                 let code = format!("exit code: {}", end.exit_code);
                 let reason = end.reason.map(|reason| format!("{code} ({reason})"));
-                (reason.unwrap_or(code), None)
+                let hint = end.is_host_full.then(|| FULL_HOST_HINT.to_owned());
+                (reason.unwrap_or(code), hint)
             }
         };
         let message = format!("process \"{shown}\" did not complete successfully: {reason}");

@@ -18,6 +18,9 @@ pub(super) struct Seen(BTreeMap<Vec<u8>, Timestamp>);
 impl Seen {
     pub(super) fn of(root: &Root) -> io::Result<Seen> {
         let mut seen = BTreeMap::new();
+        if root.lower.is_untouched() {
+            return Ok(Seen(seen));
+        }
         let visited = root.visit(&mut |change| {
             if let Change::Present { path, metadata, .. } = change {
                 seen.insert(path.to_vec(), metadata.changed);

@@ -55,7 +55,7 @@ pub(super) fn assemble(
     let (mounts, lower) = match &spec.root.disk {
         Some(disk) => maker.disk_root(spec, disk)?,
         None => {
-            let lower = lower_tree(&spec.root.layers, spec.root.program.as_deref())
+            let lower = lower_tree(&[], spec.root.program.as_deref())
                 .map_err(|error| StartError::failed("cannot read the root", &error))?;
             let lower: Arc<dyn FileSystem> = lower;
             (maker.root(spec, &lower)?, Lower::Tree(lower))
@@ -141,7 +141,7 @@ impl<'a> Maker<'a> {
         MemoryOptions::new(Arc::clone(self.clock), Arc::clone(self.memory))
     }
 
-    /// Makes the root: the layers below, changes in memory above.
+    /// Makes the root of a bare module: the module below, changes in memory above.
     fn root(
         &self,
         spec: &SandboxSpec,

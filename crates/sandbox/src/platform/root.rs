@@ -1,8 +1,7 @@
-//! The root's lower tree, from the layers of an image.
+//! Trees that a tmpfs lies over: a bare module's root, and what a step of a build binds of a stage or an image.
 //!
 //! Layers are uncompressed tars, mapped into memory; their headers are read once, and a file's content
-//! is a range of the mapping. So a container starts after one pass over headers, and all
-//! containers of an image share its bytes in the host's page cache.
+//! is a range of the mapping. So nothing is unpacked, and all who bind an image share its bytes in the host's page cache.
 //!
 //! Spec: OCI image-spec 1.1 layer.md.
 
