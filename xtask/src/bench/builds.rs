@@ -1,4 +1,4 @@
-//! Builds: nothing changed, one file of a thousand changed, ten thousand files to copy, ten stages.
+//! Builds: nothing changed, one file of a thousand changed, ten thousand files to copy, ten programs in a row, ten stages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::Lab;
 use super::images::scratch;
-use super::report::{Reach, Row, Unit};
+use super::report::{Reach, Row, Unit, median};
 use super::usage::measure;
 use crate::layout::guests_dir;
 use crate::process::{find, run_quietly};
@@ -31,6 +31,12 @@ pub(super) const COPIED_BYTES: usize = 20_000;
 const COPY_ROUNDS: usize = 3;
 const COPY_REACH: Reach = Reach::RatioAtMost(1.0);
 
+const PROGRAMS_COUNT: usize = 10;
+const PROGRAMS_BASE: &str = "bench-programs";
+const PROGRAMS_ROUNDS: usize = 11;
+const PROGRAMS_MS_MAX: f64 = 300.0;
+const PROGRAM_MS_MAX: f64 = 25.0;
+
 const STAGES_COUNT: usize = 10;
 const STAGES_ROUNDS: usize = 3;
 const STAGES_REACH: Reach = Reach::RatioAtMost(0.6);
@@ -49,7 +55,7 @@ pub fn noop(lab: &Lab) -> Result<Vec<Row>> {
     let alone = Row::alone(
         measure,
         Unit::Milliseconds,
-        super::report::median(&ours),
+        median(&ours),
         Reach::AtMost(NOOP_MS_MAX),
     );
     Ok(vec![alone, beside])
@@ -226,6 +232,70 @@ pub fn stages(lab: &Lab) -> Result<Vec<Row>> {
         ("one at a time", &Ok(apart)),
         STAGES_REACH,
     )])
+}
+
+/// Ten programs of an image that each write a small file, one after the other in one build, and one more of them.
+pub fn run_steps(lab: &Lab) -> Result<Vec<Row>> {
+    let context = scratch("run-steps")?;
+    fs::copy(guests_dir().join("probe.wasm"), context.join("probe.wasm"))
+        .context("cannot copy a guest")?;
+    fs::write(
+        context.join("Base"),
+        "FROM scratch\nCOPY probe.wasm /bin/\n",
+    )?;
+    fs::write(context.join("Balenafile"), programs_in_a_row())?;
+    let path = context.to_string_lossy().into_owned();
+    let build = |target: &str| {
+        let words = ["build", "-q", "--no-cache", "--target", target, &path];
+        Ok::<f64, anyhow::Error>(measure(&mut lab.product.command(&words))?.wall_ms)
+    };
+    // The first finds the program to be compiled.
+    run_quietly(&mut lab.product.command(&[
+        "build",
+        "-q",
+        "-f",
+        &format!("{path}/Base"),
+        "-t",
+        PROGRAMS_BASE,
+        &path,
+    ]))?;
+    build("one")?;
+    let (mut all, mut steps) = (Vec::new(), Vec::new());
+    for _ in 0..PROGRAMS_ROUNDS {
+        let (ten, one) = (build("ten")?, build("one")?);
+        all.push(ten);
+        steps.push((ten - one) / (PROGRAMS_COUNT - 1) as f64);
+    }
+    run_quietly(&mut lab.product.command(&["rmi", PROGRAMS_BASE]))?;
+    fs::remove_dir_all(&context)?;
+    let row = |measure: String, figures: &[f64], max: f64| {
+        Row::alone(
+            measure,
+            Unit::Milliseconds,
+            median(figures),
+            Reach::AtMost(max),
+        )
+    };
+    Ok(vec![
+        row(
+            format!("a build of {PROGRAMS_COUNT} programs in a row"),
+            &all,
+            PROGRAMS_MS_MAX,
+        ),
+        row(
+            "one program more in a build".to_owned(),
+            &steps,
+            PROGRAM_MS_MAX,
+        ),
+    ])
+}
+
+/// Two stages: after one program, and after all.
+fn programs_in_a_row() -> String {
+    let program = |number| format!("RUN [\"probe\", \"write\", \"/{number}\", \"content\"]\n");
+    let rest: String = (1..PROGRAMS_COUNT).map(program).collect();
+    let first = program(0);
+    format!("FROM {PROGRAMS_BASE} AS one\n{first}FROM one AS ten\n{rest}")
 }
 
 /// Each stage runs a program for about a second, and one of them all waits for the rest.

@@ -108,6 +108,11 @@ const MEASURES: &[Measure] = &[
         run: unpack::layer,
     },
     Measure {
+        name: "run-steps",
+        about: "ten programs of a build, one after the other",
+        run: builds::run_steps,
+    },
+    Measure {
         name: "stages",
         about: "ten independent stages, against the same one at a time",
         run: builds::stages,
