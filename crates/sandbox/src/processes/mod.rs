@@ -104,7 +104,7 @@ impl Launcher {
             let head = &head[..count];
             if head.starts_with(WASM_MAGIC) {
                 let program = self.load(task, &location, file, &path)?;
-                let path = location.path_below(&task.process.fs().root)?;
+                let path = location.path_below(&task.process.standpoint().fs.root)?;
                 let image = ProcessImage { path, args, env };
                 return Ok(Image { program, image });
             }
