@@ -56,20 +56,25 @@ impl<D: Device> FileSystem<D> {
             .saturating_sub(offset)
             .min(buffer.len() as u64) as usize;
         let target = &mut buffer[..length];
-        if let (Piece::Blocks(run, at), count) = self.piece(&state, offset, length)
-            && count == length
-        {
-            let done = self.blocks.read_kept(run.physical, at, target);
-            if done == length {
+        match self.piece(&state, offset, length) {
+            (Piece::Page(bytes), count) if count == length => {
+                target.copy_from_slice(&bytes[..length]);
                 return Ok(length);
             }
-            let mapped = self.blocks.mapped(run.physical, at, length);
-            if let Some(bytes) = mapped.filter(|bytes| bytes.len() == length) {
-                // They stay as they are: no writer has to wait while they are copied, and maybe fetched from the host's disk.
-                drop(state);
-                target.copy_from_slice(bytes);
-                return Ok(length);
+            (Piece::Blocks(run, at), count) if count == length => {
+                let done = self.blocks.read_kept(run.physical, at, target);
+                if done == length {
+                    return Ok(length);
+                }
+                let mapped = self.blocks.mapped(run.physical, at, length);
+                if let Some(bytes) = mapped.filter(|bytes| bytes.len() == length) {
+                    // They stay as they are: no writer has to wait while they are copied, and maybe fetched from the host's disk.
+                    drop(state);
+                    target.copy_from_slice(bytes);
+                    return Ok(length);
+                }
             }
+            _ => {}
         }
         self.read_content(&state, offset, target)
     }
