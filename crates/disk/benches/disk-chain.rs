@@ -14,7 +14,7 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minke_disk::{Limits, Snapshot, WritableDisk, open_chain};
+use minke_disk::{Durability, Limits, Snapshot, WritableDisk, open_chain};
 use minke_ext4::make::{Identity, Journal, MakeOptions, make};
 use minke_ext4::{Access, Device, FileSystem, InodeNumber, NewInode, Ownership, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
@@ -117,7 +117,8 @@ fn make_flat(top: &Path, chain: &[PathBuf]) -> PathBuf {
 }
 
 fn create(path: &Path, below: Arc<Snapshot>, uuid: u8) -> WritableDisk {
-    WritableDisk::create(path, below, [uuid + 1; 16], DISK_BYTES, Limits::default()).unwrap()
+    let (durability, limits) = (Durability::Durable, Limits::default());
+    WritableDisk::create(path, below, [uuid + 1; 16], DISK_BYTES, durability, limits).unwrap()
 }
 
 /// What a side took at best, in microseconds.
