@@ -63,6 +63,7 @@ mod http;
 mod images;
 mod lifecycle;
 mod limits;
+mod linux;
 mod listing;
 mod logs;
 mod processes;

@@ -59,6 +59,7 @@ const RUST_PARTS: &[RustPart] = &[
 
 /// A program that we run, and the Debian package that has it.
 struct Tool {
+    /// Its name, or the path of a file that is no program.
     program: &'static str,
     package: &'static str,
     needed_for: Purpose,
@@ -78,6 +79,26 @@ const TOOLS: &[Tool] = &[
     Tool {
         program: "emcc",
         package: "emscripten",
+        needed_for: Purpose::Test,
+    },
+    Tool {
+        program: "clang-22",
+        package: "clang-22",
+        needed_for: Purpose::Test,
+    },
+    Tool {
+        program: "wasm-ld-22",
+        package: "lld-22",
+        needed_for: Purpose::Test,
+    },
+    Tool {
+        program: "llvm-ar-22",
+        package: "llvm-22",
+        needed_for: Purpose::Test,
+    },
+    Tool {
+        program: "/usr/lib/llvm-22/lib/clang/22/lib/wasi/libclang_rt.builtins-wasm32.a",
+        package: "libclang-rt-22-dev-wasm32",
         needed_for: Purpose::Test,
     },
     Tool {
@@ -170,11 +191,18 @@ pub fn command(args: &[String]) -> Result<()> {
 /// Installs what is missing for `purpose`, says each step, and returns them.
 pub fn ensure(purpose: Purpose) -> Result<Vec<String>> {
     let mut done = ensure_rust_parts(purpose)?;
-    let packages = missing_packages(TOOLS, purpose, |program| find(program).is_some());
+    let packages = missing_packages(TOOLS, purpose, is_there);
     if !packages.is_empty() {
         done.push(install(&packages)?);
     }
     Ok(done)
+}
+
+fn is_there(program: &str) -> bool {
+    if program.starts_with('/') {
+        return Path::new(program).exists();
+    }
+    find(program).is_some()
 }
 
 fn ensure_rust_parts(purpose: Purpose) -> Result<Vec<String>> {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Unit;
+use super::linux::{LinuxBuild, Program, Returns, library};
 use super::recipe::{CBuild, CargoBuild, Compiler, Library, NpmPackage, Recipe, Target};
 use crate::layout::{guests_dir, root};
 
@@ -23,6 +24,7 @@ pub const BENCH: &str = "bench";
 const RUST: &str = "rust";
 const C: &str = "c";
 const PUBLISHED: &str = "published";
+const LINUX: &str = "linux";
 
 /// C programs of `guests/c`, and what they are compiled to.
 const C_PROGRAMS: &[CProgram] = &[
@@ -83,6 +85,19 @@ struct CProgram {
 /// The levels at which Emscripten's glue differs: names in full, minified glue, minified imports.
 const GLUE_LEVELS: &[&str] = &["-O0", "-O2", "-O3"];
 
+/// C programs for the container's Linux, and how often their calls return.
+const LINUX_PROGRAMS: &[(&str, Returns)] = &[
+    ("guests/c/files.c", Returns::Once),
+    ("guests/c/times.c", Returns::Once),
+    ("guests/c/process.c", Returns::Once),
+    ("guests/c/jumps.c", Returns::Twice),
+    ("guests/linux/tests/family.c", Returns::Twice),
+    ("guests/linux/tests/signals.c", Returns::Twice),
+];
+
+/// Those of them that are compared with the same program outside of a container.
+const NATIVE_TWINS: &[&str] = &["family", "signals"];
+
 /// Every unit.
 pub fn units() -> Result<Vec<Unit>> {
     let mut units = examples();
@@ -90,6 +105,7 @@ pub fn units() -> Result<Vec<Unit>> {
     units.extend(published_programs());
     units.extend(C_PROGRAMS.iter().flat_map(c_programs));
     units.push(c_with_lines());
+    units.extend(linux_programs());
     units.extend(benchmarks());
     Ok(units)
 }
@@ -317,6 +333,63 @@ fn c_with_lines() -> Unit {
             flags: vec!["-g", "-O1", "-sSTANDALONE_WASM"],
             with: Library::None,
             output: guests_dir().join("c").join("trap.wasm"),
+        }),
+    }
+}
+
+/// The C library of the container's Linux, and programs that are compiled with it.
+fn linux_programs() -> Vec<Unit> {
+    let port = PathBuf::from(library::PORT);
+    let unit = |name: &str, program, sources: &[&str]| Unit {
+        name: format!("linux-{name}"),
+        group: LINUX,
+        inputs: [library::PORT, library::CONFIGURATION]
+            .iter()
+            .chain(sources)
+            .map(PathBuf::from)
+            .collect(),
+        recipe: Recipe::Linux(LinuxBuild {
+            program,
+            output: guests_dir().join("linux").join(format!("{name}.wasm")),
+        }),
+    };
+    let mut units = vec![
+        Unit {
+            name: "linux-library".to_string(),
+            group: LINUX,
+            inputs: vec![port],
+            recipe: Recipe::LinuxLibrary,
+        },
+        unit("dash", Program::Dash, &[]),
+    ];
+    for (source, returns) in LINUX_PROGRAMS {
+        let path = PathBuf::from(source);
+        let name = path.file_stem().and_then(|it| it.to_str());
+        let name = name.expect("a source has a name").to_string();
+        let returns = *returns;
+        units.push(unit(
+            &name,
+            Program::Source { path, returns },
+            &[source, "guests/c/check.h"],
+        ));
+    }
+    units.extend(NATIVE_TWINS.iter().map(|it| native_twin(it)));
+    units
+}
+
+/// The same source for the machine itself, whose output is what the other's should be.
+fn native_twin(name: &str) -> Unit {
+    let source = Path::new("guests/linux/tests").join(format!("{name}.c"));
+    Unit {
+        name: format!("native-{name}"),
+        group: LINUX,
+        inputs: vec![source.clone()],
+        recipe: Recipe::C(CBuild {
+            compiler: Compiler::Cc,
+            source,
+            flags: vec!["-O2", "-w"],
+            with: Library::None,
+            output: guests_dir().join("native").join(name),
         }),
     }
 }

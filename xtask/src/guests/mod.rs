@@ -6,6 +6,7 @@
 
 mod catalogue;
 mod fetch;
+mod linux;
 mod recipe;
 mod stamp;
 
@@ -62,7 +63,7 @@ pub fn ensure(names: &[&str]) -> Result<usize> {
 pub fn programs() -> Result<Vec<String>> {
     let mut names: Vec<String> = EXAMPLES.iter().map(ToString::to_string).collect();
     let units = catalogue::units()?;
-    for unit in units.iter().filter(|it| !EXAMPLES.contains(&it.group)) {
+    for unit in units.iter().filter(|it| it.is_program()) {
         let outputs = unit.recipe.outputs();
         let stems = outputs
             .iter()
@@ -87,9 +88,13 @@ fn select(units: Vec<Unit>, names: &[String]) -> Result<Vec<Unit>> {
     {
         bail!("unknown guest `{unknown}`\nhint: `cargo xtask guests --list` names them all");
     }
+    let is_wanted = |unit: &Unit| names.iter().any(|name| unit.is_called(name));
+    let needs_library = units
+        .iter()
+        .any(|it| is_wanted(it) && matches!(it.recipe, Recipe::Linux(_)));
     Ok(units
         .into_iter()
-        .filter(|it| names.iter().any(|name| it.is_called(name)))
+        .filter(|it| is_wanted(it) || (needs_library && it.is_library()))
         .collect())
 }
 
@@ -97,10 +102,24 @@ impl Unit {
     fn is_called(&self, name: &str) -> bool {
         self.name == name || self.group == name
     }
+
+    fn is_library(&self) -> bool {
+        matches!(self.recipe, Recipe::LinuxLibrary)
+    }
+
+    fn is_program(&self) -> bool {
+        !EXAMPLES.contains(&self.group) && !self.is_library()
+    }
 }
 
-/// Makes each unit that is not up to date, [`JOBS`] at a time; returns how many there were.
+/// Makes each unit that is not up to date, libraries first; returns how many there were.
 fn make(units: Vec<Unit>) -> Result<usize> {
+    let (libraries, programs) = units.into_iter().partition(Unit::is_library);
+    Ok(make_side_by_side(libraries)? + make_side_by_side(programs)?)
+}
+
+/// Makes units that do not need each other, [`JOBS`] at a time.
+fn make_side_by_side(units: Vec<Unit>) -> Result<usize> {
     let mut stale = VecDeque::new();
     for unit in units {
         let digest = stamp::digest(&unit)?;

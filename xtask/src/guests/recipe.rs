@@ -1,4 +1,5 @@
-//! How a guest program is made: by cargo, by a C compiler, or by fetching a published package.
+//! How a guest program is made: by cargo, by a C compiler, for Linux with a C library of its own, or by fetching a published
+//! package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::fetch;
+use super::linux::{self, LinuxBuild, library};
 use crate::layout::{guests_dir, root};
 use crate::process::{cargo, find, read, run_quietly};
 
@@ -21,6 +23,9 @@ const DEBIAN_NODE_PATH: &str = "/usr/share/nodejs";
 pub enum Recipe {
     Cargo(CargoBuild),
     C(CBuild),
+    /// The C library of [`Recipe::Linux`].
+    LinuxLibrary,
+    Linux(LinuxBuild),
     Npm(NpmPackage),
 }
 
@@ -91,6 +96,8 @@ impl Recipe {
         match self {
             Recipe::Cargo(build) => build.make(),
             Recipe::C(build) => build.make(),
+            Recipe::LinuxLibrary => library::make(),
+            Recipe::Linux(build) => build.make(),
             Recipe::Npm(package) => fetch::npm(package),
         }
     }
@@ -104,6 +111,8 @@ impl Recipe {
                 .map(|(_, output)| output.clone())
                 .collect(),
             Recipe::C(build) => build.outputs(),
+            Recipe::LinuxLibrary => vec![library::output()],
+            Recipe::Linux(build) => vec![build.output.clone()],
             Recipe::Npm(package) => package
                 .files
                 .iter()
@@ -117,6 +126,7 @@ impl Recipe {
         match self {
             Recipe::Cargo(_) => rustc_version(),
             Recipe::C(build) => Ok(build.compiler.version()? + &build.with.version()?),
+            Recipe::LinuxLibrary | Recipe::Linux(_) => linux::version(),
             Recipe::Npm(_) => Ok(String::new()),
         }
     }

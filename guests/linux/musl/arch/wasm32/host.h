@@ -1,0 +1,48 @@
+/*
+ * What the kernel offers beyond system calls: the imports of the module `minke`, and what the parts of our port share.
+ */
+#ifndef HOST_H
+#define HOST_H
+
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PORT_PRIVATE __attribute__((__visibility__("hidden")))
+#define HOST_IMPORT(name) __attribute__((__import_module__("minke"), __import_name__(name)))
+
+/* Bytes of the block of arguments, environment and auxiliary vector. */
+HOST_IMPORT("start_size") size_t host_start_size(void);
+/* Writes the block: argc, the pointers and the vector as on a new Linux stack, then what they point to. */
+HOST_IMPORT("start_fill") void host_start_fill(void *block);
+/* Makes a child with a copy of the memory, in which `resume` is called; called from the outermost frame only. */
+HOST_IMPORT("fork") int host_fork(void);
+/* Drops all frames and calls `resume`. */
+HOST_IMPORT("restart") _Noreturn void host_restart(void);
+/* Starts another program; the pid or a negative errno. */
+HOST_IMPORT("spawn") int host_spawn(const char *path, char *const *argv, char *const *envp, const void *actions,
+	size_t actions_count, const void *attributes);
+
+extern PORT_PRIVATE int program_argc;
+extern PORT_PRIVATE char **program_argv;
+
+/* Handlers of signals that have not returned. The host's frames lie between theirs and the program's. */
+extern PORT_PRIVATE int signals_depth;
+
+/* Runs the program from its start, or, while its frames are being restored, to where it was. */
+PORT_PRIVATE void program_run(void);
+
+/* Where the stack of variables in memory ends; it grows down. */
+static inline uintptr_t stack_pointer(void)
+{
+	uintptr_t pointer;
+	__asm__ __volatile__ (".globaltype __stack_pointer, i32\n\tglobal.get __stack_pointer\n\tlocal.set %0" : "=r"(pointer));
+	return pointer;
+}
+
+static inline void set_stack_pointer(uintptr_t pointer)
+{
+	__asm__ __volatile__ (".globaltype __stack_pointer, i32\n\tlocal.get %0\n\tglobal.set __stack_pointer" : : "r"(pointer) : "memory");
+}
+
+#endif

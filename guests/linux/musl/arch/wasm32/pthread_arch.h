@@ -1,0 +1,8 @@
+extern __attribute__((__visibility__("hidden"))) uintptr_t __thread_pointer;
+
+static inline uintptr_t __get_tp(void)
+{
+	return __thread_pointer;
+}
+
+#define MC_PC __pc

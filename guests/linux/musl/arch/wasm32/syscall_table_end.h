@@ -1,0 +1,13 @@
+#undef CALL0
+#undef CALL1
+#undef CALL2
+#undef CALL3
+#undef CALL4
+#undef CALL5
+#undef CALL6
+#undef INSIDE0
+#undef INSIDE1
+#undef INSIDE2
+#undef INSIDE3
+#undef INSIDE5
+#undef INSIDE6

@@ -1,0 +1,33 @@
+/*
+ * The first function of a program, from its arguments to its exit.
+ */
+#include <stdlib.h>
+#include <sys/mman.h>
+#include "libc.h"
+#include "host.h"
+
+/* clang calls `main` so when it takes arguments. */
+int __main_argc_argv(int argc, char **argv);
+
+int signals_depth;
+int program_argc;
+char **program_argv;
+
+static void *start_block(void)
+{
+	void *block = mmap(0, host_start_size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (block == MAP_FAILED) __builtin_trap();
+	host_start_fill(block);
+	return block;
+}
+
+/* `main` is called by name and not through a pointer, so that frames above it can be restored. */
+void program_run(void)
+{
+	int *block = start_block();
+	program_argc = block[0];
+	program_argv = (char **)(block + 1);
+	__init_libc(program_argv + program_argc + 1, program_argv[0]);
+	__libc_start_init();
+	exit(__main_argc_argv(program_argc, program_argv));
+}

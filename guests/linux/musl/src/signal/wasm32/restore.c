@@ -1,0 +1,44 @@
+/*
+ * How the kernel calls a handler. It is linked with `sigaction`, which names the restorers.
+ */
+#include <signal.h>
+#include <string.h>
+#include "host.h"
+
+hidden void __restore(void)
+{
+}
+
+hidden void __restore_rt(void)
+{
+}
+
+/* `value` is what the signal carries. */
+static void call_with_information(int handler, int signal, int code, int pid, int uid, long value)
+{
+	siginfo_t information;
+	ucontext_t context;
+	memset(&information, 0, sizeof information);
+	memset(&context, 0, sizeof context);
+	information.si_signo = signal;
+	information.si_code = code;
+	if (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL || signal == SIGFPE) {
+		information.si_addr = (void *)(uintptr_t)value;
+	} else {
+		information.si_pid = pid;
+		information.si_uid = uid;
+		if (signal == SIGCHLD) information.si_status = value;
+		else information.si_value.sival_int = value;
+	}
+	((void (*)(int, siginfo_t *, void *))handler)(signal, &information, &context);
+}
+
+/* The kernel has set the mask, and puts it back afterwards. */
+__attribute__((__export_name__("signal_deliver"))) void signal_deliver(int handler, int flags, int signal, int code,
+	int pid, int uid, long value)
+{
+	signals_depth++;
+	if (flags & SA_SIGINFO) call_with_information(handler, signal, code, pid, uid, value);
+	else ((void (*)(int))handler)(signal);
+	signals_depth--;
+}

@@ -1,0 +1,126 @@
+//! Programs in C that are compiled for Linux with our port of musl: each prints in a container what it prints natively.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::home::{Ended, Home, guest};
+
+/// A home with an image `made`, whose `/bin` has this program of the guests.
+fn home_with(program: &str) -> Home {
+    let home = Home::new();
+    let bytes = std::fs::read(guest(&format!("linux/{program}.wasm"))).expect("it is there");
+    home.write("program", bytes);
+    home.write(
+        "Balenafile",
+        format!("FROM scratch\nCOPY --chmod=755 program /bin/{program}\n"),
+    );
+    home.ok(&["build", "-t", "made", "."]);
+    home
+}
+
+fn run_program(program: &str, arguments: &[&str]) -> Ended {
+    let path = format!("/bin/{program}");
+    home_with(program).run(&[&["run", "--rm", "made", &path], arguments].concat())
+}
+
+/// Compares with the same source, compiled for this machine.
+fn assert_as_natively(program: &str, arguments: &[&str], native_arguments: &[&str]) {
+    let native = Command::new(guest(&format!("native/{program}")))
+        .args(native_arguments)
+        .output()
+        .expect("a native program");
+    let native = Ended::of(&native);
+    let ours = run_program(program, arguments);
+    assert_eq!(ours.stdout, native.stdout, "{}", ours.stderr);
+    assert_eq!(ours.code, native.code);
+}
+
+#[test]
+fn processes_fork_exec_spawn_and_wait_as_natively() {
+    let native = guest("native/family");
+    assert_as_natively("family", &["/bin/family"], &[&native]);
+}
+
+#[test]
+fn signals_are_handled_blocked_and_jumped_out_of_as_natively() {
+    assert_as_natively("signals", &[], &[]);
+}
+
+#[test]
+fn jumps_go_to_frames_that_are_still_there() {
+    let ended = run_program("jumps", &[]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn clocks_and_the_calendar_work_with_musl() {
+    let ended = run_program("times", &[]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+}
+
+/// What shells are compared by: a script, and what it is about.
+const SCRIPTS: &[(&str, &str)] = &[
+    (
+        "status",
+        "(exit 3); echo $?; false || echo or; true && echo and; ! true; echo $?",
+    ),
+    (
+        "substitution",
+        "x=$(echo sub $(echo nested)); echo \"$x\"; echo `echo old`; echo ${#x}",
+    ),
+    (
+        "pipeline",
+        "for i in 1 2 3; do echo $i; done | while read -r a; do echo got $a; done | { read -r b; echo $b; cat=1; }",
+    ),
+    (
+        "document",
+        "x=5\nwhile read -r line; do echo \"<$line>\"; done <<E\nfirst $x\n  second $((x * 2))\nE\n",
+    ),
+    (
+        "functions",
+        "f() { local a=$1; (a=inner; echo $a); echo $a; return 4; }; f outer; echo $?",
+    ),
+    (
+        "traps",
+        "trap 'echo bye' EXIT; trap 'echo caught' USR1; kill -USR1 $$; echo after",
+    ),
+    (
+        "background",
+        "(exit 7) & wait $!; echo $?; { echo in; } & wait; echo out",
+    ),
+    (
+        "expansion",
+        "v=abc.tar.gz; echo ${v%.gz} ${v%%.*} ${v#*.} ${u:-default} ${v:+set}; set -- a 'b c' d; echo $# \"$2\"; shift; echo \"$*\"",
+    ),
+    (
+        "errexit",
+        "set -e; (set +e; false; echo stays); if false; then :; fi; false; echo not reached",
+    ),
+    (
+        "eval",
+        "eval 'a=1; (echo $a; exit 2)'; echo $?; case xyz in x*) echo star;; esac; i=0; until [ $i -eq 3 ]; do i=$((i + 1)); done; echo $i",
+    ),
+    (
+        "subshells",
+        "a=1; (a=2; (a=3; echo $a); echo $a); echo $a; cd /; (cd /bin; pwd); pwd",
+    ),
+    (
+        "redirection",
+        "{ echo out; echo err >&2; } 2>&1 | while read -r l; do echo \"[$l]\"; done; exec 3>&1; echo three >&3",
+    ),
+];
+
+#[test]
+fn dash_runs_scripts_as_natively() {
+    if !Path::new("/bin/dash").exists() {
+        panic!("`/bin/dash` is missing: Debian's shell is what ours is compared with");
+    }
+    let home = home_with("dash");
+    for (name, script) in SCRIPTS {
+        let native = Command::new("/bin/dash").args(["-c", script]).output();
+        let native = Ended::of(&native.expect("a native shell"));
+        let ours = home.run(&["run", "--rm", "made", "/bin/dash", "-c", script]);
+        assert_eq!(ours.stdout, native.stdout, "{name}: {}", ours.stderr);
+        assert_eq!(ours.code, native.code, "{name}: {}", ours.stderr);
+    }
+}

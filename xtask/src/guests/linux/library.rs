@@ -1,0 +1,117 @@
+//! The C library: musl's sources, our port of them, and clang's own library beside it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::{sources, tools, work_dir};
+use crate::layout::root;
+use crate::process::run_quietly;
+
+/// Our part: files that stand in for musl's or beside them, and patches of its others.
+pub const PORT: &str = "guests/linux/musl";
+/// The flags of whoever compiles with the library.
+pub const CONFIGURATION: &str = "guests/linux/clang.cfg";
+
+/// What musl's own `configure` would find out about a machine that it knows.
+const MAKE_CONFIGURATION: &str = "ARCH = wasm32
+CFLAGS_AUTO = -O2 -fno-strict-aliasing -fno-builtin -w
+";
+
+/// Libraries whose contents musl has in its only one.
+const EMPTY_LIBRARIES: &[&str] = &["crypt", "dl", "m", "pthread", "resolv", "rt", "util"];
+const EMPTY_ARCHIVE: &[u8] = b"!<arch>\n";
+
+/// The library of the last step, which stands for all.
+pub fn output() -> PathBuf {
+    directory().join("lib/libc.a")
+}
+
+/// The flags with which clang compiles and links. They say where the library is by where they are.
+pub fn compiler_flags() -> Result<Vec<String>> {
+    let ours = root().join(CONFIGURATION);
+    let there = directory().join("clang.cfg");
+    fs::copy(&ours, &there).with_context(|| format!("cannot copy {}", ours.display()))?;
+    Ok(vec![format!("--config={}", there.display())])
+}
+
+fn directory() -> PathBuf {
+    work_dir().join("system")
+}
+
+/// Compiles the library.
+pub fn make() -> Result<()> {
+    let sources = sources::MUSL.unpack(sources::Patches::Debian)?;
+    port(&sources)?;
+    let make = |targets: &[&str]| {
+        let prefix = directory();
+        run_quietly(
+            Command::new("make")
+                .args(["--silent", "-j2"])
+                .args(targets)
+                .arg(format!(
+                    "CC={} --target=wasm32-linux-muslwali",
+                    tools::CLANG
+                ))
+                .arg(format!("AR={}", tools::AR))
+                .arg(format!("RANLIB={}", tools::RANLIB))
+                .arg(format!("prefix={}", prefix.display()))
+                .current_dir(&sources),
+        )
+    };
+    sources::remove(&directory())?;
+    make(&["lib/libc.a", "lib/crt1.o"])?;
+    make(&["install-headers"])?;
+    install(&sources.join("lib"))
+}
+
+/// Puts our port into musl's sources. Numbers of calls are x86_64's.
+fn port(sources: &Path) -> Result<()> {
+    let ours = root().join(PORT);
+    for part in ["arch", "crt", "src"] {
+        run_quietly(
+            Command::new("cp")
+                .arg("-R")
+                .arg(ours.join(part))
+                .arg(sources),
+        )?;
+    }
+    fs::copy(
+        sources.join("arch/x86_64/bits/syscall.h.in"),
+        sources.join("arch/wasm32/bits/syscall.h.in"),
+    )
+    .context("musl has no numbers of calls")?;
+    let mut patches: Vec<_> = fs::read_dir(ours.join("patches"))?
+        .map(|it| it.map(|it| it.path()))
+        .collect::<Result<_, _>>()?;
+    patches.sort();
+    for patch in patches {
+        run_quietly(
+            Command::new("patch")
+                .args(["--strip=1", "--input"])
+                .arg(patch)
+                .current_dir(sources),
+        )?;
+    }
+    fs::write(sources.join("config.mak"), MAKE_CONFIGURATION).context("cannot configure musl")
+}
+
+fn install(built: &Path) -> Result<()> {
+    let directory = directory();
+    let libraries = directory.join("lib");
+    fs::create_dir_all(&libraries)?;
+    fs::copy(
+        tools::RUNTIME,
+        libraries.join("libclang_rt.builtins-wasm32.a"),
+    )
+    .with_context(|| format!("`{}` is missing\nhint: `cargo xtask setup`", tools::RUNTIME))?;
+    for name in EMPTY_LIBRARIES {
+        fs::write(libraries.join(format!("lib{name}.a")), EMPTY_ARCHIVE)?;
+    }
+    for name in ["crt1.o", "libc.a"] {
+        fs::copy(built.join(name), libraries.join(name))?;
+    }
+    Ok(())
+}

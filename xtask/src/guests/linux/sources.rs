@@ -1,0 +1,175 @@
+//! Source packages of Debian, fetched and checked by apt.
+//!
+//! The lists are private to us: the machine's own are left as they are.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use anyhow::{Context, Result, bail};
+
+use super::work_dir;
+use crate::process::{read, run_quietly};
+
+/// The release whose packages these are; it is newer than some machines that build.
+const SUITE: &str = "trixie";
+const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// A source package.
+pub struct Package {
+    name: &'static str,
+    /// The version of its authors, without Debian's.
+    version: &'static str,
+}
+
+pub const MUSL: Package = Package {
+    name: "musl",
+    version: "1.2.5",
+};
+pub const DASH: Package = Package {
+    name: "dash",
+    version: "0.5.12",
+};
+
+/// Which changes of Debian's are taken.
+pub enum Patches {
+    None,
+    Debian,
+}
+
+impl Package {
+    /// Makes a new directory of the sources.
+    pub fn unpack(&self, patches: Patches) -> Result<PathBuf> {
+        let description = self.fetch()?;
+        let directory = work_dir().join("build").join(self.name);
+        remove(&directory)?;
+        fs::create_dir_all(directory.parent().expect("it is below ours"))?;
+        match patches {
+            Patches::Debian => run_quietly(
+                Command::new("dpkg-source")
+                    .args(["--no-check", "--extract"])
+                    .arg(&description)
+                    .arg(&directory),
+            )?,
+            Patches::None => {
+                fs::create_dir(&directory)?;
+                run_quietly(
+                    Command::new("tar")
+                        .args(["--strip-components=1", "-xf"])
+                        .arg(self.original()?)
+                        .arg("-C")
+                        .arg(&directory),
+                )?;
+            }
+        }
+        Ok(directory)
+    }
+
+    /// Fetches the package unless it is there; returns the file that describes it.
+    fn fetch(&self) -> Result<PathBuf> {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _guard = ONE_AT_A_TIME
+            .lock()
+            .expect("no fetch panics with the lock held");
+        if let Some(description) = self.file(".dsc")? {
+            return Ok(description);
+        }
+        apt_lists()?;
+        run_quietly(
+            Command::new("apt-get")
+                .args(apt_options())
+                .args(["source", "--download-only", self.name])
+                .current_dir(packages_dir()),
+        )?;
+        self.file(".dsc")?.with_context(|| {
+            format!(
+                "`{}` of `{SUITE}` is no longer version `{}`",
+                self.name, self.version
+            )
+        })
+    }
+
+    /// The tar of the authors' release.
+    fn original(&self) -> Result<PathBuf> {
+        for packing in ["gz", "bz2", "xz"] {
+            if let Some(path) = self.file(&format!(".orig.tar.{packing}"))? {
+                return Ok(path);
+            }
+        }
+        bail!("`{}` has no original sources", self.name)
+    }
+
+    /// The file of the package with this ending.
+    fn file(&self, ending: &str) -> Result<Option<PathBuf>> {
+        let beginning = format!("{}_{}", self.name, self.version);
+        fs::create_dir_all(packages_dir())?;
+        for entry in fs::read_dir(packages_dir())? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|it| it.to_str());
+            if name.is_some_and(|it| it.starts_with(&beginning) && it.ends_with(ending)) {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn packages_dir() -> PathBuf {
+    work_dir().join("packages")
+}
+
+fn apt_dir() -> PathBuf {
+    work_dir().join("apt")
+}
+
+/// Fetches the list of source packages from where the machine has its packages from.
+fn apt_lists() -> Result<()> {
+    let directory = apt_dir();
+    if directory.join("fetched").exists() {
+        return Ok(());
+    }
+    fs::create_dir_all(directory.join("lists/partial"))?;
+    fs::create_dir_all(directory.join("cache/archives/partial"))?;
+    let line = format!(
+        "deb-src [signed-by={KEYS}] {} {SUITE} main\n",
+        debian_site()?
+    );
+    fs::write(directory.join("sources.list"), line)?;
+    run_quietly(Command::new("apt-get").args(apt_options()).arg("update"))?;
+    fs::write(directory.join("fetched"), "").context("cannot mark the lists as fetched")
+}
+
+fn debian_site() -> Result<String> {
+    let sites = read(Command::new("apt-get").args([
+        "indextargets",
+        "--format",
+        "$(LABEL) $(REPO_URI)",
+        "Created-By: Packages",
+    ]))?;
+    let site = sites.lines().find_map(|it| it.strip_prefix("Debian "));
+    site.map(str::to_string).context(
+        "this machine has no packages of Debian\nhint: Linux programs are built on Debian only",
+    )
+}
+
+fn apt_options() -> Vec<String> {
+    let directory = apt_dir();
+    let option = |name: &str, path: &Path| format!("-o{name}={}", path.display());
+    vec![
+        option("Dir::Etc::SourceList", &directory.join("sources.list")),
+        option("Dir::Etc::SourceParts", Path::new("/dev/null")),
+        option("Dir::State::Lists", &directory.join("lists")),
+        option("Dir::Cache", &directory.join("cache")),
+    ]
+}
+
+/// Removes a directory that may not be there.
+pub fn remove(directory: &Path) -> Result<()> {
+    match fs::remove_dir_all(directory) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", directory.display()))
+        }
+        _ => Ok(()),
+    }
+}
