@@ -53,6 +53,19 @@ fn jumps_go_to_frames_that_are_still_there() {
 }
 
 #[test]
+fn files_directories_pipes_and_locks_work_with_musl() {
+    let ended = run_program("files", &["/"]);
+    assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
+}
+
+#[test]
+fn arguments_arrive_and_an_abort_is_a_signal() {
+    let ended = run_program("process", &["args", "a b", ""]);
+    assert!(ended.stdout.contains("a b"), "{}", ended.stdout);
+    assert_eq!(run_program("process", &["abort"]).code, 134);
+}
+
+#[test]
 fn clocks_and_the_calendar_work_with_musl() {
     let ended = run_program("times", &[]);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);
@@ -112,9 +125,10 @@ const SCRIPTS: &[(&str, &str)] = &[
 
 #[test]
 fn dash_runs_scripts_as_natively() {
-    if !Path::new("/bin/dash").exists() {
-        panic!("`/bin/dash` is missing: Debian's shell is what ours is compared with");
-    }
+    assert!(
+        Path::new("/bin/dash").exists(),
+        "`/bin/dash` is missing: Debian's shell is what ours is compared with"
+    );
     let home = home_with("dash");
     for (name, script) in SCRIPTS {
         let native = Command::new("/bin/dash").args(["-c", script]).output();
