@@ -91,14 +91,15 @@ impl FileDescription {
         Ok(count)
     }
 
-    /// Writes at the current position (at the end with `O_APPEND`) and moves it.
+    /// Writes at the current position (at the end with `O_APPEND`) and moves it. What writes nothing moves nothing. Linux:
+    /// `generic_write_checks()` in `fs/read_write.c`.
     pub fn write(&self, bytes: &[u8]) -> Result<usize> {
         self.check_writable()?;
         if !self.file.is_seekable() {
             return self.file.write(bytes);
         }
         let mut offset = self.offset_guard();
-        if self.flags().contains(OpenFlags::APPEND) {
+        if self.flags().contains(OpenFlags::APPEND) && !bytes.is_empty() {
             let (count, end) = self.file.append(self.within_limit_at_end(bytes)?)?;
             *offset = end;
             return Ok(count);

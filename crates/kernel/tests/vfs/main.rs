@@ -11,6 +11,7 @@ mod disk_memory;
 mod ext4;
 mod extended;
 mod files;
+mod host;
 mod locks;
 mod locks_oracle;
 mod machine;

@@ -1,4 +1,5 @@
-//! Random operations on a disk and on a tmpfs, which must answer alike; then the disk is mounted again, and `e2fsck` looks at it.
+//! Random operations on a disk, and on a tmpfs or in a directory of the host, which must answer alike; then the disk is mounted again, and
+//! `e2fsck` looks at it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +12,16 @@ use minke_kernel::vfs::{NewInode, RenameFlags};
 use minke_kernel::{Allocation, Errno, FileDescription, Result, Task};
 
 use crate::disk::Disk;
+use crate::host::Host;
 use crate::machine::{Machine, Shortcuts};
 
 const SEEDS: u64 = 4;
+/// Seeds of the comparison with the host, which is quick.
+const SEEDS_HOST: u64 = 16;
 const STEPS: u64 = 4_000;
 /// Steps between two times at which all is written back and mounted again.
 const STEPS_MOUNTED: u64 = 1_000;
-const OPENED_MAX: usize = 8;
+pub(crate) const OPENED_MAX: usize = 8;
 const FILE_BYTES_MAX: u64 = 300_000;
 
 /// Numbers that look random and are always the same.
@@ -89,7 +93,7 @@ pub(crate) enum Answer {
 }
 
 /// What can be seen of a path: its attributes, its content, and its extended attributes by name.
-type Seen = (Answer, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>);
+pub(crate) type Seen = (Answer, Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>);
 
 fn name(numbers: &mut Numbers) -> String {
     match numbers.below(20) {
@@ -376,10 +380,49 @@ impl Side {
     }
 }
 
+/// What a disk is compared with.
+trait Oracle {
+    /// Leaves out of a step what it cannot judge.
+    fn judged(step: Step) -> Step {
+        step
+    }
+    fn answer(&mut self, step: &Step) -> Result<Answer>;
+    fn tree(&self) -> BTreeMap<String, Seen>;
+}
+
+impl Oracle for Side {
+    fn answer(&mut self, step: &Step) -> Result<Answer> {
+        Side::answer(self, step)
+    }
+
+    fn tree(&self) -> BTreeMap<String, Seen> {
+        Side::tree(self)
+    }
+}
+
+impl Oracle for Host {
+    /// What sticky directories keep root from depends on settings of the host (Linux: `fs.protected_regular`), and here any write drops
+    /// the bits that let a program run as its owner, also one of root.
+    fn judged(step: Step) -> Step {
+        match step {
+            Step::Mode(path, mode) => Step::Mode(path, mode & 0o777),
+            other => other,
+        }
+    }
+
+    fn answer(&mut self, step: &Step) -> Result<Answer> {
+        Host::answer(self, step)
+    }
+
+    fn tree(&self) -> BTreeMap<String, Seen> {
+        Host::tree(self)
+    }
+}
+
 /// Does the same on both sides, until the disk is to be mounted again.
-fn run(numbers: &mut Numbers, model: &mut Side, disk: &mut Side, what: &str) {
+fn run<O: Oracle>(numbers: &mut Numbers, model: &mut O, disk: &mut Side, what: &str) {
     for number in 0..STEPS_MOUNTED {
-        let step = step(numbers, model.opened.len());
+        let step = O::judged(step(numbers, disk.opened.len()));
         let (expected, found) = (model.answer(&step), disk.answer(&step));
         let is_same = match (&expected, &found) {
             // The top has a directory of the file system's own.
@@ -393,32 +436,63 @@ fn run(numbers: &mut Numbers, model: &mut Side, disk: &mut Side, what: &str) {
             "{what}, step {number}: {step:?} gives {found:?}, expected {expected:?}"
         );
     }
-    assert_eq!(model.tree(), disk.tree(), "{what}");
+    compare_trees(&model.tree(), &disk.tree(), what);
+}
+
+fn compare_trees(expected: &BTreeMap<String, Seen>, found: &BTreeMap<String, Seen>, what: &str) {
+    for (path, expected) in expected {
+        assert_eq!(Some(expected), found.get(path), "{what}: {path}");
+    }
+    assert!(found.keys().eq(expected.keys()), "{what}: names differ");
+}
+
+/// Does random operations on a disk and on what `oracle` makes for each round, which keeps what the rounds before it left.
+fn compare<O: Oracle>(seed: u64, oracle: impl Fn() -> O) {
+    let mut numbers = Numbers(seed);
+    let disk = Disk::new(64 << 20);
+    for round in 0..STEPS / STEPS_MOUNTED {
+        let what = format!("seed {seed}, round {round}");
+        let mut model = oracle();
+        let file_system = disk.mount();
+        let machine = Machine::with_root(Arc::clone(&file_system) as _);
+        let mut side = Side::new(&machine);
+        run(&mut numbers, &mut model, &mut side, &what);
+        file_system.write_back().unwrap();
+        drop((side, machine, file_system));
+        // Files without a name that were open are freed when it is mounted.
+        let again = Side::new(&Machine::with_root(disk.mount()));
+        compare_trees(
+            &model.tree(),
+            &again.tree(),
+            &format!("{what}, mounted again"),
+        );
+        disk.check(&what);
+    }
 }
 
 #[test]
 fn a_disk_answers_as_memory_does_and_keeps_it() {
     for seed in 0..SEEDS {
-        let mut numbers = Numbers(seed);
-        let disk = Disk::new(64 << 20);
         let memory = Machine::with_tmpfs();
-        for round in 0..STEPS / STEPS_MOUNTED {
-            let what = format!("seed {seed}, round {round}");
-            let mut model = Side::new(&memory);
-            let file_system = disk.mount();
-            let machine = Machine::with_root(Arc::clone(&file_system) as _);
-            let mut side = Side::new(&machine);
-            run(&mut numbers, &mut model, &mut side, &what);
-            if numbers.below(2) == 0 {
-                model.opened.clear();
-                side.opened.clear();
-            }
-            file_system.write_back().unwrap();
-            drop((side, machine, file_system));
-            // Files without a name that were open are freed when it is mounted.
-            let again = Side::new(&Machine::with_root(disk.mount()));
-            assert_eq!(model.tree(), again.tree(), "{what}, mounted again");
-            disk.check(&what);
+        compare(seed, || Side::new(&memory));
+    }
+}
+
+#[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "who reads the output is told what was not compared"
+)]
+fn a_disk_answers_as_a_directory_of_the_host_does() {
+    for seed in SEEDS..SEEDS + SEEDS_HOST {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().canonicalize().unwrap();
+        if !Host::new(&path).can_answer() {
+            println!(
+                "not compared: owners and devices need root, and {path:?} has to keep extended attributes"
+            );
+            return;
         }
+        compare(seed, || Host::new(&path));
     }
 }
