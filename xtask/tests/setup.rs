@@ -38,7 +38,20 @@ impl Machine {
             fs::write(machine.toolchain().join("bin").join(program), "").expect("a new file");
         }
         for tool in [
-            "cc", "c++", "emcc", "npm", "tar", "gzip", "bzip2", "xz", "zstd", "skopeo", "umoci",
+            "cc",
+            "c++",
+            "emcc",
+            "clang-22",
+            "wasm-ld-22",
+            "llvm-ar-22",
+            "npm",
+            "tar",
+            "gzip",
+            "bzip2",
+            "xz",
+            "zstd",
+            "skopeo",
+            "umoci",
             "chattr",
         ] {
             machine.install(tool, "exit 0");
