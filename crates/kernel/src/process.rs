@@ -113,6 +113,8 @@ pub struct Standpoint {
 pub struct ProcessImage {
     /// Absolute path of the program in the container; empty for a bare module.
     pub path: Vec<u8>,
+    /// The path that it was asked for by, which may be a link or a script's; empty if that is `path`.
+    pub asked_for: Vec<u8>,
     pub args: Vec<Vec<u8>>,
     /// `KEY=value` entries.
     pub env: Vec<Vec<u8>>,

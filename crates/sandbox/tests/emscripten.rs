@@ -116,6 +116,7 @@ fn task(kernel: &Arc<Kernel>, args: &[&str], env: &[&str]) -> Arc<Task> {
         path: b"/bin/program.wasm".to_vec(),
         args: bytes(args),
         env: bytes(env),
+        ..ProcessImage::default()
     };
     let process = kernel
         .spawn(Pid(0), image, Credentials::root(), fs)

@@ -134,6 +134,7 @@ impl Machine {
             path: b"/bin/program".to_vec(),
             args: vec![b"program".to_vec(), b"--loud".to_vec()],
             env: vec![b"HOME=/root".to_vec()],
+            ..ProcessImage::default()
         };
         let process = self.kernel.spawn(Pid(0), image, credentials, fs).unwrap();
         Task::main_of(process)

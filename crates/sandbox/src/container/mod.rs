@@ -548,6 +548,7 @@ fn make_process(
         path: path.into_bytes(),
         args: bytes(&spec.process.args),
         env,
+        ..ProcessImage::default()
     };
     let fs = FsContext {
         root: kernel.mounts.root(),

@@ -96,6 +96,7 @@ impl Launcher {
         args: Vec<Vec<u8>>,
         env: Vec<Vec<u8>>,
     ) -> Result<Image> {
+        let asked_for = path.to_vec();
         let (mut path, mut args) = (path.to_vec(), args);
         for _ in 0..=SCRIPT_DEPTH_MAX {
             let (location, file) = executable(task, &path)?;
@@ -105,7 +106,12 @@ impl Launcher {
             if head.starts_with(WASM_MAGIC) {
                 let program = self.load(task, &location, file, &path)?;
                 let path = location.path_below(&task.process.standpoint().fs.root)?;
-                let image = ProcessImage { path, args, env };
+                let image = ProcessImage {
+                    path,
+                    asked_for,
+                    args,
+                    env,
+                };
                 return Ok(Image { program, image });
             }
             let script = script::parse(head).ok_or(Errno::ENOEXEC)?;

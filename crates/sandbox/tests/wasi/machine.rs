@@ -157,6 +157,7 @@ impl Machine {
             path: b"/bin/program".to_vec(),
             args: strings(&self.args),
             env: strings(&self.env),
+            ..ProcessImage::default()
         };
         let spawned = self
             .kernel

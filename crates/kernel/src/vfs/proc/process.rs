@@ -72,13 +72,12 @@ fn environ(process: &Process) -> Vec<u8> {
     with_zeros(&process.image().env)
 }
 
+/// Linux: fs/exec.c `begin_new_exec()`: the last part of the path that was asked for. A bare module has no path.
 fn comm(process: &Process) -> Vec<u8> {
     let image = process.image();
-    // A bare module has no path.
-    let path = match image.args.first() {
-        Some(first) if image.path.is_empty() => first,
-        _ => &image.path,
-    };
+    let paths = [&image.asked_for, &image.path].into_iter();
+    let path = paths.chain(image.args.first()).find(|it| !it.is_empty());
+    let path = path.map(Vec::as_slice).unwrap_or_default();
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
     name[..name.len().min(COMM_BYTES_MAX)].to_vec()
 }

@@ -5,6 +5,7 @@ use minke_abi::wali::{decode_record_lock, encode_record_lock};
 use minke_abi::{Errno, Result};
 use minke_kernel::Fd;
 use minke_kernel::calls::locks::RecordOwner;
+use minke_kernel::locks::LockKind;
 use minke_kernel::task::{Deadline, Patience};
 use wasmtime::Caller;
 
@@ -36,6 +37,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::waiting("fcntl", 72, |c, a| Box::pin(fcntl(c, a)))
         .restarting()
         .partial("no owners, leases, signals, sizes of pipes or seals"),
+    Syscall::waiting("flock", 73, |c, a| Box::pin(flock(c, a))).restarting(),
     Syscall::now("ioctl", 16, ioctl)
         .partial("descriptors' and terminals' requests; a terminal that does not tell has 24 rows of 80 columns"),
 ];
@@ -118,6 +120,31 @@ fn duplicate(context: &Context<'_>, fd: Fd, minimum: u32, is_close_on_exec: bool
     let task = context.task();
     let fd = task.duplicate(fd, Fd(minimum), is_close_on_exec)?;
     Ok(i64::from(fd.0))
+}
+
+/// Operations of `flock`. Linux: include/uapi/asm-generic/fcntl.h.
+mod operation {
+    pub(super) const SHARED: u32 = 1;
+    pub(super) const EXCLUSIVE: u32 = 2;
+    pub(super) const NOT_BLOCKING: u32 = 4;
+    pub(super) const UNLOCK: u32 = 8;
+}
+
+async fn flock(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
+    let asked = arguments.word(1);
+    let kind = match asked & !operation::NOT_BLOCKING {
+        operation::SHARED => Some(LockKind::Shared),
+        operation::EXCLUSIVE => Some(LockKind::Exclusive),
+        operation::UNLOCK => None,
+        _ => return Err(Errno::EINVAL),
+    };
+    let patience = match asked & operation::NOT_BLOCKING {
+        0 => Patience::Until(Deadline::Never),
+        _ => Patience::None,
+    };
+    let task = task_of(caller);
+    task.lock_file(arguments.fd(0), kind, patience).await?;
+    Ok(0)
 }
 
 /// What a command does with a record lock, and for whom.
