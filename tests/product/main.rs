@@ -43,6 +43,7 @@
 mod arguments;
 mod build;
 mod building;
+mod busybox;
 mod caches;
 mod check;
 mod containers;

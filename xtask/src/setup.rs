@@ -132,6 +132,12 @@ const TOOLS: &[Tool] = &[
         needed_for: Purpose::Test,
     },
     Tool {
+        // What ours is compared with.
+        program: "busybox",
+        package: "busybox-static",
+        needed_for: Purpose::Test,
+    },
+    Tool {
         program: "skopeo",
         package: "skopeo",
         needed_for: Purpose::Test,

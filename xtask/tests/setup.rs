@@ -50,6 +50,7 @@ impl Machine {
             "bzip2",
             "xz",
             "zstd",
+            "busybox",
             "skopeo",
             "umoci",
             "chattr",

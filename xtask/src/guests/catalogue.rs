@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Unit;
-use super::linux::{LinuxBuild, Program, Returns, library};
+use super::linux::{LinuxBuild, Program, Returns, busybox, library};
 use super::recipe::{CBuild, CargoBuild, Compiler, Library, NpmPackage, Recipe, Target};
 use crate::layout::{guests_dir, root};
 
@@ -361,6 +361,7 @@ fn linux_programs() -> Vec<Unit> {
             recipe: Recipe::LinuxLibrary,
         },
         unit("dash", Program::Dash, &[]),
+        unit("busybox", Program::Busybox, &[busybox::LEFT_OUT]),
     ];
     for (source, returns) in LINUX_PROGRAMS {
         let path = PathBuf::from(source);

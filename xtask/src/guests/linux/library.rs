@@ -51,10 +51,7 @@ pub fn make() -> Result<()> {
             Command::new("make")
                 .args(["--silent", "-j2"])
                 .args(targets)
-                .arg(format!(
-                    "CC={} --target=wasm32-linux-muslwali",
-                    tools::CLANG
-                ))
+                .arg(format!("CC={} --target={}", tools::CLANG, tools::TARGET))
                 .arg(format!("AR={}", tools::AR))
                 .arg(format!("RANLIB={}", tools::RANLIB))
                 .arg(format!("prefix={}", prefix.display()))

@@ -3,6 +3,7 @@
 //! A program that forks or jumps is rewritten by Binaryen's asyncify, which lets it write its frames
 //! into its memory and restore them; `guests/linux/musl/src/host/frames.c` is the other half of that.
 
+pub mod busybox;
 pub mod library;
 mod sources;
 mod tools;
@@ -30,6 +31,8 @@ pub enum Program {
     Source { path: PathBuf, returns: Returns },
     /// Debian's shell for scripts.
     Dash,
+    /// Debian's many small programs in one.
+    Busybox,
 }
 
 /// How often calls of a program return.
@@ -61,6 +64,7 @@ impl LinuxBuild {
                 }
             }
             Program::Dash => self.finish(&dash()?),
+            Program::Busybox => self.finish(&busybox::link()?),
         }
     }
 

@@ -31,6 +31,10 @@ pub const DASH: Package = Package {
     name: "dash",
     version: "0.5.12",
 };
+pub const BUSYBOX: Package = Package {
+    name: "busybox",
+    version: "1.37.0",
+};
 
 /// Which changes of Debian's are taken.
 pub enum Patches {

@@ -11,6 +11,7 @@ use super::work_dir;
 use crate::process::{find, run_quietly};
 
 pub const CLANG: &str = "clang-22";
+pub const TARGET: &str = "wasm32-linux-muslwali";
 pub const AR: &str = "llvm-ar-22";
 pub const RANLIB: &str = "llvm-ranlib-22";
 
