@@ -17,6 +17,7 @@
 //! | `restarts` | restart policies, and the process that keeps them |
 //! | `listing` | which containers `ps` and `inspect` show, and what of them |
 //! | `events` | what happened, kept and followed |
+//! | `exec` | programs beside the first of a container that runs |
 //! | `build` | images from Balenafiles |
 //! | `building` | each instruction and option of a build: context in, tree out |
 //! | `images` | lists, names, archives and the store |
@@ -55,6 +56,7 @@ mod disk_volumes;
 mod disks;
 mod events;
 mod examples;
+mod exec;
 mod faults;
 mod formats;
 mod front;

@@ -265,6 +265,8 @@ fn requests(corpus: &Path) -> Result<()> {
         json!({"request": "limit", "memory_bytes_max": 1, "pids_max": 2}),
         json!({"request": "snapshot", "name": "one"}),
         json!({"request": "files", "files": "status", "path": [47], "links": "kept"}),
+        json!({"request": "exec", "id": "0", "args": ["ls"], "program_paths": ["/bin/ls"], "env": ["A=b"], "cwd": "/", "user": "",
+            "has_input": true, "has_outputs": true, "has_modules": false}),
         json!({"request": "files", "files": "extract", "path": [47], "owners": "root"}),
     ];
     for (index, request) in requests.iter().enumerate() {

@@ -51,8 +51,8 @@ pub mod volumes;
 pub mod watch;
 
 pub use engine::{
-    AnonymousVolumes, CpusChange, Created, Engine, EngineError, PrunedVolumes, SnapshotError,
-    Stopping, Update, Usage, snapshot_bytes,
+    AnonymousVolumes, CpusChange, Created, Engine, EngineError, Exec, ExecStreams, NewExec,
+    PrunedVolumes, SnapshotError, Stopping, Update, Usage, snapshot_bytes,
 };
 pub use events::{Event, EventKind, EventLog};
 pub use filter::ContainerFilter;

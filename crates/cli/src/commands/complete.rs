@@ -236,7 +236,7 @@ fn containers(command: &str) -> Vec<String> {
     };
     let is_meant = |container: &Container| match command {
         "start" => !container.state.is_up(),
-        "stop" | "kill" | "port" | "stats" => container.state.is_up(),
+        "stop" | "kill" | "port" | "stats" | "exec" => container.state.is_up(),
         _ => true,
     };
     let containers = engine.containers().unwrap_or_default();

@@ -22,6 +22,7 @@ mod diff;
 mod disk;
 mod doctor;
 mod events;
+mod exec;
 mod export;
 mod follow;
 mod history;
@@ -54,6 +55,7 @@ mod terminal;
 #[cfg(test)]
 mod tests;
 mod update;
+mod variables;
 mod version;
 mod volume;
 mod wait;
@@ -115,6 +117,7 @@ commands! {
     Run(Box<run::Run>),
     Create(Box<create::Create>),
     Start(start::Start),
+    Exec(Box<exec::Exec>),
     Ps(ps::Ps),
     Logs(logs::Logs),
     Inspect(inspect::Inspect),

@@ -9,12 +9,13 @@ use minke_engine::image::HealthCheck;
 use minke_engine::spec::{MountSpec, NetworkModeSpec};
 use minke_engine::syntax::{
     PortRange, SyntaxError, check_hostname, parse_host, parse_label, parse_memory, parse_mount,
-    parse_mounts_from, parse_publish, parse_tmpfs, parse_volume, read_labels, read_variables,
+    parse_mounts_from, parse_publish, parse_tmpfs, parse_volume, read_labels,
 };
 use minke_engine::{Created, Engine, HealthChecks, NewContainer, Program, RestartPolicy};
 
 use super::build::{build_directory, check_platform};
 use super::limits::Limits;
+use super::variables::Variables;
 use crate::output::print_warning;
 use crate::report::{Kind, Report};
 
@@ -49,13 +50,8 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "PORT")]
     expose: Vec<String>,
 
-    /// Set a variable, `KEY=VALUE`; a `KEY` alone takes its value from the environment
-    #[arg(short, long, value_name = "KEY=VALUE")]
-    env: Vec<String>,
-
-    /// Set the variables of a file, one on each line; those of `--env` win
-    #[arg(long, value_name = "FILE")]
-    env_file: Vec<PathBuf>,
+    #[command(flatten)]
+    variables: Variables,
 
     /// Set a label, `KEY=VALUE`
     #[arg(short, long, value_name = "KEY=VALUE")]
@@ -276,7 +272,7 @@ impl ContainerOptions {
             args: self.image_and_args[1..].to_vec(),
             name: self.name.clone(),
             entrypoint: self.entrypoint.clone(),
-            env: self.variables()?,
+            env: self.variables.read()?,
             working_directory: self.workdir.clone(),
             user: self.user.clone(),
             mounts: self.mounts()?,
@@ -322,22 +318,6 @@ impl ContainerOptions {
         let tmpfs = self.tmpfs.iter().map(|tmpfs| parse_tmpfs(tmpfs));
         let all: Result<_, SyntaxError> = volumes.chain(mounts).chain(tmpfs).collect();
         Ok(all?)
-    }
-
-    /// Docker: files first, so that what is typed wins; `KEY` alone takes the environment's value, and sets nothing when that
-    /// has none.
-    fn variables(&self) -> Result<Vec<String>, Report> {
-        let value = |name: &str| std::env::var(name).ok();
-        let mut variables = flat(self.env_file.iter().map(|path| read_variables(path, value)))?;
-        variables.extend(
-            self.env
-                .iter()
-                .filter_map(|typed| match typed.contains('=') {
-                    true => Some(typed.clone()),
-                    false => value(typed).map(|value| format!("{typed}={value}")),
-                }),
-        );
-        Ok(variables)
     }
 
     fn labels(&self) -> Result<BTreeMap<String, String>, Report> {

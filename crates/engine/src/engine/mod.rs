@@ -19,6 +19,7 @@ use crate::volumes::Volumes;
 
 mod change;
 mod error;
+mod exec;
 mod files;
 mod find;
 pub mod images;
@@ -33,6 +34,7 @@ pub use usage::Usage;
 
 pub use change::{CpusChange, Update};
 pub use error::EngineError;
+pub use exec::{Exec, ExecStreams, NewExec};
 pub(crate) use find::hold_off_makers;
 pub use snapshots::{SnapshotError, snapshot_bytes};
 pub use stop::Stopping;

@@ -284,7 +284,7 @@ impl Engine {
         }
     }
 
-    fn has_sandbox(&self, container: &Container) -> Result<bool, EngineError> {
+    pub(super) fn has_sandbox(&self, container: &Container) -> Result<bool, EngineError> {
         let now = self.load(container.id())?;
         Ok(now.is_some_and(|now| now.state.is_alive() && now.state.status != Status::Restarting))
     }
@@ -317,6 +317,7 @@ fn action(request: &Request) -> &'static str {
         Request::Limit(_) => "update",
         Request::Snapshot { .. } => "take a snapshot of",
         Request::Files(_) => "copy files of",
+        Request::Exec(_) => "run a program in",
     }
 }
 

@@ -73,12 +73,18 @@ fn parse_term(text: &str) -> Result<(Key, String), SyntaxError> {
 
 fn matches(event: &Event, key: Key, value: &str) -> bool {
     match key {
-        Key::Action => event.action == value,
+        Key::Action => is_action(event, value),
         Key::Kind => event.kind.word() == value,
         Key::Container => event.kind == EventKind::Container && is_called(event, value),
         Key::Image => is_image(event, value),
         Key::Label => has_label(event, value),
     }
+}
+
+/// Docker: what follows a colon is left out of an action, such as the command of `exec_start: ls`, unless it is asked for.
+fn is_action(event: &Event, value: &str) -> bool {
+    let bare = event.action.split(':').next();
+    event.action == value || bare == Some(value)
 }
 
 fn attribute<'a>(event: &'a Event, name: &str) -> &'a str {

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use minke_sandbox::logs;
 use serde::{Deserialize, Serialize};
@@ -145,7 +146,10 @@ impl EventLog {
         make_private(&self.directory)?;
         let mut options = File::options();
         options.read(true).append(true).create(true).mode(0o600);
-        Ok(EventWriter(options.open(self.directory.join(NEWEST))?))
+        Ok(EventWriter {
+            file: options.open(self.directory.join(NEWEST))?,
+            appending: Mutex::default(),
+        })
     }
 
     /// Reads the log from its beginning.
@@ -161,30 +165,38 @@ impl EventLog {
 
 /// The log, open to append to.
 #[derive(Debug)]
-pub struct EventWriter(File);
+pub struct EventWriter {
+    file: File,
+    /// The lock of the file is the description's: threads would give up each other's.
+    appending: Mutex<()>,
+}
 
 impl EventWriter {
     /// Adds an event; the file may become longer than its bound by what sandboxes write until the next command does.
     pub fn append(&self, event: &Event) -> io::Result<()> {
         let line = encode(event);
-        self.0.lock_shared()?;
-        let written = (&self.0).write_all(&line);
-        self.0.unlock()?;
+        let _appending = self
+            .appending
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.file.lock_shared()?;
+        let written = (&self.file).write_all(&line);
+        self.file.unlock()?;
         written
     }
 
     /// Copies a full file away and empties it. Whoever reads just now keeps it from being done: the next command does it.
     fn make_room(&self, directory: &Path) -> io::Result<()> {
-        if self.0.metadata()?.len() < FILE_BYTES_MAX || self.0.try_lock().is_err() {
+        if self.file.metadata()?.len() < FILE_BYTES_MAX || self.file.try_lock().is_err() {
             return Ok(());
         }
         let result = self.empty(directory);
-        self.0.unlock()?;
+        self.file.unlock()?;
         result
     }
 
     fn empty(&self, directory: &Path) -> io::Result<()> {
-        if self.0.metadata()?.len() < FILE_BYTES_MAX {
+        if self.file.metadata()?.len() < FILE_BYTES_MAX {
             return Ok(());
         }
         let copy = directory.join("log.new");
@@ -194,7 +206,7 @@ impl EventWriter {
             // On a full disk the newest events are worth more than the oldest.
             let _ = fs::remove_file(&copy);
         }
-        self.0.set_len(0)?;
+        self.file.set_len(0)?;
         copied
     }
 }
@@ -211,7 +223,10 @@ fn encode(event: &Event) -> Vec<u8> {
     }
     let mut short = event.clone();
     short.attributes.retain(|name, value| {
-        matches!(name.as_str(), "image" | "name" | "exitCode" | "signal") && value.len() < 4096
+        matches!(
+            name.as_str(),
+            "image" | "name" | "exitCode" | "execID" | "signal"
+        ) && value.len() < 4096
     });
     encoded(&short)
 }

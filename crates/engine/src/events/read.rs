@@ -28,7 +28,7 @@ impl EventReader {
         };
         let mut reader = EventReader {
             directory: directory.to_path_buf(),
-            newest: log.writer()?.0,
+            newest: log.writer()?.file,
             position: 0,
             older: None,
             pending: std::collections::VecDeque::new(),

@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minke_sandbox::container::{self, Observer, Started, Surroundings};
+use minke_sandbox::container::{self, ExecObserver, Observer, Started, Surroundings};
 pub use minke_sandbox::container::{
     Attachment, Outcome, Progress, StartError, StartErrorKind, Stdin,
 };
@@ -83,7 +83,7 @@ struct Keeper {
     /// Whom to tell that the container has started.
     report: Option<UnixStream>,
     /// `None` when it could not be opened.
-    events: Option<EventWriter>,
+    events: Option<Arc<EventWriter>>,
     /// Read before the jail closes.
     boot_id: String,
     /// Made where the host lets us, for what is limited.
@@ -110,7 +110,7 @@ impl Keeper {
             },
             config: config.clone(),
             report,
-            events: EventLog::of(home).writer().ok(),
+            events: EventLog::of(home).writer().ok().map(Arc::new),
             boot_id: boot_id(),
             group: None,
         })
@@ -223,10 +223,30 @@ impl Keeper {
     }
 
     fn tell(&self, event: &Event) {
-        let written = self.events.as_ref().map(|events| events.append(event));
-        if let Some(Err(error)) = written {
-            tracing::warn!(%error, action = event.action, "an event is not recorded");
-        }
+        append(self.events.as_deref(), event);
+    }
+}
+
+fn append(events: Option<&EventWriter>, event: &Event) {
+    let written = events.map(|events| events.append(event));
+    if let Some(Err(error)) = written {
+        tracing::warn!(%error, action = event.action, "an event is not recorded");
+    }
+}
+
+/// Records how programs end that commands started beside a container's first.
+struct ExecKeeper {
+    events: Option<Arc<EventWriter>>,
+    /// As it was when the container started.
+    config: ContainerConfig,
+}
+
+impl ExecObserver for ExecKeeper {
+    fn ended(&self, id: &str, exit_code: u8) {
+        let event = Event::of_container("exec_die", &self.config)
+            .with("execID", id)
+            .with("exitCode", exit_code.to_string());
+        append(self.events.as_deref(), &event);
     }
 }
 
@@ -299,6 +319,13 @@ impl Observer for Keeper {
         self.write_state();
         // The socket answers nobody any more.
         let _ = remove_run_directory(&self.run_directory);
+    }
+
+    fn exec_observer(&self) -> Arc<dyn ExecObserver> {
+        Arc::new(ExecKeeper {
+            events: self.events.clone(),
+            config: self.config.clone(),
+        })
     }
 }
 

@@ -43,6 +43,17 @@ impl StartErrorKind {
     }
 }
 
+impl StartErrorKind {
+    /// Returns the kind of an exit code of [`StartErrorKind::exit_code`].
+    pub fn of_exit_code(code: u8) -> StartErrorKind {
+        match code {
+            126 => StartErrorKind::NotExecutable,
+            127 => StartErrorKind::NotFound,
+            _ => StartErrorKind::Failed,
+        }
+    }
+}
+
 impl StartError {
     /// Makes an error of kind [`StartErrorKind::Failed`] out of another and its causes.
     pub fn failed(what: &str, error: &(dyn Error + 'static)) -> StartError {

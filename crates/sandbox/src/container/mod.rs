@@ -7,6 +7,7 @@
 //! | module | is |
 //! |---|---|
 //! | `changes` | what a build's step made of its root, as a tar |
+//! | `exec` | programs that commands start beside the first |
 //! | `footprint` | the sandbox's own memory |
 //! | `limits` | what processes may have, and the container's share of the CPUs |
 //! | `mounts` | the root, `/dev`, `/proc`, binds and tmpfs |
@@ -49,6 +50,7 @@ use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
 
 mod changes;
 mod error;
+mod exec;
 mod footprint;
 mod limits;
 mod mounts;
@@ -60,6 +62,7 @@ mod streams;
 mod target;
 mod users;
 
+use exec::ExecService;
 use mounts::Assembled;
 use target::{FilesService, Target};
 
@@ -138,6 +141,15 @@ pub trait Observer {
 
     /// The guest has ended. Whoever waits for that is told after this returns.
     fn ended(&mut self, outcome: &Outcome);
+
+    /// Returns who is told of programs that commands start beside the first. Called once, before the jail closes.
+    fn exec_observer(&self) -> Arc<dyn ExecObserver>;
+}
+
+/// Is told of programs that commands started beside the first, by any thread.
+pub trait ExecObserver: Send + Sync {
+    /// The program that was started under this id has ended. Whoever waits for that is told after this returns.
+    fn ended(&self, id: &str, exit_code: u8);
 }
 
 /// What is known once a container starts.
@@ -189,10 +201,11 @@ pub fn run(
     let control_group = surroundings.control_group.clone();
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
+    let exec_observer = observer.exec_observer();
     let jailed = jail::enter(&policy(spec, surroundings))
         .map_err(|error| StartError::failed("cannot close the jail", &error))?;
     let mut server = prepared
-        .server(listener, control_group, spec)
+        .server(listener, control_group, exec_observer, spec)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
     let callers_modes = std::mem::take(&mut prepared.callers_modes);
     let terminal = prepared.terminal.take().map(TerminalReader::start);
@@ -277,8 +290,8 @@ struct Prepared {
     kernel: Arc<Kernel>,
     task: Arc<Task>,
     program: Arc<Program>,
-    /// Starts other programs; there where the first one may ask for that.
-    launcher: Option<Arc<Launcher>>,
+    /// Starts other programs.
+    launcher: Arc<Launcher>,
     published: Vec<(PublishedPort, SocketAddr)>,
     /// Of a terminal of its own.
     terminal: Option<TerminalReader>,
@@ -339,6 +352,7 @@ impl Prepared {
         &mut self,
         listener: Listener,
         control_group: Option<Arc<File>>,
+        exec_observer: Arc<dyn ExecObserver>,
         spec: &SandboxSpec,
     ) -> io::Result<Server> {
         let signals = signals::forward()?;
@@ -354,6 +368,7 @@ impl Prepared {
                 control_group,
                 FilesService::new(self.lower.clone(), RuntimePaths::of(spec)),
                 self.disks.take_root(),
+                ExecService::new(&self.launcher, &spec.hostname, exec_observer),
             )),
         )
     }
@@ -373,7 +388,8 @@ impl Prepared {
         std::mem::forget(Arc::clone(&program));
         executor::take_short_turns();
         let spawner = executor.spawner();
-        let first = run_first(program, task, launcher, spawner);
+        // Commands start programs by it too, for as long as it is here.
+        let first = run_first(program, task, Arc::clone(&launcher), spawner);
         let running = executor.spawn(first);
         let Some(status) = server.serve_until(running) else {
             // Its threads have had no turn yet to see it. They need none: they end with this process.
@@ -409,29 +425,29 @@ impl Prepared {
 async fn run_first(
     program: Arc<Program>,
     task: Arc<Task>,
-    launcher: Option<Arc<Launcher>>,
+    launcher: Arc<Launcher>,
     spawner: Spawner,
 ) -> ExitStatus {
-    match launcher {
-        Some(launcher) => program.run_among_others(task, &launcher).await,
-        None => program.run(task, &spawner).await,
+    match program.is_linux() {
+        true => program.run_among_others(task, &launcher).await,
+        false => program.run(task, &spawner).await,
     }
 }
 
-/// Makes what starts other programs, if the first one may ask for that, with a process that loads them: the jail closes next.
+/// Makes what starts other programs; if the first one may ask for that, with a process that loads them: the jail closes next.
+/// Else the first command that wants one brings it.
 fn launcher(
     runtime: Runtime,
     program: &Program,
     spec: &SandboxSpec,
     executor: &Executor,
-) -> Result<Option<Arc<Launcher>>, StartError> {
-    if !program.is_linux() {
-        return Ok(None);
+) -> Result<Arc<Launcher>, StartError> {
+    if program.is_linux() {
+        let server = ModuleServer::start(&spec.module_cache)
+            .map_err(|error| StartError::failed("cannot start the module server", &error))?;
+        runtime.load_through(server);
     }
-    let server = ModuleServer::start(&spec.module_cache)
-        .map_err(|error| StartError::failed("cannot start the module server", &error))?;
-    runtime.load_through(server);
-    Ok(Some(Launcher::new(runtime, executor.spawner())))
+    Ok(Launcher::new(runtime, executor.spawner()))
 }
 
 fn ended(status: Result<ExitStatus, TaskError>) -> Outcome {
@@ -527,27 +543,29 @@ fn make_kernel(
     })
 }
 
+/// Adds what is set unless somebody else did. Docker: `daemon/oci_linux.go` and `runc`.
+fn environment(variables: &[String], hostname: &str, home: &[u8]) -> Vec<Vec<u8>> {
+    let texts = variables.iter().cloned();
+    let mut env: Vec<Vec<u8>> = texts.map(String::into_bytes).collect();
+    for (name, value) in [(&b"HOSTNAME="[..], hostname.as_bytes()), (b"HOME=", home)] {
+        if !env.iter().any(|variable| variable.starts_with(name)) {
+            env.push([name, value].concat());
+        }
+    }
+    env
+}
+
 fn make_process(
     kernel: &Arc<Kernel>,
     spec: &SandboxSpec,
     user: users::User,
     path: String,
 ) -> Result<Arc<Process>, StartError> {
-    let bytes = |texts: &[String]| texts.iter().map(|text| text.clone().into_bytes()).collect();
-    let mut env: Vec<Vec<u8>> = bytes(&spec.process.env);
-    // Docker: `daemon/oci_linux.go` and `runc` set both unless somebody else did.
-    for (name, value) in [
-        (&b"HOSTNAME="[..], spec.hostname.as_bytes()),
-        (b"HOME=", &user.home),
-    ] {
-        if !env.iter().any(|variable| variable.starts_with(name)) {
-            env.push([name, value].concat());
-        }
-    }
+    let args = spec.process.args.iter().cloned();
     let image = ProcessImage {
         path: path.into_bytes(),
-        args: bytes(&spec.process.args),
-        env,
+        args: args.map(String::into_bytes).collect(),
+        env: environment(&spec.process.env, &spec.hostname, &user.home),
         ..ProcessImage::default()
     };
     let fs = FsContext {

@@ -351,20 +351,30 @@ pub(super) fn working_directory(
     tree: &Arc<MountTree>,
     path: &str,
 ) -> std::result::Result<Arc<Location>, StartError> {
-    let location = tree
-        .make_mount_point(path.as_bytes(), FileType::Directory)
-        .and_then(|()| tree.find(path.as_bytes()))
-        .and_then(|location| match location.inode.file_type() {
-            FileType::Directory => Ok(location),
-            _ => Err(Errno::ENOTDIR),
-        });
-    location.map_err(|errno| {
-        StartError::new(
-            StartErrorKind::Failed,
-            format!("cannot change to the working directory `{path}`: {errno}"),
-            "choose another with `-w`, or `WORKDIR` in the Balenafile",
-        )
-    })
+    tree.make_mount_point(path.as_bytes(), FileType::Directory)
+        .map_err(|errno| no_working_directory(path, errno))?;
+    existing_directory(tree, path)
+}
+
+/// Returns the working directory of a process in a container that runs: nothing is made for it.
+pub(super) fn existing_directory(
+    tree: &Arc<MountTree>,
+    path: &str,
+) -> std::result::Result<Arc<Location>, StartError> {
+    let location = tree.find(path.as_bytes());
+    let directory = location.and_then(|location| match location.inode.file_type() {
+        FileType::Directory => Ok(location),
+        _ => Err(Errno::ENOTDIR),
+    });
+    directory.map_err(|errno| no_working_directory(path, errno))
+}
+
+fn no_working_directory(path: &str, errno: Errno) -> StartError {
+    StartError::new(
+        StartErrorKind::Failed,
+        format!("cannot change to the working directory `{path}`: {errno}"),
+        "choose another with `-w`, or `WORKDIR` in the Balenafile",
+    )
 }
 
 /// Reads a whole file of the container; `EFBIG` when it has more than `bytes_max`.

@@ -78,7 +78,9 @@ fn load_from_root(
     spec: &SandboxSpec,
     progress: &dyn Fn(Progress),
 ) -> Result<Loaded, StartError> {
-    let path = find(mounts, spec)?;
+    let process = &spec.process;
+    let word = process.args.first().map_or("", String::as_str);
+    let path = find(mounts, &process.program_paths, word)?;
     let glue = Path::new(&path).with_extension("js");
     let glue = read_file(mounts, &glue.to_string_lossy(), GLUE_BYTES_MAX)
         .ok()
@@ -125,10 +127,14 @@ fn source(
     Ok(Box::new(ContainerFile::new(file, metadata, identity)))
 }
 
-/// Finds the first candidate that is a file. It need not be marked executable: modules seldom are.
-fn find(mounts: &Arc<MountTree>, spec: &SandboxSpec) -> Result<String, StartError> {
+/// Finds the first of the paths that `word` may mean that is a file. It need not be marked executable: modules seldom are.
+pub(super) fn find(
+    mounts: &Arc<MountTree>,
+    paths: &[String],
+    word: &str,
+) -> Result<String, StartError> {
     let mut directory = None;
-    for path in &spec.process.program_paths {
+    for path in paths {
         match mounts.find(path.as_bytes()) {
             Ok(location) if location.inode.file_type() == FileType::Directory => {
                 directory.get_or_insert(path);
@@ -137,7 +143,6 @@ fn find(mounts: &Arc<MountTree>, spec: &SandboxSpec) -> Result<String, StartErro
             Err(_) => {}
         }
     }
-    let word = spec.process.args.first().map_or("", String::as_str);
     Err(match directory {
         Some(path) => StartError::new(
             StartErrorKind::NotExecutable,

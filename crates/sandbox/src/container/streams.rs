@@ -1,4 +1,4 @@
-//! Standard streams of the first process: the caller's, the log, or both.
+//! Standard streams: of the first process the caller's, the log, or both; of others those that a command passes.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -70,6 +70,29 @@ pub(super) fn open(
         place(task, file, OpenFlags::WRONLY)?;
     }
     Ok(None)
+}
+
+/// Opens descriptors 0, 1 and 2 on those that a command passed, each `None` for `/dev/null`. The guest sees no terminal.
+pub(super) fn open_passed(
+    task: &Task,
+    reactor: &Arc<Reactor>,
+    passed: [Option<OwnedFd>; 3],
+) -> io::Result<()> {
+    let directions = [Direction::In, Direction::Out, Direction::Out];
+    for (fd, direction) in passed.into_iter().zip(directions) {
+        let flags = match direction {
+            Direction::In => OpenFlags::RDONLY,
+            Direction::Out => OpenFlags::WRONLY,
+        };
+        match fd {
+            Some(fd) => {
+                let stream = HostStream::new(reactor, fd, direction);
+                place(task, shown(stream, Terminal::Hidden), flags)?;
+            }
+            None => open_null(task, flags)?,
+        }
+    }
+    Ok(())
 }
 
 /// Remembers how the caller's terminals are that the guest may change.

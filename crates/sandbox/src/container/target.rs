@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
@@ -12,8 +13,9 @@ use minke_kernel::kernel::Use;
 use minke_kernel::signal::Posted;
 use minke_kernel::{Kernel, Process};
 
+use super::exec::ExecService;
 use super::footprint;
-use crate::control::{Controlled, Fate, LimitsChange, Response, Statistics, message};
+use crate::control::{Controlled, ExecRequest, Fate, LimitsChange, Response, Statistics, message};
 use crate::disks::{Lower, RootDisk};
 use crate::executor::{CpuQuota, Executor, Spawner};
 use crate::files::changes::RuntimePaths;
@@ -75,6 +77,7 @@ pub(super) struct Target {
     files: FilesService,
     /// `None` for a root in memory.
     root: Option<Arc<RootDisk>>,
+    exec: ExecService,
 }
 
 impl Target {
@@ -85,6 +88,7 @@ impl Target {
         control_group: Option<Arc<File>>,
         files: FilesService,
         root: Option<RootDisk>,
+        exec: ExecService,
     ) -> Target {
         Target {
             kernel: Arc::downgrade(kernel),
@@ -94,6 +98,7 @@ impl Target {
             control_group,
             files,
             root: root.map(Arc::new),
+            exec,
         }
     }
 
@@ -201,6 +206,20 @@ impl Controlled for Target {
                     .and_then(|()| message::send(&mut &stream, &response));
             });
         spawned.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn exec(
+        &self,
+        request: ExecRequest,
+        descriptors: Vec<OwnedFd>,
+        stream: UnixStream,
+    ) -> Result<(), Response> {
+        match self.kernel.upgrade() {
+            Some(kernel) => self.exec.start(kernel, request, descriptors, stream),
+            None => Err(Response::Refused {
+                message: "the container has ended".to_owned(),
+            }),
+        }
     }
 
     fn limit(&self, change: &LimitsChange) {

@@ -1,13 +1,14 @@
 //! The commands' side of a control socket.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
 use crate::files::request::FilesRequest;
 
-use super::{Request, Response, message, open_directory, short_path};
+use super::{ExecRequest, Request, Response, descriptors, message, open_directory, short_path};
 
 /// A connection to a running sandbox.
 #[derive(Debug)]
@@ -34,9 +35,42 @@ impl Client {
         Ok(self.stream)
     }
 
+    /// Asks for a program to be started; returns the first answer, and the connection on which the second comes.
+    ///
+    /// # Errors
+    /// `ArgumentListTooLong` when arguments and environment are too long for a message.
+    pub fn exec(
+        self,
+        request: ExecRequest,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> io::Result<(Response, ExecClient)> {
+        let bytes = message::encode(&Request::Exec(request));
+        if bytes.len() > message::MESSAGE_BYTES_MAX {
+            return Err(io::ErrorKind::ArgumentListTooLong.into());
+        }
+        descriptors::send(&self.stream, &bytes, descriptors)?;
+        let first = message::receive(&mut &self.stream)?;
+        self.stream.set_read_timeout(None)?;
+        Ok((first, ExecClient(self.stream)))
+    }
+
     /// Sends a request and waits for its answer; `UnexpectedEof` when the sandbox died meanwhile.
     pub fn ask(&mut self, request: &Request) -> io::Result<Response> {
         message::send(&mut self.stream, request)?;
         message::receive(&mut self.stream)
+    }
+}
+
+/// A connection to a program that [`Client::exec`] has started.
+#[derive(Debug)]
+pub struct ExecClient(UnixStream);
+
+impl ExecClient {
+    /// Waits for the program's end; returns its exit code. `UnexpectedEof` when the sandbox ended without telling.
+    pub fn wait(mut self) -> io::Result<u8> {
+        match message::receive(&mut self.0)? {
+            Response::Ended { exit_code } => Ok(exit_code),
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
     }
 }

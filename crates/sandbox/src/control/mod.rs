@@ -3,6 +3,8 @@
 //! A message is its length (four bytes, little-endian) and JSON. A client sends one [`Request`] at a time and
 //! reads one [`Response`] to it. The directory is the owner's alone, so whoever connects may do everything.
 //!
+//! Descriptors come beside the first byte of an [`ExecRequest`] ([`descriptors`]).
+//!
 //! The socket is served by the sandbox's first thread ([`server`]), not by the executor: it answers however busy the
 //! guests are, and it needs no host calls that the jail forbids.
 
@@ -12,15 +14,17 @@ use std::path::Path;
 
 use minke_abi::linux::Signal;
 use rustix::fs::{Mode, OFlags};
+
 mod client;
+pub(crate) mod descriptors;
 pub mod message;
 mod request;
 mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::Client;
-pub use request::{LimitsChange, Request, Response, Statistics, take_request};
+pub use client::{Client, ExecClient};
+pub use request::{ExecRequest, LimitsChange, Request, Response, Statistics, take_request};
 pub use server::{Controlled, Fate, Listener, Server};
 
 /// The socket's name in the run directory.

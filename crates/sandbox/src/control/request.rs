@@ -30,6 +30,33 @@ pub enum Request {
     /// Works on the container's files. The connection is its own from then on, and ends with it: streams go over it in
     /// [`frames`](crate::files::frames).
     Files(FilesRequest),
+    /// Starts a program beside the first. The connection is its own from then on: the answer is [`Response::Begun`], and
+    /// [`Response::Ended`] when the program has ended; or [`Response::NotBegun`] or [`Response::ModulesWanted`], and the end.
+    Exec(ExecRequest),
+}
+
+/// A program to start in a running container. Descriptors come with the first byte of the request, in the order of the
+/// fields that tell of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// By which events name it: 64 hexadecimal digits.
+    pub id: String,
+    /// Program and arguments, as typed.
+    pub args: Vec<String>,
+    /// Absolute paths in the container at which the program may be, best first; the first that is a file is run.
+    pub program_paths: Vec<String>,
+    /// `KEY=value`; `HOME` and `HOSTNAME` are added where they are not there.
+    pub env: Vec<String>,
+    /// Absolute.
+    pub cwd: String,
+    /// As typed: `name`, `uid`, `uid:gid`, `name:group`; empty is root.
+    pub user: String,
+    /// Whether a standard input comes; else it is `/dev/null`.
+    pub has_input: bool,
+    /// Whether a standard output and a standard error come; else they are `/dev/null`.
+    pub has_outputs: bool,
+    /// Whether a connection to a module server comes, for a sandbox that has none.
+    pub has_modules: bool,
 }
 
 /// New limits; `None` leaves one as it is. What is in use already stays.
@@ -55,6 +82,20 @@ pub enum Response {
         /// `None` where there is nothing.
         status: Option<FileStatus>,
     },
+    /// The program of an [`ExecRequest`] runs.
+    Begun {
+        pid: u32,
+    },
+    /// It cannot run.
+    NotBegun {
+        /// 125, 126 or 127, as a shell and Docker have it.
+        exit_code: u8,
+        message: String,
+        /// An action.
+        hint: Option<String>,
+    },
+    /// It cannot be loaded without a module server: to be asked again, with one.
+    ModulesWanted,
     /// The request is not understood, or cannot be done.
     Refused {
         message: String,

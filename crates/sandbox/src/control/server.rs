@@ -1,6 +1,6 @@
 //! The sandbox's side of its control socket: its first thread, which polls everything a host may ask with.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -16,8 +16,8 @@ use crate::files::frames;
 use crate::files::request::FilesRequest;
 
 use super::{
-    LimitsChange, Request, Response, SOCKET_NAME, Statistics, message, open_directory, short_path,
-    take_request,
+    ExecRequest, LimitsChange, Request, Response, SOCKET_NAME, Statistics, descriptors, message,
+    open_directory, short_path, take_request,
 };
 
 /// Bounds the connections at one time. A further one takes the place of one that has asked nothing yet; else it waits in the
@@ -54,6 +54,14 @@ pub trait Controlled: Send + Sync {
     ) -> Result<(), String>;
     /// Takes a snapshot of the root, on a thread that outlives the call and answers the client; an error is a message for it.
     fn snapshot(&self, name: String, stream: UnixStream) -> Result<(), String>;
+    /// Starts a program for a client that passed these descriptors, and answers the client; an error is the answer, behind which
+    /// the connection is closed.
+    fn exec(
+        &self,
+        request: ExecRequest,
+        descriptors: Vec<OwnedFd>,
+        stream: UnixStream,
+    ) -> Result<(), Response>;
     /// Changes what the container may have.
     fn limit(&self, change: &LimitsChange);
 }
@@ -141,6 +149,8 @@ pub struct Server {
 struct Connection {
     stream: UnixStream,
     inbox: Vec<u8>,
+    /// What came beside the bytes.
+    descriptors: Vec<OwnedFd>,
     /// Whether it has asked something.
     has_asked: bool,
     /// Whether it waits for the end.
@@ -289,6 +299,7 @@ impl Server {
             self.connections.push(Connection {
                 stream,
                 inbox: Vec::new(),
+                descriptors: Vec::new(),
                 has_asked: false,
                 is_waiting: false,
                 is_closed: false,
@@ -301,7 +312,7 @@ impl Server {
 impl Connection {
     fn serve(&mut self, server: &mut Server) {
         let mut buffer = [0; READ_BYTES_MAX];
-        match self.stream.read(&mut buffer) {
+        match descriptors::receive(&self.stream, &mut buffer, &mut self.descriptors) {
             Ok(0) => self.is_closed = true,
             Ok(count) => self.inbox.extend_from_slice(&buffer[..count]),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -356,6 +367,7 @@ impl Connection {
             }
             Request::Snapshot { name } => self.hand_over_snapshot(name.clone(), server),
             Request::Files(request) => self.hand_over(request.clone(), server),
+            Request::Exec(request) => self.hand_over_exec(request.clone(), server),
         }
     }
 
@@ -384,6 +396,20 @@ impl Connection {
         let handed_over = stream.and_then(|stream| server.target.snapshot(name, stream));
         if let Err(message) = handed_over {
             self.answer(&Response::Refused { message });
+        }
+        self.is_closed = true;
+    }
+
+    /// Gives the connection to who starts the program.
+    fn hand_over_exec(&mut self, request: ExecRequest, server: &Server) {
+        let descriptors = std::mem::take(&mut self.descriptors);
+        let stream = self.stream.try_clone().map_err(|error| Response::Refused {
+            message: error.to_string(),
+        });
+        let handed_over =
+            stream.and_then(|stream| server.target.exec(request, descriptors, stream));
+        if let Err(response) = handed_over {
+            self.answer(&response);
         }
         self.is_closed = true;
     }

@@ -1,6 +1,7 @@
 //! The control socket against clients that behave and clients that do not.
 
 use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
@@ -14,8 +15,8 @@ use crate::files::frames::FrameReader;
 use crate::files::request::FilesRequest;
 
 use super::{
-    Client, Controlled, Fate, LimitsChange, Listener, Request, Response, SOCKET_NAME, Server,
-    Statistics, message, take_request,
+    Client, Controlled, ExecRequest, Fate, LimitsChange, Listener, Request, Response, SOCKET_NAME,
+    Server, Statistics, message, take_request,
 };
 
 #[derive(Default)]
@@ -89,6 +90,27 @@ impl Controlled for Container {
             }
             _ => Err("no more than one".to_owned()),
         }
+    }
+
+    fn exec(
+        &self,
+        request: ExecRequest,
+        descriptors: Vec<OwnedFd>,
+        stream: UnixStream,
+    ) -> Result<(), Response> {
+        if descriptors.is_empty() {
+            return Err(Response::ModulesWanted);
+        }
+        for descriptor in &descriptors {
+            rustix::io::write(descriptor, request.id.as_bytes()).expect("a pipe");
+        }
+        let pid = u32::try_from(descriptors.len()).expect("few");
+        for response in [Response::Begun { pid }, Response::Ended { exit_code: 3 }] {
+            (&stream)
+                .write_all(&message::encode(&response))
+                .expect("read");
+        }
+        Ok(())
     }
 
     fn limit(&self, change: &LimitsChange) {
@@ -368,5 +390,66 @@ fn a_connection_is_handed_over_with_what_came_behind_the_request() {
     let response: Response = message::receive(&mut stream).expect("an answer");
     let message = "nothing but exports".to_owned();
     assert_eq!(response, Response::Refused { message });
+    thread.finish(0);
+}
+
+#[test]
+fn a_program_is_asked_for_with_descriptors_and_answered_twice() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (_container, thread) = serve(temporary.path());
+    let connect = || Client::connect(temporary.path()).expect("a connection");
+    let request = ExecRequest {
+        id: "one".to_owned(),
+        // Longer than a round of reading, so that descriptors come long before the end.
+        env: vec!["x".repeat(100_000)],
+        ..ExecRequest::default()
+    };
+    let (first, _client) = connect().exec(request.clone(), &[]).expect("an answer");
+    assert_eq!(first, Response::ModulesWanted);
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+    let passed = [writer.as_fd(); 3];
+    let (first, client) = connect().exec(request, &passed).expect("an answer");
+    assert_eq!(first, Response::Begun { pid: 3 });
+    assert_eq!(client.wait().expect("an answer"), 3);
+    drop(writer);
+    let mut written = String::new();
+    let mut reader = std::fs::File::from(reader);
+    reader
+        .read_to_string(&mut written)
+        .expect("nobody else holds the other end");
+    assert_eq!(written, "oneoneone");
+    thread.finish(0);
+}
+
+#[test]
+fn descriptors_beyond_those_of_a_message_are_closed() {
+    let (ours, theirs) = UnixStream::pair().expect("a pair");
+    let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
+    for _ in 0..3 {
+        super::descriptors::send(&ours, b"x", &[writer.as_fd(); 3]).expect("sent");
+    }
+    drop(writer);
+    let (mut kept, mut buffer) = (Vec::new(), [0; 8]);
+    for _ in 0..3 {
+        let count = super::descriptors::receive(&theirs, &mut buffer, &mut kept);
+        assert_eq!(count.expect("received"), 1);
+    }
+    assert_eq!(kept.len(), super::descriptors::DESCRIPTORS_MAX);
+    drop(kept);
+    let end = rustix::io::read(&reader, &mut buffer);
+    assert_eq!(end, Ok(0), "nobody holds the other end");
+}
+
+#[test]
+fn arguments_that_are_too_long_are_refused_before_they_are_sent() {
+    let temporary = tempfile::tempdir().expect("a directory");
+    let (_container, thread) = serve(temporary.path());
+    let client = Client::connect(temporary.path()).expect("a connection");
+    let request = ExecRequest {
+        env: vec!["x".repeat(message::MESSAGE_BYTES_MAX)],
+        ..ExecRequest::default()
+    };
+    let refused = client.exec(request, &[]).expect_err("too long");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ArgumentListTooLong);
     thread.finish(0);
 }

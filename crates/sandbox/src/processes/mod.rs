@@ -27,6 +27,7 @@ use minke_kernel::{ExitStatus, Fd, File, Process, Task};
 use crate::executor::{JoinHandle, Spawner};
 use crate::personality::ProgramContext;
 use crate::runtime::fork::EndsProcess;
+use crate::runtime::module_server::ModuleServer;
 use crate::runtime::{Program, Runtime};
 
 pub(crate) use file::ContainerFile;
@@ -59,6 +60,13 @@ pub struct Image {
     pub image: ProcessImage,
 }
 
+/// Which files have to be marked executable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Marks {
+    Needed,
+    NeededOfScripts,
+}
+
 /// Tells one state of one file from all others.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct FileKey {
@@ -80,6 +88,16 @@ impl Launcher {
         })
     }
 
+    /// Whether programs can be loaded once the jail is closed.
+    pub(crate) fn can_load(&self) -> bool {
+        self.runtime.has_server()
+    }
+
+    /// Loads through a server from now on.
+    pub(crate) fn load_through(&self, server: ModuleServer) {
+        self.runtime.load_through(server);
+    }
+
     /// Returns what runs the processes.
     pub fn spawner(&self) -> &Spawner {
         &self.spawner
@@ -96,14 +114,42 @@ impl Launcher {
         args: Vec<Vec<u8>>,
         env: Vec<Vec<u8>>,
     ) -> Result<Image> {
-        let asked_for = path.to_vec();
-        let (mut path, mut args) = (path.to_vec(), args);
+        self.open_marked(
+            task,
+            ProcessImage {
+                path: path.to_vec(),
+                args,
+                env,
+                ..ProcessImage::default()
+            },
+            Marks::Needed,
+        )
+    }
+
+    /// As [`Launcher::open`], for a program that somebody outside of the container asks for: a module need not be marked
+    /// executable, as that of process 1 need not.
+    pub fn open_from_outside(&self, task: &Task, image: ProcessImage) -> Result<Image> {
+        self.open_marked(task, image, Marks::NeededOfScripts)
+    }
+
+    fn open_marked(&self, task: &Task, image: ProcessImage, marks: Marks) -> Result<Image> {
+        let ProcessImage {
+            mut path,
+            mut args,
+            env,
+            ..
+        } = image;
+        let asked_for = path.clone();
         for _ in 0..=SCRIPT_DEPTH_MAX {
-            let (location, file) = executable(task, &path)?;
+            let (location, file) = regular(task, &path)?;
             let mut head = [0; HEAD_BYTES];
             let count = file.read_at(&mut head, 0)?;
             let head = &head[..count];
-            if head.starts_with(WASM_MAGIC) {
+            let is_module = head.starts_with(WASM_MAGIC);
+            if !(is_module && marks == Marks::NeededOfScripts) {
+                task.effective_access(At::Cwd, &path, Access::EXECUTE, Follow::Yes)?;
+            }
+            if is_module {
                 let program = self.load(task, &location, file, &path)?;
                 let path = location.path_below(&task.process.standpoint().fs.root)?;
                 let image = ProcessImage {
@@ -184,13 +230,12 @@ impl Launcher {
     }
 }
 
-/// Opens a file that a process may execute.
-fn executable(task: &Task, path: &[u8]) -> Result<(Arc<Location>, Arc<dyn File>)> {
+/// Opens a file, whoever may read it. What it is to be executed for is checked by the caller.
+fn regular(task: &Task, path: &[u8]) -> Result<(Arc<Location>, Arc<dyn File>)> {
     let location = task.resolve(At::Cwd, path, Follow::Yes)?;
     if location.inode.file_type() != FileType::Regular {
         return Err(Errno::EACCES);
     }
-    task.effective_access(At::Cwd, path, Access::EXECUTE, Follow::Yes)?;
     let file = Arc::clone(&location.inode).open(OpenFlags::RDONLY)?;
     Ok((location, file))
 }

@@ -1,25 +1,22 @@
 //! Loading modules from inside of the jail: a process outside of it finds or compiles what a container's processes start.
 //!
 //! A jailed sandbox can neither open the cache nor start a compiling child. Where its first program may start others, it starts
-//! this server before the jail closes. A request is a file in memory with the module; the answer is the compiled module's file,
+//! this server before the jail closes; else a command does, which passes the connection in. A request is a file in memory with
+//! the module; the answer is the compiled module's file,
 //! opened for reading. The server trusts nothing: it hashes the module itself, and has it compiled by a
 //! jailed child as any other (`compiler`). It serves one request at a time, and ends with the sandbox.
 
 use std::fs::File;
-use std::io::{self, IoSlice, IoSliceMut, Write};
-use std::mem::MaybeUninit;
+use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{MemfdFlags, memfd_create};
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
-};
 use serde::{Deserialize, Serialize};
 
 use super::cache::{Digest, Stamp};
@@ -27,10 +24,13 @@ use super::compiler::{Compiler, end_with};
 use super::engine::Allocation;
 use super::error::{LoadError, MODULE_BYTES_MAX};
 use super::program::{Runtime, RuntimeConfig};
-use crate::control::message;
+use crate::control::{descriptors, message};
 
 /// The hidden command of the program that is a module server.
 pub const MODULE_SERVER_COMMAND: &str = "serve-modules";
+
+/// Stands for the number of a parent where there is none to end with.
+const NO_PARENT: u32 = 0;
 
 /// What goes with a descriptor: a stream carries none without a byte.
 const MARK: [u8; 1] = [0];
@@ -54,25 +54,36 @@ enum Answer {
 /// A sandbox's side: asks the server, one request at a time.
 pub struct ModuleServer {
     stream: Mutex<UnixStream>,
-    /// Reaped by nobody: it ends with this process.
-    _child: Child,
+    /// Reaped by nobody: it ends with this process. `None` for one that another process has started.
+    _child: Option<Child>,
+}
+
+/// What a module server ends with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lifetime {
+    /// The process that starts it, and its connection.
+    Parent,
+    /// Its connection alone, which is passed to a sandbox.
+    Connection,
 }
 
 impl ModuleServer {
     /// Starts a server for a cache directory. To be called before the jail closes.
     pub fn start(cache: &Path) -> io::Result<ModuleServer> {
-        let (own, other) = UnixStream::pair()?;
-        let child = Command::new("/proc/self/exe")
-            .arg(MODULE_SERVER_COMMAND)
-            .arg(std::process::id().to_string())
-            .arg(cache)
-            .current_dir("/")
-            .stdin(OwnedFd::from(other))
-            .stdout(Stdio::null())
-            .spawn()?;
+        let (stream, child) = spawn(cache, Lifetime::Parent, Stdio::inherit())?;
         Ok(ModuleServer {
-            stream: Mutex::new(own),
-            _child: child,
+            stream: Mutex::new(stream),
+            _child: Some(child),
+        })
+    }
+
+    /// Takes the connection to a server of [`start_for_another`].
+    pub(crate) fn connected(connection: OwnedFd) -> io::Result<ModuleServer> {
+        let stream = UnixStream::from(connection);
+        stream.set_nonblocking(false)?;
+        Ok(ModuleServer {
+            stream: Mutex::new(stream),
+            _child: None,
         })
     }
 
@@ -113,7 +124,35 @@ impl ModuleServer {
     }
 }
 
-/// Is the module server of the process `parent`: serves what stands at its standard input, and returns the exit code.
+/// Starts a server for a sandbox that runs already; returns the connection to be passed to it.
+///
+/// It outlives this process, and keeps none of its streams open.
+pub fn start_for_another(cache: &Path) -> io::Result<OwnedFd> {
+    let (stream, _child) = spawn(cache, Lifetime::Connection, Stdio::null())?;
+    Ok(stream.into())
+}
+
+fn spawn(cache: &Path, lifetime: Lifetime, stderr: Stdio) -> io::Result<(UnixStream, Child)> {
+    let (own, other) = UnixStream::pair()?;
+    let parent = match lifetime {
+        Lifetime::Parent => std::process::id(),
+        Lifetime::Connection => NO_PARENT,
+    };
+    let child = Command::new("/proc/self/exe")
+        .arg(MODULE_SERVER_COMMAND)
+        .arg(parent.to_string())
+        .arg(cache)
+        .current_dir("/")
+        .stdin(OwnedFd::from(other))
+        .stdout(Stdio::null())
+        .stderr(stderr)
+        // Signals of a terminal are meant for guests.
+        .process_group(0)
+        .spawn()?;
+    Ok((own, child))
+}
+
+/// Is the module server of the process `parent` ([`NO_PARENT`] for one that ends with its connection alone): serves what stands at its standard input, and returns the exit code.
 pub fn module_server_main(parent: u32, cache: &Path) -> u8 {
     match serve(parent, cache) {
         Ok(()) => 0,
@@ -125,7 +164,9 @@ pub fn module_server_main(parent: u32, cache: &Path) -> u8 {
 }
 
 fn serve(parent: u32, cache: &Path) -> io::Result<()> {
-    end_with(parent)?;
+    if parent != NO_PARENT {
+        end_with(parent)?;
+    }
     rustix::thread::set_no_new_privs(true)?;
     let stream = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     let runtime = Runtime::new(&RuntimeConfig {
@@ -179,39 +220,16 @@ pub(super) fn in_memory(bytes: &[u8]) -> io::Result<File> {
 }
 
 fn send_file(stream: &UnixStream, file: &File) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    let files = [file.as_fd()];
-    control.push(SendAncillaryMessage::ScmRights(&files));
-    let sent = sendmsg(
-        stream,
-        &[IoSlice::new(&MARK)],
-        &mut control,
-        SendFlags::NOSIGNAL,
-    )?;
-    match sent {
-        1 => Ok(()),
-        _ => Err(io::ErrorKind::WriteZero.into()),
-    }
+    descriptors::send(stream, &MARK, &[file.as_fd()])
 }
 
 fn receive_file(stream: &UnixStream) -> io::Result<File> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
     let mut mark = MARK;
-    let received = recvmsg(
-        stream,
-        &mut [IoSliceMut::new(&mut mark)],
-        &mut control,
-        RecvFlags::CMSG_CLOEXEC,
-    )?;
-    if received.bytes == 0 {
+    let mut files = Vec::new();
+    if descriptors::receive(stream, &mut mark, &mut files)? == 0 {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    let files = control.drain().find_map(|message| match message {
-        RecvAncillaryMessage::ScmRights(mut files) => files.next(),
-        _ => None,
-    });
-    let file = files.ok_or_else(|| io::Error::other("a message came without its file"))?;
+    let file = files.into_iter().next();
+    let file = file.ok_or_else(|| io::Error::other("a message came without its file"))?;
     Ok(File::from(file))
 }

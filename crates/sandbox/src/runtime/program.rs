@@ -224,6 +224,11 @@ impl Runtime {
         let _ = self.server.set(server);
     }
 
+    /// Whether modules are loaded through a server.
+    pub(crate) fn has_server(&self) -> bool {
+        self.server.get().is_some()
+    }
+
     /// Returns the file with a module's compiled form: from the cache, or compiled now.
     pub(super) fn compiled_file(
         &self,

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    commit, cp, create, diff, export, inspect, kill, logs, port, ps, rename, restart, rm, run,
-    start, stats, stop, update, wait,
+    commit, cp, create, diff, exec, export, inspect, kill, logs, port, ps, rename, restart, rm,
+    run, start, stats, stop, update, wait,
 };
 use crate::report::Report;
 
@@ -27,6 +27,7 @@ enum Command {
     Cp(cp::Cp),
     Create(Box<create::Create>),
     Diff(diff::Diff),
+    Exec(Box<exec::Exec>),
     Export(export::Export),
     Inspect(inspect::Inspect),
     Kill(kill::Kill),
@@ -54,6 +55,7 @@ impl Container {
             Command::Cp(command) => command.run(),
             Command::Create(command) => command.run(),
             Command::Diff(command) => command.run(),
+            Command::Exec(command) => command.run(),
             Command::Export(command) => command.run(),
             Command::Inspect(command) => command.run_for_containers(),
             Command::Kill(command) => command.run(),
