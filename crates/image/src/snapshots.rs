@@ -99,6 +99,17 @@ impl Store {
         if files.iter().all(|file| file.exists()) {
             return Ok(files);
         }
+        self.make_snapshots(layers, &files, || Ok(()))?;
+        Ok(files)
+    }
+
+    /// Makes those of the snapshots that are not there, and does `then` before anybody can prune one.
+    pub(crate) fn make_snapshots<T>(
+        &self,
+        layers: &[LayerFile],
+        files: &[PathBuf],
+        then: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         let lease = self.lease()?;
         hold(&lease, layers)?;
         let _lock = self.lock_layers()?;
@@ -108,7 +119,7 @@ impl Store {
                 self.make_snapshot(&lease, layer, &files[..count], file)?;
             }
         }
-        Ok(files)
+        then()
     }
 
     /// Makes those of these layers' snapshots again that are lost or damaged, lowest first, with the bytes that they had. Returns `false` when they would have

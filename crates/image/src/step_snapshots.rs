@@ -17,9 +17,6 @@ use crate::snapshots::{random_uuid, write_snapshot};
 use crate::store::at;
 use crate::{Digest, Lease, StoreError};
 
-/// Attempts to name a snapshot before a prune removes it. One retry is rare, two are a defect.
-const LINK_ATTEMPTS_MAX: usize = 16;
-
 /// The snapshots that a lease has, by their file names in a store, and the layers that it made.
 #[derive(Debug, Default)]
 pub(crate) struct StepSnapshots {
@@ -94,23 +91,19 @@ impl Lease<'_> {
     /// Gives the topmost of the store's snapshots of these layers a name of the lease.
     fn link(&self, layers: &[LayerFile], kept: &Path) -> Result<StepSnapshot, StoreError> {
         let path = self.new_path();
-        let mut attempts_count = 0;
-        loop {
-            self.store.root_snapshots(layers)?;
-            attempts_count += 1;
-            match fs::hard_link(kept, &path) {
-                Err(error)
-                    if error.kind() == ErrorKind::NotFound
-                        && attempts_count < LINK_ATTEMPTS_MAX => {}
-                linked => {
-                    linked.map_err(at("make a link to", kept))?;
-                    return Ok(StepSnapshot {
-                        path,
-                        is_kept: true,
-                    });
-                }
+        let link = || fs::hard_link(kept, &path);
+        match link() {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let files = self.store.snapshot_files(layers);
+                let link = || link().map_err(at("make a link to", kept));
+                self.store.make_snapshots(layers, &files, link)?;
             }
+            linked => linked.map_err(at("make a link to", kept))?,
         }
+        Ok(StepSnapshot {
+            path,
+            is_kept: true,
+        })
     }
 
     fn write_own(
