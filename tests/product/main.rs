@@ -18,6 +18,7 @@
 //! | `listing` | which containers `ps` and `inspect` show, and what of them |
 //! | `events` | what happened, kept and followed |
 //! | `exec` | programs beside the first of a container that runs |
+//! | `pause` | all processes of a container stand still, and go on |
 //! | `build` | images from Balenafiles |
 //! | `building` | each instruction and option of a build: context in, tree out |
 //! | `images` | lists, names, archives and the store |
@@ -69,6 +70,7 @@ mod limits;
 mod linux;
 mod listing;
 mod logs;
+mod pause;
 mod processes;
 mod prune;
 mod published;

@@ -132,6 +132,8 @@ pub enum Status {
     /// Not started, or on the way.
     Created,
     Running,
+    /// Its processes stand still.
+    Paused,
     /// Ended, and waiting to be started again.
     Restarting,
     Exited,
@@ -141,9 +143,10 @@ pub enum Status {
 
 impl Status {
     /// All states, as Docker lists them.
-    pub const ALL: [Status; 5] = [
+    pub const ALL: [Status; 6] = [
         Status::Created,
         Status::Running,
+        Status::Paused,
         Status::Restarting,
         Status::Exited,
         Status::Dead,
@@ -154,6 +157,7 @@ impl Status {
         match self {
             Status::Created => "created",
             Status::Running => "running",
+            Status::Paused => "paused",
             Status::Restarting => "restarting",
             Status::Exited => "exited",
             Status::Dead => "dead",
@@ -251,14 +255,19 @@ impl ContainerState {
         }
     }
 
-    /// Whether people take it for running: Docker's `Running`, which covers restarting.
+    /// Whether it has processes, which may stand still: somebody answers on its control socket.
+    pub fn has_processes(&self) -> bool {
+        matches!(self.status, Status::Running | Status::Paused)
+    }
+
+    /// Whether people take it for running: Docker's `Running`, which covers pauses and restarting.
     pub fn is_up(&self) -> bool {
-        matches!(self.status, Status::Running | Status::Restarting)
+        self.has_processes() || self.status == Status::Restarting
     }
 
     /// Whether it runs or is to run: some process should hold its lock.
     pub fn is_alive(&self) -> bool {
-        self.is_starting || matches!(self.status, Status::Running | Status::Restarting)
+        self.is_starting || self.is_up()
     }
 }
 

@@ -6,7 +6,7 @@
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command, CommandFactory};
-use minke_engine::{Container, Engine};
+use minke_engine::{Container, Engine, Status};
 
 use super::{Cli, home};
 use crate::output::print;
@@ -236,6 +236,8 @@ fn containers(command: &str) -> Vec<String> {
     };
     let is_meant = |container: &Container| match command {
         "start" => !container.state.is_up(),
+        "pause" => container.state.status == Status::Running,
+        "unpause" => container.state.status == Status::Paused,
         "stop" | "kill" | "port" | "stats" | "exec" => container.state.is_up(),
         _ => true,
     };

@@ -59,18 +59,19 @@ impl Info {
 
 fn describe(engine: &Engine) -> Result<Value, Report> {
     let containers = engine.containers()?;
-    let running = containers
-        .iter()
-        .filter(|container| container.state.status == Status::Running)
-        .count();
+    let count = |status| {
+        let with = containers.iter().filter(|it| it.state.status == status);
+        with.count()
+    };
+    let (running, paused) = (count(Status::Running), count(Status::Paused));
     let uname = rustix::system::uname();
     let memory = rustix::system::sysinfo();
     let has_cgroups = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
     Ok(json!({
         "Containers": containers.len(),
         "ContainersRunning": running,
-        "ContainersPaused": 0,
-        "ContainersStopped": containers.len() - running,
+        "ContainersPaused": paused,
+        "ContainersStopped": containers.len() - running - paused,
         "Images": engine.images()?.len(),
         "ServerVersion": env!("CARGO_PKG_VERSION"),
         "SecurityOptions": security(),

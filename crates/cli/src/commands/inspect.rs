@@ -144,7 +144,7 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
         "State": {
             "Status": state.status.word(),
             "Running": state.is_up(),
-            "Paused": false,
+            "Paused": state.status == Status::Paused,
             "Restarting": state.status == Status::Restarting,
             "OOMKilled": state.is_out_of_memory,
             "Dead": state.status == Status::Dead,

@@ -36,6 +36,7 @@ mod load;
 mod logs;
 mod manual;
 mod options;
+mod pause;
 mod port;
 mod ps;
 mod rename;
@@ -54,6 +55,7 @@ mod tag;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod unpause;
 mod update;
 mod variables;
 mod version;
@@ -124,6 +126,8 @@ commands! {
     Stop(stop::Stop),
     Restart(restart::Restart),
     Kill(kill::Kill),
+    Pause(pause::Pause),
+    Unpause(unpause::Unpause),
     Wait(wait::Wait),
     Stats(stats::Stats),
     Events(events::Events),

@@ -264,6 +264,7 @@ fn status(container: &Container) -> String {
     match state.status {
         Status::Created => "Created".to_owned(),
         Status::Running => format!("Up {}", since(&state.started_at)),
+        Status::Paused => format!("Up {} (Paused)", since(&state.started_at)),
         Status::Restarting => format!(
             "Restarting ({}) {} ago",
             state.exit_code,

@@ -167,7 +167,7 @@ impl Stats {
                 .collect::<Result<_, _>>()?,
         };
         let is_shown = |container: &Container| {
-            self.all || !self.containers.is_empty() || container.state.status == Status::Running
+            self.all || !self.containers.is_empty() || container.state.has_processes()
         };
         let shown = containers.into_iter().filter(is_shown);
         shown.map(|container| sample(engine, container)).collect()
@@ -212,7 +212,7 @@ impl Stats {
 
 fn sample(engine: &Engine, container: Container) -> Result<Sample, Report> {
     let usage = match container.state.status {
-        Status::Running => match engine.usage(&container) {
+        Status::Running | Status::Paused => match engine.usage(&container) {
             Ok(usage) => Some(usage),
             // It ended meanwhile.
             Err(EngineError::NotRunning { .. }) => None,

@@ -8,7 +8,7 @@ use super::{Engine, EngineError};
 use crate::events::Event;
 use crate::groups;
 use crate::names;
-use crate::record::{Container, Status};
+use crate::record::Container;
 use crate::restart::RestartPolicy;
 
 /// How long a sandbox may take to answer.
@@ -104,7 +104,7 @@ impl Engine {
             pids_max: update.pids_max,
             nano_cpus: update.cpus.map(CpusChange::nano_cpus),
         };
-        if container.state.status != Status::Running || change == LimitsChange::default() {
+        if !container.state.has_processes() || change == LimitsChange::default() {
             return Ok(());
         }
         self.ask(container, &Request::Limit(change), Some(ANSWER_WITHIN))

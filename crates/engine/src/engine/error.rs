@@ -49,6 +49,16 @@ pub enum EngineError {
     Ambiguous { wanted: String, count: usize },
     #[error("cannot {action} container `{name}`: it is not running")]
     NotRunning { action: &'static str, name: String },
+    #[error("container `{name}` is paused, unpause the container before exec")]
+    PausedForExec { name: String },
+    #[error("cannot start paused container `{name}`, try unpause instead")]
+    PausedForStart { name: String },
+    #[error("container `{name}` is already paused")]
+    PausedAlready { name: String },
+    #[error("container `{name}` is not paused")]
+    NotPaused { name: String },
+    #[error("container `{name}` is restarting, wait until the container is running")]
+    Restarting { name: String },
     #[error("cannot read the files of container `{name}`: it is being started, or copied from")]
     Busy { name: String },
     #[error("cannot remove container `{name}`: it is {state}")]
@@ -88,6 +98,15 @@ impl EngineError {
             }),
             EngineError::Ambiguous { .. } => Some("give more digits of the id".to_owned()),
             EngineError::NotRunning { .. } => Some("`minke ps` lists what runs".to_owned()),
+            EngineError::PausedForExec { name }
+            | EngineError::PausedForStart { name }
+            | EngineError::PausedAlready { name } => {
+                Some(format!("let it go on with `minke unpause {name}`"))
+            }
+            EngineError::NotPaused { .. } => {
+                Some("`minke ps --filter status=paused` lists what is".to_owned())
+            }
+            EngineError::Restarting { .. } => Some("`minke ps` tells when it runs".to_owned()),
             EngineError::Busy { .. } => Some("try again in a moment".to_owned()),
             EngineError::Running { name, .. } => Some(format!(
                 "stop it with `minke stop {name}`, or remove it with `minke rm -f {name}`"

@@ -13,7 +13,7 @@ use rustix::stdio;
 use super::{Engine, EngineError, random_id};
 use crate::events::Event;
 use crate::plan::PlanError;
-use crate::record::{Container, KILLED_CODE};
+use crate::record::{Container, KILLED_CODE, Status};
 
 /// A program to be started in a container that runs; what is `None` is the container's.
 #[derive(Clone, Debug, Default)]
@@ -67,6 +67,10 @@ impl Engine {
     pub fn exec(&self, container: &Container, asked: &NewExec) -> Result<Exec, EngineError> {
         if !container.state.is_alive() {
             return Err(not_running(container));
+        }
+        if container.state.status == Status::Paused {
+            let name = container.config.name.clone();
+            return Err(EngineError::PausedForExec { name });
         }
         let request = request(container, asked)?;
         self.tell_exec("exec_create", container, &request);

@@ -190,7 +190,7 @@ impl Engine {
             return Err(EngineError::Damaged { name });
         }
         let source = match now.state.status {
-            Status::Running => Source::Running(self.home.run.join(container.id())),
+            Status::Running | Status::Paused => Source::Running(self.home.run.join(container.id())),
             // One that is being started, or started again, has let go of its files or not taken them yet.
             _ => {
                 let lock = record.try_lock().map_err(failed())?;

@@ -195,7 +195,7 @@ impl Engine {
     ) -> Result<Option<Container>, EngineError> {
         let failed = || EngineError::io("settle the record", &record.directory);
         let Container { config, state } = &container;
-        let is_running = state.status == Status::Running;
+        let is_running = state.has_processes();
         if is_running {
             let killed = state.clone().killed();
             if killed.is_out_of_memory {
@@ -354,7 +354,7 @@ fn is_abandoned(record: &Record) -> bool {
 /// The state of a container that nobody runs any more, although its record says so.
 fn settled(state: ContainerState) -> ContainerState {
     match state.status {
-        Status::Running => state.killed(),
+        Status::Running | Status::Paused => state.killed(),
         Status::Restarting => ContainerState {
             status: Status::Exited,
             is_starting: false,

@@ -10,7 +10,7 @@ use minke_image::{Digest, Force, ImageFilter, ImageSummary, Reference, Removed, 
 
 use super::{Engine, EngineError, find};
 use crate::events::{Event, EventKind};
-use crate::record::{Container, Status};
+use crate::record::Container;
 use crate::usage::snapshot_names;
 
 /// Where an archive is written to.
@@ -71,7 +71,7 @@ impl Engine {
         let _deciding = find::hold_off_makers(&self.home)?;
         let users = self.image_users()?;
         let users = users.of(&image.id);
-        let running = users.iter().find(|it| it.state.status == Status::Running);
+        let running = users.iter().find(|it| it.state.has_processes());
         let removed = match (is_last, force, &name) {
             (true, Force::Yes, Some(name)) if running.is_some() => {
                 store.untag(name)?;

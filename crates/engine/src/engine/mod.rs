@@ -23,6 +23,7 @@ mod exec;
 mod files;
 mod find;
 pub mod images;
+mod pause;
 mod prune;
 mod snapshots;
 mod start;

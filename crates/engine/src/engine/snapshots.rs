@@ -159,7 +159,7 @@ impl Engine {
         let name = now.config.name.clone();
         match now.state.status {
             Status::Dead => Err(EngineError::Damaged { name }),
-            Status::Running => Ok(None),
+            Status::Running | Status::Paused => Ok(None),
             _ => {
                 let lock = record.try_lock().map_err(failed)?;
                 let lock = lock.ok_or(EngineError::Busy { name })?;

@@ -88,6 +88,11 @@ impl Engine {
                         name: now.config.name,
                     });
                 }
+                (Status::Paused, _) => {
+                    return Err(EngineError::PausedForStart {
+                        name: now.config.name,
+                    });
+                }
                 (Status::Running | Status::Restarting, _) => return Ok(None),
                 // Another command starts it: then that is waited for.
                 (_, true) => {}

@@ -292,7 +292,7 @@ impl Engine {
     /// Kills a sandbox that does not answer. Its lock is held, so the number is still its own.
     fn kill_process(&self, container: &Container) -> Result<(), EngineError> {
         let now = self.load(container.id())?;
-        let running = now.filter(|now| now.state.status == Status::Running);
+        let running = now.filter(|now| now.state.has_processes());
         let pid = running.and_then(|now| i32::try_from(now.state.pid).ok());
         if let Some(pid) = pid.and_then(Pid::from_raw) {
             // Gone already is as good.
@@ -314,6 +314,8 @@ fn action(request: &Request) -> &'static str {
         Request::Stop { .. } => "stop",
         Request::Wait => "wait for",
         Request::Statistics => "measure",
+        Request::Pause => "pause",
+        Request::Resume => "unpause",
         Request::Limit(_) => "update",
         Request::Snapshot { .. } => "take a snapshot of",
         Request::Files(_) => "copy files of",

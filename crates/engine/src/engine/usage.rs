@@ -10,7 +10,7 @@ use minke_sandbox::control::{Request, Response, Statistics};
 
 use super::stop::ANSWER_WITHIN;
 use super::{Engine, EngineError};
-use crate::record::{Container, Status};
+use crate::record::Container;
 
 /// Bounds what is read of a file in `/proc`; those that are read have a few lines.
 const PROC_BYTES_MAX: u64 = 64 << 10;
@@ -47,7 +47,7 @@ impl Engine {
     pub fn written_bytes(&self, container: &Container) -> u64 {
         match &container.config.spec.root.disk {
             Some(disk) => changes_bytes(&disk.changes),
-            None if container.state.status == Status::Running => self
+            None if container.state.has_processes() => self
                 .statistics(container)
                 .map_or(0, |statistics| statistics.root_bytes),
             None => 0,

@@ -15,7 +15,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minke_sandbox::container::{self, ExecObserver, Observer, Started, Surroundings};
+use minke_sandbox::container::{self, LiveObserver, Observer, Started, Surroundings};
 pub use minke_sandbox::container::{
     Attachment, Outcome, Progress, StartError, StartErrorKind, Stdin,
 };
@@ -234,19 +234,55 @@ fn append(events: Option<&EventWriter>, event: &Event) {
     }
 }
 
-/// Records how programs end that commands started beside a container's first.
-struct ExecKeeper {
+/// Records what commands do with a container that runs.
+struct LiveKeeper {
+    record: Record,
     events: Option<Arc<EventWriter>>,
     /// As it was when the container started.
     config: ContainerConfig,
 }
 
-impl ExecObserver for ExecKeeper {
-    fn ended(&self, id: &str, exit_code: u8) {
+impl LiveObserver for LiveKeeper {
+    fn exec_ended(&self, id: &str, exit_code: u8) {
         let event = Event::of_container("exec_die", &self.config)
             .with("execID", id)
             .with("exitCode", exit_code.to_string());
         append(self.events.as_deref(), &event);
+    }
+
+    fn paused(&self) -> io::Result<()> {
+        self.write_status(Status::Paused)?;
+        append(
+            self.events.as_deref(),
+            &Event::of_container("pause", &self.config),
+        );
+        Ok(())
+    }
+
+    fn resumed(&self) {
+        if let Err(error) = self.write_status(Status::Running) {
+            let id = &self.config.spec.id;
+            tracing::error!(%error, id, "the end of the container's pause is not recorded");
+        }
+        append(
+            self.events.as_deref(),
+            &Event::of_container("unpause", &self.config),
+        );
+    }
+}
+
+impl LiveKeeper {
+    /// While the container runs, nobody else writes its state.
+    fn write_status(&self, status: Status) -> io::Result<()> {
+        let state = ContainerState {
+            status,
+            ..self.record.state()?
+        };
+        self.record.write_state(&state)?;
+        match self.config.is_auto_removed {
+            true => Ok(()),
+            false => self.record.reserve_state(&state),
+        }
     }
 }
 
@@ -321,8 +357,9 @@ impl Observer for Keeper {
         let _ = remove_run_directory(&self.run_directory);
     }
 
-    fn exec_observer(&self) -> Arc<dyn ExecObserver> {
-        Arc::new(ExecKeeper {
+    fn live_observer(&self) -> Arc<dyn LiveObserver> {
+        Arc::new(LiveKeeper {
+            record: self.record.clone(),
             events: self.events.clone(),
             config: self.config.clone(),
         })

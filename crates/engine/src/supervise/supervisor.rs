@@ -126,7 +126,7 @@ impl Supervisor<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => read?,
         };
-        if state.status == Status::Running {
+        if state.has_processes() {
             state = state.killed();
             let events = EventLog::of(self.home);
             if state.is_out_of_memory {

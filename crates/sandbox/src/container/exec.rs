@@ -14,7 +14,7 @@ use minke_kernel::process::{FsContext, ProcessImage};
 use minke_kernel::{ExitStatus, Kernel, Pid, Process, Task};
 
 use super::error::{StartError, StartErrorKind};
-use super::{ExecObserver, UMASK, environment, mounts, outcome, program, streams, users};
+use super::{LiveObserver, UMASK, environment, mounts, outcome, program, streams, users};
 use crate::control::{ExecRequest, Response, message};
 use crate::executor::JoinHandle;
 use crate::processes::Launcher;
@@ -24,14 +24,14 @@ use crate::runtime::module_server::ModuleServer;
 pub(super) struct ExecService {
     launcher: Weak<Launcher>,
     hostname: String,
-    observer: Arc<dyn ExecObserver>,
+    observer: Arc<dyn LiveObserver>,
 }
 
 impl ExecService {
     pub(super) fn new(
         launcher: &Arc<Launcher>,
         hostname: &str,
-        observer: Arc<dyn ExecObserver>,
+        observer: Arc<dyn LiveObserver>,
     ) -> ExecService {
         ExecService {
             launcher: Arc::downgrade(launcher),
@@ -116,7 +116,7 @@ impl Sent {
 /// Who asked for a program, and who else is told of its end.
 struct Client {
     stream: UnixStream,
-    observer: Arc<dyn ExecObserver>,
+    observer: Arc<dyn LiveObserver>,
 }
 
 impl Client {
@@ -136,7 +136,7 @@ struct Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let exit_code = self.exit_code;
-        self.client.observer.ended(&self.id, exit_code);
+        self.client.observer.exec_ended(&self.id, exit_code);
         self.client.answer(&Response::Ended { exit_code });
     }
 }

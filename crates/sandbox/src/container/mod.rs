@@ -12,6 +12,7 @@
 //! | `limits` | what processes may have, and the container's share of the CPUs |
 //! | `mounts` | the root, `/dev`, `/proc`, binds and tmpfs |
 //! | `parts` | mounts of a build's step: parts of layers, files in memory |
+//! | `pause` | all processes stand still for a while |
 //! | `program` | which file a command's first word means |
 //! | `step` | a step of a build: a container without a record |
 //! | `stopped` | the files of a container that does not run |
@@ -55,6 +56,7 @@ mod footprint;
 mod limits;
 mod mounts;
 mod parts;
+mod pause;
 mod program;
 mod step;
 mod stopped;
@@ -64,7 +66,8 @@ mod users;
 
 use exec::ExecService;
 use mounts::Assembled;
-use target::{FilesService, Target};
+use pause::PauseService;
+use target::{FilesService, Services, Target};
 
 pub use error::{StartError, StartErrorKind};
 pub use step::run_step;
@@ -142,14 +145,20 @@ pub trait Observer {
     /// The guest has ended. Whoever waits for that is told after this returns.
     fn ended(&mut self, outcome: &Outcome);
 
-    /// Returns who is told of programs that commands start beside the first. Called once, before the jail closes.
-    fn exec_observer(&self) -> Arc<dyn ExecObserver>;
+    /// Returns who is told of what commands do while it runs. Called once, before the jail closes.
+    fn live_observer(&self) -> Arc<dyn LiveObserver>;
 }
 
-/// Is told of programs that commands started beside the first, by any thread.
-pub trait ExecObserver: Send + Sync {
-    /// The program that was started under this id has ended. Whoever waits for that is told after this returns.
-    fn ended(&self, id: &str, exit_code: u8);
+/// Is told of what commands do with a container that runs, by any thread.
+pub trait LiveObserver: Send + Sync {
+    /// The program that was started under this id beside the first has ended. Whoever waits for that is told after this returns.
+    fn exec_ended(&self, id: &str, exit_code: u8);
+
+    /// All processes stand still. With an error they go on.
+    fn paused(&self) -> io::Result<()>;
+
+    /// They go on.
+    fn resumed(&self);
 }
 
 /// What is known once a container starts.
@@ -201,11 +210,11 @@ pub fn run(
     let control_group = surroundings.control_group.clone();
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
-    let exec_observer = observer.exec_observer();
+    let live_observer = observer.live_observer();
     let jailed = jail::enter(&policy(spec, surroundings))
         .map_err(|error| StartError::failed("cannot close the jail", &error))?;
     let mut server = prepared
-        .server(listener, control_group, exec_observer, spec)
+        .server(listener, control_group, live_observer, spec)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
     let callers_modes = std::mem::take(&mut prepared.callers_modes);
     let terminal = prepared.terminal.take().map(TerminalReader::start);
@@ -352,23 +361,29 @@ impl Prepared {
         &mut self,
         listener: Listener,
         control_group: Option<Arc<File>>,
-        exec_observer: Arc<dyn ExecObserver>,
+        live_observer: Arc<dyn LiveObserver>,
         spec: &SandboxSpec,
     ) -> io::Result<Server> {
         let signals = signals::forward()?;
         if !self.callers_modes.is_empty() {
             signals::forward_also(Signal::WINCH)?;
         }
+        let observer = Arc::clone(&live_observer);
+        let stop_signal = &spec.process.stop_signal;
+        let services = Services {
+            control_group,
+            files: FilesService::new(self.lower.clone(), RuntimePaths::of(spec)),
+            root: self.disks.take_root().map(Arc::new),
+            exec: ExecService::new(&self.launcher, &spec.hostname, observer),
+            pause: PauseService::new(self.executor.spawner(), stop_signal, live_observer),
+        };
         listener.server(
             Some(signals),
             Arc::new(Target::new(
                 &self.kernel,
                 &self.task.process,
                 &self.executor,
-                control_group,
-                FilesService::new(self.lower.clone(), RuntimePaths::of(spec)),
-                self.disks.take_root(),
-                ExecService::new(&self.launcher, &spec.hostname, exec_observer),
+                services,
             )),
         )
     }

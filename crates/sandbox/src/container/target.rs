@@ -15,6 +15,7 @@ use minke_kernel::{Kernel, Process};
 
 use super::exec::ExecService;
 use super::footprint;
+use super::pause::PauseService;
 use crate::control::{Controlled, ExecRequest, Fate, LimitsChange, Response, Statistics, message};
 use crate::disks::{Lower, RootDisk};
 use crate::executor::{CpuQuota, Executor, Spawner};
@@ -73,11 +74,17 @@ pub(super) struct Target {
     process: Weak<Process>,
     quota: Arc<CpuQuota>,
     spawner: Spawner,
-    control_group: Option<Arc<File>>,
-    files: FilesService,
+    services: Services,
+}
+
+/// Its parts, by what commands ask for.
+pub(super) struct Services {
+    pub(super) control_group: Option<Arc<File>>,
+    pub(super) files: FilesService,
     /// `None` for a root in memory.
-    root: Option<Arc<RootDisk>>,
-    exec: ExecService,
+    pub(super) root: Option<Arc<RootDisk>>,
+    pub(super) exec: ExecService,
+    pub(super) pause: PauseService,
 }
 
 impl Target {
@@ -85,26 +92,20 @@ impl Target {
         kernel: &Arc<Kernel>,
         process: &Arc<Process>,
         executor: &Executor,
-        control_group: Option<Arc<File>>,
-        files: FilesService,
-        root: Option<RootDisk>,
-        exec: ExecService,
+        services: Services,
     ) -> Target {
         Target {
             kernel: Arc::downgrade(kernel),
             process: Arc::downgrade(process),
             quota: Arc::clone(executor.quota()),
             spawner: executor.spawner(),
-            control_group,
-            files,
-            root: root.map(Arc::new),
-            exec,
+            services,
         }
     }
 
     /// Not at the start: Linux takes some 15 ms to move a process.
     fn enter_control_group(&self) {
-        let Some(group) = &self.control_group else {
+        let Some(group) = &self.services.control_group else {
             return;
         };
         if let Err(error) = (&**group).write_all(b"0") {
@@ -138,7 +139,20 @@ impl Controlled for Target {
             Posted::Ignored | Posted::Pending | Posted::Stopped | Posted::Continued => Fate::Lives,
         };
         self.quota.lift();
+        if fate == Fate::Lives {
+            self.services.pause.resume_for(signal);
+        } else {
+            self.services.pause.resume();
+        }
         fate
+    }
+
+    fn pause(&self) -> Result<(), String> {
+        self.services.pause.pause()
+    }
+
+    fn resume(&self) {
+        self.services.pause.resume();
     }
 
     fn settle(&self) {
@@ -171,13 +185,13 @@ impl Controlled for Target {
     ) -> Result<(), String> {
         let ended = || "the container has ended".to_owned();
         let kernel = self.kernel.upgrade().ok_or_else(ended)?;
-        let client = self.files.admit().ok_or_else(|| {
+        let client = self.services.files.admit().ok_or_else(|| {
             format!("{FILES_CLIENTS_MAX} other commands work on its files: try again later")
         })?;
         let files = Files::new(
             &kernel.mounts,
-            self.files.lower.clone(),
-            self.files.made.clone(),
+            self.services.files.lower.clone(),
+            self.services.files.made.clone(),
             RootWrites::Kept,
         );
         let spawned = thread::Builder::new()
@@ -192,7 +206,7 @@ impl Controlled for Target {
     }
 
     fn snapshot(&self, name: String, stream: UnixStream) -> Result<(), String> {
-        let root = self.root.clone().ok_or("its root is in memory")?;
+        let root = self.services.root.clone().ok_or("its root is in memory")?;
         let spawned = thread::Builder::new()
             .name("snapshot".to_owned())
             .spawn(move || {
@@ -214,8 +228,15 @@ impl Controlled for Target {
         descriptors: Vec<OwnedFd>,
         stream: UnixStream,
     ) -> Result<(), Response> {
+        if self.services.pause.is_paused() {
+            let message = "it is paused, unpause the container before exec".to_owned();
+            return Err(Response::Refused { message });
+        }
         match self.kernel.upgrade() {
-            Some(kernel) => self.exec.start(kernel, request, descriptors, stream),
+            Some(kernel) => self
+                .services
+                .exec
+                .start(kernel, request, descriptors, stream),
             None => Err(Response::Refused {
                 message: "the container has ended".to_owned(),
             }),

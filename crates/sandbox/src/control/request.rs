@@ -23,6 +23,11 @@ pub enum Request {
     Wait,
     /// Answers with [`Response::Statistics`].
     Statistics,
+    /// Keeps all processes from going on until [`Request::Resume`], a stop, or a signal that ends the container; the answer comes when
+    /// they stand still. One that is paused stays so.
+    Pause,
+    /// Lets all processes go on; the answer comes at once.
+    Resume,
     /// Changes what the container may have from now on; the answer comes at once.
     Limit(LimitsChange),
     /// Takes a snapshot of the root under this name, which no other has; the answer comes when it is there, and ends the connection.

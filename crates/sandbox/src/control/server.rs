@@ -40,6 +40,10 @@ const DYING_TIME: Duration = Duration::from_millis(40);
 pub trait Controlled: Send + Sync {
     /// Sends a signal to the container's first process; returns whether that ends it.
     fn kill(&self, signal: Signal) -> Fate;
+    /// Keeps all processes from going on; an error is a message for the client.
+    fn pause(&self) -> Result<(), String>;
+    /// Lets them go on, if they do not.
+    fn resume(&self);
     /// Gives back what only the start needed; called once, [`SETTLING_TIME`] after it.
     fn settle(&self);
     /// Returns what the container uses now.
@@ -353,6 +357,8 @@ impl Connection {
             Request::Stop { signal, timeout_ms } => {
                 self.is_waiting = true;
                 server.kill(Signal::from_raw(i32::from(*signal)).unwrap_or(Signal::TERM));
+                // One that is paused could not see the signal.
+                server.target.resume();
                 let asked = timeout_ms.map(|ms| Instant::now() + Duration::from_millis(ms));
                 server.kill_at = match (server.kill_at, asked) {
                     (Some(earlier), Some(asked)) => Some(earlier.min(asked)),
@@ -361,6 +367,14 @@ impl Connection {
             }
             Request::Wait => self.is_waiting = true,
             Request::Statistics => self.answer(&Response::Statistics(server.target.statistics())),
+            Request::Pause => self.answer(&match server.target.pause() {
+                Ok(()) => Response::Done,
+                Err(message) => Response::Refused { message },
+            }),
+            Request::Resume => {
+                server.target.resume();
+                self.answer(&Response::Done);
+            }
             Request::Limit(change) => {
                 server.target.limit(change);
                 self.answer(&Response::Done);

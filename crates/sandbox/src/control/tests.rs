@@ -47,6 +47,12 @@ impl Controlled for Container {
         }
     }
 
+    fn pause(&self) -> Result<(), String> {
+        Err("it has just ended".to_owned())
+    }
+
+    fn resume(&self) {}
+
     fn settle(&self) {
         *self.settled.lock().expect("no panic") += 1;
         self.changed.notify_all();

@@ -18,6 +18,7 @@
 //! | `monitor` | finds stuck workers |
 //! | `naps` | makes a worker wait wherever its guest is, or ends that |
 //! | `code` | where guests' code lies, and how it is left |
+//! | `pause` | holds all guests up until it ends |
 //! | `quota` | keeps the CPU time that is used below a limit |
 //! | `rota` | lets few of many compute-bound guests run at a time |
 //! | `turns` | asks the host's scheduler for short turns |
@@ -29,6 +30,7 @@
 mod code;
 mod monitor;
 mod naps;
+mod pause;
 mod quota;
 pub mod reactor;
 mod rota;
@@ -42,6 +44,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
 
 pub(crate) use code::{Exit, GuestCode};
 pub(crate) use naps::Nap;
@@ -50,6 +53,12 @@ pub use reactor::{PolledFd, Reactor, Registration, Source};
 pub use task::{JoinHandle, TaskError};
 pub(crate) use worker::current_nap;
 use worker::{Shared, Worker};
+
+/// How long [`Spawner::pause`] waits for guests that are in a call of the host. Who asks for a pause serves the control socket.
+const PAUSE_PATIENCE: Duration = Duration::from_millis(100);
+
+/// How often it looks meanwhile.
+const PAUSE_LOOK: Duration = Duration::from_micros(500);
 
 /// How the executor is made.
 #[derive(Clone, Copy, Debug)]
@@ -168,6 +177,25 @@ impl Spawner {
     /// [`Nap::pardon`].
     pub(crate) fn doom(&self, nap: &Arc<Nap>) {
         self.shared.doom(nap);
+    }
+
+    /// Keeps all tasks from going on, also where they compute, until [`Spawner::resume`]. Returns once none does, or after
+    /// [`PAUSE_PATIENCE`]: those that are in a call of the host then stop as soon as they leave it.
+    ///
+    /// # Errors
+    /// When the host refuses the signal's handler; then nothing is held up.
+    pub fn pause(&self) -> std::io::Result<()> {
+        let until = Instant::now() + PAUSE_PATIENCE;
+        self.shared.pause()?;
+        while !self.shared.is_still() && Instant::now() < until {
+            std::thread::sleep(PAUSE_LOOK);
+        }
+        Ok(())
+    }
+
+    /// Ends a pause, if there is one.
+    pub fn resume(&self) {
+        self.shared.resume();
     }
 
     /// Returns how many tasks have not ended.

@@ -95,6 +95,15 @@ fn watch(shared: &Arc<Shared>) {
             continue;
         }
         looked_at = Instant::now();
+        if queue.is_paused {
+            // Those who nap are not stuck, and tasks that wait are to wait.
+            if !queue.hold() && !is_ending {
+                queue.is_monitor_dormant = true;
+                drop(queue);
+                wait_for_work(shared);
+            }
+            continue;
+        }
         // Detached workers need nobody's look but the quota's and the rota's.
         let is_counted = balance != Balance::Unlimited && !queue.detached.is_empty();
         let is_counted = is_counted || rota.is_kept() || is_ending;

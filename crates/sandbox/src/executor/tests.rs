@@ -349,3 +349,24 @@ fn a_handle_can_be_awaited_from_any_executor() {
     let result = other.run(poll_fn(move |cx| pin!(&mut waiting).poll(cx)));
     assert_eq!(result, Ok(5));
 }
+
+#[test]
+fn tasks_that_are_woken_in_a_pause_run_when_it_has_ended() {
+    let executor = executor(2);
+    let spawner = executor.spawner();
+    spawner.pause().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    for number in 0..100 {
+        let sender = sender.clone();
+        drop(executor.spawn(async move {
+            yield_now().await;
+            sender.send(number).unwrap();
+        }));
+    }
+    drop(sender);
+    assert_eq!(receiver.try_recv(), Err(mpsc::TryRecvError::Empty));
+    spawner.resume();
+    let mut numbers: Vec<i32> = receiver.iter().collect();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+}

@@ -53,6 +53,8 @@ pub(super) struct Queue {
     is_poller_kicked: bool,
     /// Workers that lost their places for computing.
     pub(super) detached: Vec<Arc<Worker>>,
+    /// Nobody takes a task, and those who are at one nap ([`pause`](super::pause)).
+    pub(super) is_paused: bool,
     /// The monitor sleeps until a poll begins.
     pub(super) is_monitor_dormant: bool,
 }
@@ -131,6 +133,7 @@ impl Shared {
                 has_poller: false,
                 is_poller_kicked: false,
                 detached: Vec::new(),
+                is_paused: false,
                 is_monitor_dormant: true,
             }),
             sleepers: Condvar::new(),
@@ -311,6 +314,7 @@ impl Shared {
             // A thread that was started for a burst, and had to wait for a CPU so long that it was
             // detached meanwhile, has still a task to take.
             if (may_stay || !turn.has_run)
+                && !queue.is_paused
                 && let Some(task) = queue.runnable.pop_front()
             {
                 turn.tasks_since_look += 1;
@@ -393,6 +397,7 @@ impl Shared {
     /// Ends the executor: workers leave after their current poll, other tasks are dropped now.
     pub(super) fn shut_down(self: &Arc<Self>) {
         self.is_shut_down.store(true, Ordering::SeqCst);
+        self.resume();
         self.wake_everyone();
         self.monitor.wake();
         let queued = std::mem::take(&mut self.queue().runnable);

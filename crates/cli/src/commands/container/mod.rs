@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    commit, cp, create, diff, exec, export, inspect, kill, logs, port, ps, rename, restart, rm,
-    run, start, stats, stop, update, wait,
+    commit, cp, create, diff, exec, export, inspect, kill, logs, pause, port, ps, rename, restart,
+    rm, run, start, stats, stop, unpause, update, wait,
 };
 use crate::report::Report;
 
@@ -34,6 +34,7 @@ enum Command {
     Logs(logs::Logs),
     #[command(alias = "list", alias = "ps")]
     Ls(ps::Ps),
+    Pause(pause::Pause),
     Port(port::Port),
     Prune(prune::Prune),
     Rename(rename::Rename),
@@ -44,6 +45,7 @@ enum Command {
     Start(start::Start),
     Stats(stats::Stats),
     Stop(stop::Stop),
+    Unpause(unpause::Unpause),
     Update(update::Update),
     Wait(wait::Wait),
 }
@@ -61,6 +63,7 @@ impl Container {
             Command::Kill(command) => command.run(),
             Command::Logs(command) => command.run(),
             Command::Ls(command) => command.run(),
+            Command::Pause(command) => command.run(),
             Command::Port(command) => command.run(),
             Command::Prune(command) => command.run(),
             Command::Rename(command) => command.run(),
@@ -70,6 +73,7 @@ impl Container {
             Command::Start(command) => command.run(),
             Command::Stats(command) => command.run(),
             Command::Stop(command) => command.run(),
+            Command::Unpause(command) => command.run(),
             Command::Update(command) => command.run(),
             Command::Wait(command) => command.run(),
         }
