@@ -17,9 +17,6 @@ pub enum Stop {
     /// The process becomes another program, [`Guest::next_program`].
     #[error("became another program")]
     Exec,
-    /// All frames go, and the guest goes on in its export `resume`.
-    #[error("goes on elsewhere")]
-    Restart,
 }
 
 /// Gives a guest its result, unless the process is to end: then the call does not return.

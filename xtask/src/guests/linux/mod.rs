@@ -1,12 +1,13 @@
 //! Programs for the container's own Linux: in C, with musl as their C library ([`library`]).
 //!
-//! A program that forks or jumps is rewritten by Binaryen's asyncify, which lets it write its frames
+//! A program that forks is rewritten by Binaryen's asyncify, which lets it write its frames
 //! into its memory and restore them; `guests/linux/musl/src/host/frames.c` is the other half of that.
 
 pub mod busybox;
 pub mod library;
 mod sources;
 mod tools;
+mod unwinding;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -70,7 +71,7 @@ impl LinuxBuild {
 
     /// Makes the program of a linked module whose frames must be restorable.
     fn finish(&self, linked: &Path) -> Result<()> {
-        tools::asyncify(linked, &self.output)?;
+        tools::rewrite(linked, &self.output)?;
         fs::remove_file(linked).with_context(|| format!("cannot remove {}", linked.display()))
     }
 }

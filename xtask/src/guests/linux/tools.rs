@@ -1,5 +1,6 @@
 //! The compiler and the rewriter, and which versions of them are known to agree.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::super::fetch;
 use super::super::recipe::NpmPackage;
-use super::work_dir;
+use super::{unwinding, work_dir};
 use crate::process::{find, run_quietly};
 
 pub const CLANG: &str = "clang-22";
@@ -23,6 +24,7 @@ const FEATURES: &[&str] = &[
     "--enable-bulk-memory",
     "--enable-bulk-memory-opt",
     "--enable-call-indirect-overlong",
+    "--enable-exception-handling",
     "--enable-extended-const",
     "--enable-multivalue",
     "--enable-mutable-globals",
@@ -31,27 +33,62 @@ const FEATURES: &[&str] = &[
     "--enable-sign-ext",
 ];
 
-/// The compiler's place and time of installation: to ask it would take longer.
+/// Changes when what [`rewrite`] does changes.
+const REWRITING: u32 = 2;
+
+/// The compiler's place and time of installation, since to ask it would take longer, and how its output is rewritten.
 pub fn version() -> Result<String> {
     let path = find(CLANG)
         .with_context(|| format!("`{CLANG}` is missing\nhint: `cargo xtask setup`"))?
         .canonicalize()?;
     let modified = path.metadata()?.modified()?;
-    Ok(format!("{} {modified:?} {:?}", path.display(), FEATURES))
+    Ok(format!(
+        "{} {modified:?} {FEATURES:?} {REWRITING}",
+        path.display()
+    ))
 }
 
-/// Rewrites a module so that it can write its frames into memory and restore them. No import takes part in
-/// that, so none is named: the C library asks for it by imports that the rewriting resolves.
-pub fn asyncify(from: &Path, to: &Path) -> Result<()> {
+/// Rewrites a module so that it can write its frames into memory and restore them, if it forks, and translates its exceptions
+/// into the form that is final. No import takes part in the first, so none is named: the C library asks for it by imports that the
+/// rewriting resolves.
+pub fn rewrite(from: &Path, to: &Path) -> Result<()> {
+    let linked = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    let (renamed, functions) = unwinding::forking_functions(&linked)
+        .with_context(|| format!("{} is no module", from.display()))?;
+    let directory = directory_beside(to)?;
+    let result = rewrite_in(&directory, &renamed, &functions, to);
+    fs::remove_dir_all(&directory)
+        .with_context(|| format!("cannot remove {}", directory.display()))?;
+    result
+}
+
+fn rewrite_in(directory: &Path, renamed: &[u8], functions: &[String], to: &Path) -> Result<()> {
+    let input = directory.join("input.wasm");
+    fs::write(&input, renamed)?;
+    let mut rewriting = Command::new("node");
+    rewriting.arg(rewriter()?).args(FEATURES);
+    if !functions.is_empty() {
+        let list = directory.join("forking");
+        fs::write(&list, functions.join("\n"))?;
+        rewriting
+            .args(["--asyncify", "--pass-arg=asyncify-imports@none.none"])
+            .arg(format!("--pass-arg=asyncify-onlylist@@{}", list.display()));
+    }
     run_quietly(
-        Command::new("node")
-            .arg(rewriter()?)
-            .args(FEATURES)
-            .args(["--asyncify", "--pass-arg=asyncify-imports@none.none", "-O2"])
-            .arg(from)
+        rewriting
+            .args(["-O2", "--translate-to-exnref"])
+            .arg(&input)
             .arg("-o")
             .arg(to),
     )
+}
+
+/// Makes a directory for what lies between the steps.
+fn directory_beside(output: &Path) -> Result<PathBuf> {
+    let directory = output.with_extension("rewriting");
+    fs::create_dir_all(&directory)
+        .with_context(|| format!("cannot make {}", directory.display()))?;
+    Ok(directory)
 }
 
 /// Binaryen's `wasm-opt`, a newer one than Debian's.
@@ -59,7 +96,7 @@ fn rewriter() -> Result<PathBuf> {
     let directory = work_dir().join("binaryen");
     let program = directory.join("wasm-opt");
     if !program.exists() {
-        std::fs::create_dir_all(&directory)?;
+        fs::create_dir_all(&directory)?;
         fetch::npm(&NpmPackage {
             name: "binaryen",
             version: "132.0.0",

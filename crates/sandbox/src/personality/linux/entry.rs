@@ -6,7 +6,7 @@ use minke_kernel::process::{Credentials, ProcessImage};
 use wasmtime::{Instance, Store};
 
 use crate::personality::Entry;
-use crate::runtime::{Guest, GuestAddr, Stop};
+use crate::runtime::{Guest, GuestAddr};
 
 /// Bytes of a page, as guests are told.
 const PAGE_BYTES: u32 = 4096;
@@ -33,8 +33,7 @@ const ALIGNMENT: usize = 16;
 /// Random bytes that a program is started with.
 const RANDOM_BYTES: usize = 16;
 
-/// Runs a program from its start, or from where its parent was, to its end. Each time it asks for that, its frames are
-/// dropped and it goes on in `resume`.
+/// Runs a program from its start, or from where its parent was, to its end.
 pub async fn enter(
     store: &mut Store<Guest>,
     instance: &Instance,
@@ -43,18 +42,12 @@ pub async fn enter(
     store.data().task.process.set_can_wait(true);
     let deliver = instance.get_typed_func(&mut *store, "signal_deliver").ok();
     store.data_mut().linux.deliver = deliver;
-    let mut name = match entry {
+    let name = match entry {
         Entry::Start => "_start",
         Entry::Resume => "resume",
     };
-    loop {
-        let function = instance.get_typed_func::<(), ()>(&mut *store, name)?;
-        match function.call_async(&mut *store, ()).await {
-            Err(error) if error.downcast_ref::<Stop>() == Some(&Stop::Restart) => name = "resume",
-            ended => return ended,
-        }
-        store.data_mut().linux.handlers = 0;
-    }
+    let function = instance.get_typed_func::<(), ()>(&mut *store, name)?;
+    function.call_async(&mut *store, ()).await
 }
 
 /// What a program is started with, but for where it will lie.

@@ -16,7 +16,7 @@ use super::link::raw;
 use crate::personality::Linked;
 use crate::processes::Image;
 use crate::runtime::guest::Started;
-use crate::runtime::{Guest, GuestAddr, MemoryView, Stop, fork};
+use crate::runtime::{Guest, GuestAddr, MemoryView, fork};
 
 /// The module name of these functions.
 pub(super) const MODULE: &str = "minke";
@@ -59,17 +59,6 @@ pub(super) static FUNCTIONS: &[Function] = &[
                     let forked = fork::fork(&mut caller).await;
                     raw(forked.map(|pid| i64::from(pid.0))) as i32
                 })
-            })?;
-            Ok(())
-        },
-    },
-    Function {
-        name: "restart",
-        signature: "()",
-        does: "drops all frames and goes on in the export `resume`",
-        define: |linker, name| {
-            linker.func_wrap(MODULE, name, || -> wasmtime::Result<()> {
-                Err(Stop::Restart.into())
             })?;
             Ok(())
         },

@@ -4,7 +4,6 @@
 #ifndef HOST_H
 #define HOST_H
 
-#include <setjmp.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -17,8 +16,6 @@ HOST_IMPORT("start_size") size_t host_start_size(void);
 HOST_IMPORT("start_fill") void host_start_fill(void *block);
 /* Makes a child with a copy of the memory, in which `resume` is called; called from the outermost frame only. */
 HOST_IMPORT("fork") int host_fork(void);
-/* Drops all frames and calls `resume`. */
-HOST_IMPORT("restart") _Noreturn void host_restart(void);
 /* Starts another program; the pid or a negative errno. */
 HOST_IMPORT("spawn") int host_spawn(const char *path, char *const *argv, char *const *envp, const void *actions,
 	size_t actions_count, const void *attributes);
@@ -26,8 +23,11 @@ HOST_IMPORT("spawn") int host_spawn(const char *path, char *const *argv, char *c
 extern PORT_PRIVATE int program_argc;
 extern PORT_PRIVATE char **program_argv;
 
-/* Handlers of signals that have not returned. The host's frames lie between theirs and the program's. */
-extern PORT_PRIVATE int signals_depth;
+/*
+ * Handlers of signals that have not returned, below which the host's frames lie, and calls of library functions that call back, whose
+ * frames cannot be restored: `fork` answers `ENOSYS` in both.
+ */
+extern PORT_PRIVATE int callbacks_depth;
 
 /* Runs the program from its start, or, while its frames are being restored, to where it was. */
 PORT_PRIVATE void program_run(void);

@@ -1,1 +1,1 @@
-typedef unsigned long __jmp_buf[2];
+typedef unsigned long __jmp_buf[4];

@@ -37,8 +37,8 @@ static void call_with_information(int handler, int signal, int code, int pid, in
 __attribute__((__export_name__("signal_deliver"))) void signal_deliver(int handler, int flags, int signal, int code,
 	int pid, int uid, long value)
 {
-	signals_depth++;
+	callbacks_depth++;
 	if (flags & SA_SIGINFO) call_with_information(handler, signal, code, pid, uid, value);
 	else ((void (*)(int))handler)(signal);
-	signals_depth--;
+	callbacks_depth--;
 }

@@ -1,0 +1,285 @@
+//! Which functions of a module may have `fork` below them: only their frames are ever written into memory and restored, so only
+//! they need to be rewritten for it.
+//!
+//! Calls through the table may lead to each function of the same type in it, with the exceptions of [`CLOSED_CALLERS`] and
+//! [`GUARDED_CALLERS`]. Functions are told apart by number, since two may have one name.
+
+use std::collections::{BTreeSet, HashMap};
+
+use anyhow::{Context, Result};
+use wasm_encoder::{NameMap, NameSection, RawSection};
+use wasmparser::{
+    ElementItems, FuncType, FunctionBody, KnownCustom, Name, Operator, Parser, Payload, TypeRef,
+};
+
+/// Where the C library asks for frames to be written (`guests/linux/musl/src/host/frames.c`).
+const UNWINDING_MODULE: &str = "asyncify";
+const UNWINDING_IMPORTS: &[&str] = &["start_unwind", "stop_rewind"];
+
+/// Functions of the C library that call through pointers which only the library itself sets: the operations of its files.
+const CLOSED_CALLERS: &[&str] = &[
+    "__fseeko_unlocked",
+    "__ftello_unlocked",
+    "__fwritex",
+    "__overflow",
+    "__stdio_exit",
+    "__toread",
+    "__towrite",
+    "__uflow",
+    "close_file",
+    "fclose",
+    "fflush",
+    "fread",
+    "fwrite",
+    "vfprintf",
+    "vfwprintf",
+];
+
+/// Operations of files that a program makes itself (`fopencookie`): they call what the program gives them.
+const COOKIE_OPERATIONS: &[&str] = &["cookieclose", "cookieread", "cookieseek", "cookiewrite"];
+
+/// Functions of the C library in whose callbacks `fork` answers `ENOSYS` (`callbacks_depth` in `guests/linux/musl`).
+const GUARDED_CALLERS: &[&str] = &[
+    "__qsort_r",
+    "bsearch",
+    "sift",
+    "trinkle",
+    "wrapper_cmp",
+    "signal_deliver",
+];
+
+/// Renames each function after its number, and returns the new names of those that may have `fork` below them.
+pub fn forking_functions(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
+    let graph = Graph::read(module)?;
+    let forking = graph.forking();
+    let names = forking.into_iter().map(numbered).collect();
+    Ok((graph.renamed(module)?, names))
+}
+
+fn numbered(function: u32) -> String {
+    format!("f{function}")
+}
+
+/// What calls what.
+#[derive(Default)]
+struct Graph {
+    types: Vec<FuncType>,
+    /// The type of each function, imported ones first.
+    functions: Vec<u32>,
+    /// Module and name of each imported function.
+    imports: Vec<(String, String)>,
+    names: HashMap<u32, String>,
+    /// Functions that calls through the table may lead to.
+    in_table: BTreeSet<u32>,
+    bodies: Vec<Calls>,
+}
+
+/// What one function calls.
+#[derive(Default)]
+struct Calls {
+    functions: BTreeSet<u32>,
+    /// Types of what is called through the table.
+    types: BTreeSet<u32>,
+}
+
+impl Graph {
+    fn read(module: &[u8]) -> Result<Graph> {
+        let mut graph = Graph::default();
+        for payload in Parser::new(0).parse_all(module) {
+            graph.add(payload?)?;
+        }
+        Ok(graph)
+    }
+
+    fn add(&mut self, payload: Payload<'_>) -> Result<()> {
+        match payload {
+            Payload::TypeSection(types) => {
+                for ty in types.into_iter_err_on_gc_types() {
+                    self.types.push(ty?);
+                }
+            }
+            Payload::ImportSection(imports) => {
+                for import in imports.into_imports() {
+                    let import = import?;
+                    if let TypeRef::Func(ty) = import.ty {
+                        self.functions.push(ty);
+                        self.imports
+                            .push((import.module.to_owned(), import.name.to_owned()));
+                    }
+                }
+            }
+            Payload::FunctionSection(types) => {
+                for ty in types {
+                    self.functions.push(ty?);
+                }
+            }
+            Payload::ElementSection(elements) => {
+                for element in elements {
+                    self.add_element(element?.items)?;
+                }
+            }
+            Payload::CodeSectionEntry(body) => self.add_body(&body)?,
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(names) = section.as_known() {
+                    self.add_names(names)?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn add_element(&mut self, items: ElementItems<'_>) -> Result<()> {
+        match items {
+            ElementItems::Functions(functions) => {
+                for function in functions {
+                    self.in_table.insert(function?);
+                }
+            }
+            ElementItems::Expressions(_, expressions) => {
+                for expression in expressions {
+                    for operator in expression?.get_operators_reader() {
+                        if let Operator::RefFunc { function_index } = operator? {
+                            self.in_table.insert(function_index);
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_body(&mut self, body: &FunctionBody<'_>) -> Result<()> {
+        let mut calls = Calls::default();
+        for operator in body.get_operators_reader()? {
+            match operator? {
+                Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+                    calls.functions.insert(function_index);
+                }
+                Operator::CallIndirect { type_index, .. }
+                | Operator::ReturnCallIndirect { type_index, .. } => {
+                    calls.types.insert(type_index);
+                }
+                Operator::RefFunc { function_index } => {
+                    self.in_table.insert(function_index);
+                }
+                _ => {}
+            }
+        }
+        self.bodies.push(calls);
+        Ok(())
+    }
+
+    fn add_names(&mut self, names: wasmparser::NameSectionReader<'_>) -> Result<()> {
+        for section in names {
+            if let Name::Function(functions) = section? {
+                for naming in functions {
+                    let naming = naming?;
+                    self.names.insert(naming.index, naming.name.to_owned());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_named(&self, function: u32, names: &[&str]) -> bool {
+        let name = self.names.get(&function);
+        name.is_some_and(|name| names.contains(&name.as_str()))
+    }
+
+    /// Whether a function calls one of asyncify's own.
+    fn calls_asyncify(&self, calls: &Calls, is_wanted: impl Fn(&str) -> bool) -> bool {
+        calls.functions.iter().any(|function| {
+            let import = self.imports.get(*function as usize);
+            import.is_some_and(|(module, name)| module == UNWINDING_MODULE && is_wanted(name))
+        })
+    }
+
+    /// Returns the functions from which `fork` can be reached, with those that ask for frames to be written: Binaryen rewrites
+    /// calls of functions in the list only.
+    fn forking(&self) -> BTreeSet<u32> {
+        let first = self.imports.len() as u32;
+        let bodies = || (first..).zip(&self.bodies);
+        let unwinding = |name: &str| UNWINDING_IMPORTS.contains(&name);
+        let bottom: BTreeSet<u32> = bodies()
+            .filter(|(_, calls)| self.calls_asyncify(calls, unwinding))
+            .map(|(function, _)| function)
+            .collect();
+        let top: BTreeSet<u32> = bodies()
+            .filter(|(_, calls)| self.calls_asyncify(calls, |name| !unwinding(name)))
+            .map(|(function, _)| function)
+            .collect();
+        let mut reached = bottom.clone();
+        loop {
+            let types = self.types_of(&reached);
+            let more: Vec<u32> = bodies()
+                .filter(|(function, _)| !reached.contains(function) && !top.contains(function))
+                .filter(|(function, calls)| self.reaches(*function, calls, &reached, &types))
+                .map(|(function, _)| function)
+                .collect();
+            if more.is_empty() {
+                return reached;
+            }
+            reached.extend(more);
+        }
+    }
+
+    /// The types under which functions of a set are in the table.
+    fn types_of(&self, functions: &BTreeSet<u32>) -> BTreeSet<&FuncType> {
+        let found = functions.intersection(&self.in_table);
+        found.map(|function| self.type_of(*function)).collect()
+    }
+
+    fn type_of(&self, function: u32) -> &FuncType {
+        &self.types[self.functions[function as usize] as usize]
+    }
+
+    fn reaches(
+        &self,
+        function: u32,
+        calls: &Calls,
+        reached: &BTreeSet<u32>,
+        types: &BTreeSet<&FuncType>,
+    ) -> bool {
+        if !calls.functions.is_disjoint(reached) {
+            return true;
+        }
+        let forks_in_cookies = || {
+            reached
+                .iter()
+                .any(|it| self.is_named(*it, COOKIE_OPERATIONS))
+        };
+        if self.is_named(function, GUARDED_CALLERS)
+            || (self.is_named(function, CLOSED_CALLERS) && !forks_in_cookies())
+        {
+            return false;
+        }
+        let mut called = calls.types.iter().map(|ty| &self.types[*ty as usize]);
+        called.any(|ty| types.contains(ty))
+    }
+
+    /// Copies the module with its functions named after their numbers.
+    fn renamed(&self, module: &[u8]) -> Result<Vec<u8>> {
+        let mut renamed = wasm_encoder::Module::new();
+        for payload in Parser::new(0).parse_all(module) {
+            let payload = payload?;
+            if matches!(&payload, Payload::CustomSection(section) if section.name() == "name") {
+                continue;
+            }
+            if let Some((id, range)) = payload.as_section() {
+                let data = module
+                    .get(range)
+                    .context("a section ends behind the module")?;
+                renamed.section(&RawSection { id, data });
+            }
+        }
+        let mut functions = NameMap::new();
+        for function in 0..self.functions.len() as u32 {
+            functions.append(function, &numbered(function));
+        }
+        let mut names = NameSection::new();
+        names.functions(&functions);
+        renamed.section(&names);
+        Ok(renamed.finish())
+    }
+}
