@@ -283,3 +283,73 @@ impl Graph {
         Ok(renamed.finish())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two functions that ask for frames to be written and start all, a table, and what a case adds.
+    fn module(functions: &str, in_table: &str) -> Vec<u8> {
+        let text = format!(
+            r#"(module
+              (import "asyncify" "start_unwind" (func $start (param i32)))
+              (import "asyncify" "stop_unwind" (func $stop))
+              (type $short (func (param i32)))
+              (type $long (func (param i64)))
+              (table 9 funcref)
+              (elem (i32.const 1) func {in_table})
+              (func $fork (call $start (i32.const 0)))
+              (func $_start (call $forks (i32.const 0)) (call $stop))
+              (func $forks (param i32) (call $fork))
+              {functions})"#
+        );
+        wat::parse_str(text).unwrap()
+    }
+
+    #[track_caller]
+    fn check(functions: &str, in_table: &str, expected: &[&str]) {
+        let graph = Graph::read(&module(functions, in_table)).unwrap();
+        let found = graph.forking();
+        let mut names: Vec<&str> = found.iter().map(|it| graph.names[it].as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn callers_of_fork_may_have_it_below_them_but_not_who_starts_them() {
+        check(
+            "(func $outer (call $forks (i32.const 1))) (func $other)",
+            "",
+            &["fork", "forks", "outer"],
+        );
+    }
+
+    #[test]
+    fn a_call_through_the_table_leads_to_what_is_in_it_with_that_type() {
+        let calls = "
+            (func $calls (call_indirect (type $short) (i32.const 0) (i32.const 1)))
+            (func $calls_another (call_indirect (type $long) (i64.const 0) (i32.const 1)))";
+        check(calls, "$forks", &["calls", "fork", "forks"]);
+        check(calls, "$calls_another", &["fork", "forks"]);
+    }
+
+    #[test]
+    fn callbacks_of_the_c_library_that_cannot_fork_are_left_out() {
+        let calls = "
+            (func $fflush (call_indirect (type $short) (i32.const 0) (i32.const 1)))
+            (func $bsearch (call_indirect (type $short) (i32.const 0) (i32.const 1)))";
+        check(calls, "$forks", &["fork", "forks"]);
+        let with_cookies = format!("{calls} (func $cookieread (param i32) (call $fork))");
+        let expected = ["cookieread", "fflush", "fork", "forks"];
+        check(&with_cookies, "$cookieread", &expected);
+    }
+
+    #[test]
+    fn functions_of_one_name_are_told_apart_by_number() {
+        let wasm = module("(func $other)", "");
+        let (renamed, names) = forking_functions(&wasm).unwrap();
+        assert_eq!(names, ["f2", "f4"]);
+        let graph = Graph::read(&renamed).unwrap();
+        assert_eq!(graph.names[&4], "f4");
+    }
+}
