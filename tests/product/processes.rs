@@ -22,7 +22,6 @@ const PRELUDE: &str = r#"
   (import "wali" "SYS_exit_group" (func $exit (param i32)))
   (import "wali" "SYS_of_another_kernel" (func $unknown (param i64 i64) (result i64)))
   (import "minke" "fork" (func $fork (result i32)))
-  (import "minke" "restart" (func $restart))
   (import "minke" "start_size" (func $start_size (result i32)))
   (import "minke" "start_fill" (func $start_fill (param i32)))
   (import "minke" "spawn" (func $spawn (param i32 i32 i32 i32 i32 i32) (result i32)))
@@ -150,18 +149,15 @@ fn a_forked_child_has_the_memory_and_goes_on_in_resume() {
 }
 
 #[test]
-fn frames_can_be_dropped_and_unknown_calls_are_not_there() {
-    let jumps = program(
+fn calls_that_nobody_knows_are_not_there() {
+    let asks = program(
         r#"
-      (func (export "resume") (call $exit (i32.load (i32.const 64))))
       (func (export "_start")
-        (i32.store (i32.const 64) (call $errno (call $unknown (i64.const 1) (i64.const 2))))
-        (call $restart)
-        (call $exit (i32.const 1)))"#,
+        (call $exit (call $errno (call $unknown (i64.const 1) (i64.const 2)))))"#,
     );
-    let home = home(&[("jumps", jumps)]);
+    let home = home(&[("asks", asks)]);
     let enosys = 38;
-    assert_eq!(run(&home, &["made", "/bin/jumps"]).code, enosys);
+    assert_eq!(run(&home, &["made", "/bin/asks"]).code, enosys);
 }
 
 #[test]

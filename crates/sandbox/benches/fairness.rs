@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use minke_abi::linux::Signal;
 use minke_sandbox::executor::reactor::monotonic_now;
 use minke_sandbox::executor::{Executor, ExecutorConfig, Reactor};
-use minke_sandbox::runtime::{Compiler, Runtime, RuntimeConfig};
+use minke_sandbox::runtime::{Compiler, Pool, Runtime, RuntimeConfig};
 
 #[path = "../tests/machine/mod.rs"]
 mod machine;
@@ -42,7 +42,9 @@ fn main() {
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
         compiler: Compiler::InThisProcess,
-        pooled_instances_max: GUESTS as u32,
+        pool: Pool::Always {
+            instances_max: GUESTS as u32,
+        },
     });
     let program = load(&runtime, SPIN).expect("it loads");
     let start = Instant::now();

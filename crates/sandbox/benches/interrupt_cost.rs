@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use minke_sandbox::runtime::engine::{Allocation, Engines, wasm_features};
+use minke_sandbox::runtime::engine::{Allocation, Engines, Pool, wasm_features};
 use minke_sandbox::runtime::instrument;
 use wasmtime::{Engine, Instance, Module, Store, TypedFunc};
 
@@ -19,7 +19,7 @@ const TURNS: usize = 15;
 const TURN: Duration = Duration::from_millis(40);
 
 fn main() {
-    let engines = Engines::new(4);
+    let engines = Engines::new(Pool::Always { instances_max: 4 });
     let engine = engines.get(Allocation::Pooled).expect("an engine");
     let mut logarithms = Vec::new();
     let mut worst = 0.0_f64;

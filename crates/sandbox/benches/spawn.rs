@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use minke_kernel::ExitStatus;
 use minke_sandbox::executor::{Executor, ExecutorConfig};
-use minke_sandbox::runtime::engine::{Allocation, Engines};
+use minke_sandbox::runtime::engine::{Allocation, Engines, Pool};
 use minke_sandbox::runtime::{Compiler, Runtime, RuntimeConfig};
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, Linker, Module, Store};
 
@@ -34,11 +34,25 @@ fn main() {
         Some("process") => return report::print("spawn", &[("process_us", process(&wat))]),
         _ => {}
     }
-    let engine = time(|| drop(Engines::new(POOL).get(Allocation::Pooled)));
+    let engine = time(|| {
+        drop(
+            Engines::new(Pool::Always {
+                instances_max: POOL,
+            })
+            .get(Allocation::Pooled),
+        );
+    });
     let as_it_comes = plain(&as_it_comes(), &wat);
     let plain = plain(&tuned(), &wat);
     let process = process(&wat);
-    let large = time(|| drop(Engines::new(64 * POOL).get(Allocation::Pooled)));
+    let large = time(|| {
+        drop(
+            Engines::new(Pool::Always {
+                instances_max: 64 * POOL,
+            })
+            .get(Allocation::Pooled),
+        );
+    });
     let figures = [
         ("large_engine_us", large.as_secs_f64() * 1e6),
         ("engine_us", engine.as_secs_f64() * 1e6),
@@ -86,9 +100,11 @@ fn time(action: impl FnOnce()) -> Duration {
 
 /// wasmtime with a pool set up as ours is.
 fn tuned() -> Engine {
-    Engines::new(POOL)
-        .get(Allocation::Pooled)
-        .expect("an engine")
+    Engines::new(Pool::Always {
+        instances_max: POOL,
+    })
+    .get(Allocation::Pooled)
+    .expect("an engine")
 }
 
 /// wasmtime with its own pool's defaults.
@@ -128,7 +144,9 @@ fn process(wat: &str) -> f64 {
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
         compiler: Compiler::InThisProcess,
-        pooled_instances_max: POOL,
+        pool: Pool::Always {
+            instances_max: POOL,
+        },
     });
     let program = load(&runtime, wat).expect("it loads");
     let container = Arc::clone(&machine);

@@ -26,7 +26,7 @@ use minke_sandbox::platform::stdio::LineEnd;
 use minke_sandbox::platform::{
     HostClock, HostEntropy, HostInternet, LogSink, LogStream, PublishedSockets, Resolver,
 };
-use minke_sandbox::runtime::{Compiler, LoadError, ModuleBytes, Runtime, RuntimeConfig};
+use minke_sandbox::runtime::{Compiler, LoadError, ModuleBytes, Pool, Runtime, RuntimeConfig};
 use minke_sandbox::spec::{PublishedPort, TransportSpec};
 
 const MEMORY_BYTES: u64 = 256 << 20;
@@ -182,7 +182,7 @@ impl<'a> Run<'a> {
         let runtime = Runtime::new(&RuntimeConfig {
             cache: None,
             compiler: Compiler::InThisProcess,
-            pooled_instances_max: 2,
+            pool: Pool::Always { instances_max: 2 },
         });
         let context = ProgramContext {
             path: "/bin/program.wasm".to_owned(),

@@ -11,7 +11,7 @@ use minke_kernel::{ExitStatus, Task};
 use minke_sandbox::executor::{Executor, ExecutorConfig, Reactor};
 use minke_sandbox::personality::ProgramContext;
 use minke_sandbox::runtime::{
-    Compiler, LoadError, ModuleBytes, ModuleFile, Program, Progress, Runtime, RuntimeConfig,
+    Compiler, LoadError, ModuleBytes, ModuleFile, Pool, Program, Progress, Runtime, RuntimeConfig,
 };
 
 mod machine;
@@ -29,7 +29,9 @@ fn runtime(pooled_instances_max: u32) -> Runtime {
     Runtime::new(&RuntimeConfig {
         cache: None,
         compiler: Compiler::InThisProcess,
-        pooled_instances_max,
+        pool: Pool::Always {
+            instances_max: pooled_instances_max,
+        },
     })
 }
 
@@ -380,7 +382,7 @@ fn load_through(cache: &Path, path: &Path) -> bool {
     let runtime = Runtime::new(&RuntimeConfig {
         cache: Some(cache),
         compiler: Compiler::InThisProcess,
-        pooled_instances_max: 1,
+        pool: Pool::Always { instances_max: 1 },
     });
     let is_compiled = Cell::new(false);
     let source = ModuleFile::whole(std::fs::File::open(path).unwrap()).unwrap();

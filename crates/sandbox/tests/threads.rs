@@ -6,7 +6,7 @@ use std::sync::Arc;
 use minke_abi::linux::Signal;
 use minke_kernel::ExitStatus;
 use minke_sandbox::executor::{Executor, ExecutorConfig};
-use minke_sandbox::runtime::{Compiler, LoadError, Runtime, RuntimeConfig};
+use minke_sandbox::runtime::{Compiler, LoadError, Pool, Runtime, RuntimeConfig};
 
 mod machine;
 
@@ -31,7 +31,7 @@ fn run_to(wat: &str, fate: &Fate) -> (ExitStatus, Vec<String>) {
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
         compiler: Compiler::InThisProcess,
-        pooled_instances_max: 1,
+        pool: Pool::Always { instances_max: 1 },
     });
     let program = load(&runtime, wat).unwrap();
     let task = machine.task();
@@ -365,7 +365,7 @@ fn two_shared_memories_are_refused_when_the_module_is_loaded() {
     let runtime = Runtime::new(&RuntimeConfig {
         cache: None,
         compiler: Compiler::InThisProcess,
-        pooled_instances_max: 1,
+        pool: Pool::Always { instances_max: 1 },
     });
     let two = "(module (import \"m\" \"a\" (memory 1 1 shared)) (import \"m\" \"b\" (memory 1 1 shared)))";
     let error = load(&runtime, two).err().unwrap();

@@ -45,7 +45,8 @@ use crate::platform::{
 use crate::processes::Launcher;
 pub use crate::runtime::Progress;
 use crate::runtime::module_server::ModuleServer;
-use crate::runtime::{Compiler, Program, Runtime, RuntimeConfig};
+use crate::runtime::pagemap::PageMap;
+use crate::runtime::{Compiler, Pool, Program, Runtime, RuntimeConfig};
 use crate::signals;
 use crate::spec::{MountSpec, NetworkModeSpec, PublishedPort, SandboxSpec};
 
@@ -73,9 +74,9 @@ pub use error::{StartError, StartErrorKind};
 pub use step::run_step;
 pub use stopped::{FilesScope, serve_files};
 
-/// Instances that come from the pool. A container has one process until guests can spawn others, and to make a pool for
-/// one takes longer than to make its instance on demand: some fifty system calls against 50 µs.
-const POOLED_INSTANCES_MAX: u32 = 0;
+/// Instances that come from the pool, in containers whose programs may start others: more than a shell's pipelines need. Further ones
+/// are made on demand.
+const POOLED_INSTANCES_MAX: u32 = 64;
 
 /// Exit code of a container whose guest ended well and whose disks could not be written. Docker: 125 is the engine's own failure.
 const LOST_CODE: u8 = 125;
@@ -332,7 +333,9 @@ impl Prepared {
         let runtime = Runtime::new(&RuntimeConfig {
             cache: Some(&spec.module_cache),
             compiler: Compiler::InChild,
-            pooled_instances_max: POOLED_INSTANCES_MAX,
+            pool: Pool::AmongOthers {
+                instances_max: POOLED_INSTANCES_MAX,
+            },
         });
         let loaded = program::load(&runtime, (&kernel.mounts, &disks), spec, progress)?;
         let launcher = launcher(runtime, &loaded.program, spec, &executor)?;
@@ -462,7 +465,8 @@ fn launcher(
             .map_err(|error| StartError::failed("cannot start the module server", &error))?;
         runtime.load_through(server);
     }
-    Ok(Launcher::new(runtime, executor.spawner()))
+    let pages = program.is_linux().then(PageMap::open).flatten();
+    Ok(Launcher::new(runtime, executor.spawner(), pages))
 }
 
 fn ended(status: Result<ExitStatus, TaskError>) -> Outcome {

@@ -28,6 +28,7 @@ use crate::executor::{JoinHandle, Spawner};
 use crate::personality::ProgramContext;
 use crate::runtime::fork::EndsProcess;
 use crate::runtime::module_server::ModuleServer;
+use crate::runtime::pagemap::PageMap;
 use crate::runtime::{Program, Runtime};
 
 pub(crate) use file::ContainerFile;
@@ -51,6 +52,8 @@ const WASM_MAGIC: &[u8] = b"\0asm";
 pub struct Launcher {
     runtime: Runtime,
     spawner: Spawner,
+    /// Opened before the jail is closed.
+    pages: Option<PageMap>,
     programs: Mutex<HashMap<FileKey, Arc<Program>>>,
 }
 
@@ -79,11 +82,12 @@ struct FileKey {
 }
 
 impl Launcher {
-    /// Makes a launcher that loads programs by `runtime` and runs them on `spawner`.
-    pub fn new(runtime: Runtime, spawner: Spawner) -> Arc<Launcher> {
+    /// Makes a launcher that loads programs by `runtime` and runs them on `spawner`. Without `pages`, to fork takes longer.
+    pub(crate) fn new(runtime: Runtime, spawner: Spawner, pages: Option<PageMap>) -> Arc<Launcher> {
         Arc::new(Launcher {
             runtime,
             spawner,
+            pages,
             programs: Mutex::default(),
         })
     }
@@ -185,6 +189,11 @@ impl Launcher {
             let _ends = EndsProcess(process);
             image.program.run_among_others(task, &launcher).await
         })
+    }
+
+    /// Returns what tells which pages of a memory were written, where the kernel does.
+    pub(crate) fn pages(&self) -> Option<&PageMap> {
+        self.pages.as_ref()
     }
 
     fn load(

@@ -69,7 +69,7 @@ pub struct Stamp {
 #[derive(Serialize, Deserialize)]
 struct StampText {
     digest: String,
-    is_pooled: bool,
+    allocation: Allocation,
 }
 
 /// A seal as it is on disk.
@@ -240,14 +240,9 @@ impl ModuleCache {
     pub fn stamp(&self, identity: &FileIdentity) -> Option<Stamp> {
         let path = self.directory.join(identity.name());
         let text: StampText = self.read_note(&path).ok().flatten()?;
-        let allocation = if text.is_pooled {
-            Allocation::Pooled
-        } else {
-            Allocation::OnDemand
-        };
         Some(Stamp {
             digest: from_hex(&text.digest)?,
-            allocation,
+            allocation: text.allocation,
         })
     }
 
@@ -255,7 +250,7 @@ impl ModuleCache {
     pub fn store_stamp(&self, identity: &FileIdentity, stamp: &Stamp) {
         let text = StampText {
             digest: hex(&stamp.digest),
-            is_pooled: stamp.allocation == Allocation::Pooled,
+            allocation: stamp.allocation,
         };
         let path = self.directory.join(identity.name());
         if let Err(error) = self.write_note(&path, &text) {

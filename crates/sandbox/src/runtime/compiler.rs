@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 
 use super::cache::Digest;
-use super::engine::{Allocation, Engines, wasm_features};
+use super::engine::{Allocation, Engines, Pool, wasm_features};
 use super::error::{LoadError, MODULE_BYTES_MAX};
 use super::instrument;
 use crate::jail;
@@ -132,7 +132,9 @@ fn compile(wasm: &[u8]) -> Result<Vec<u8>, Failure> {
         reason: format!("{error:#}"),
     };
     // Both engines compile the same code, and this one reserves no pool.
-    let engine: Engine = Engines::new(0).get(Allocation::OnDemand).map_err(failed)?;
+    let engine: Engine = Engines::new(Pool::None)
+        .get(Allocation::OnDemand)
+        .map_err(failed)?;
     engine.precompile_module(&instrumented).map_err(failed)
 }
 

@@ -2,14 +2,16 @@
 //!
 //! A pooled instance is there in 2 µs and gone in 5, because its slots keep their mappings. The
 //! pool has slots for ordinary modules: at most [`POOL_MEMORIES_PER_MODULE_MAX`] memories of 32 bits, [`POOL_TABLES_PER_MODULE_MAX`]
-//! tables of [`POOL_TABLE_ELEMENTS_MAX`] elements, and one stack an instance. Shared and 64-bit memories, larger tables, guests
-//! that the host calls back, and whatever is started while all slots are taken, go to the other engine, where an instance costs some 50 µs.
-//! Both engines are made on first use.
+//! tables of [`POOL_TABLE_ELEMENTS_MAX`] elements, one stack an instance, and [`CALLBACK_STACKS_MAX`] for handlers of signals.
+//! Shared and 64-bit memories, larger tables, guests that call back through the host, and whatever is started while all slots are taken, go to the other engine, where an instance costs some 50 µs.
+//! Both engines are made on first use. Where a container may well have one process only, the pool is made for the first program that can
+//! start others ([`Pool::AmongOthers`]).
 
 use std::hash::{Hash, Hasher};
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use wasmparser::WasmFeatures;
 use wasmtime::{
@@ -39,7 +41,7 @@ pub const POOL_TABLE_ELEMENTS_MAX: u64 = 1 << 16;
 const POOL_INSTANCE_BYTES_MAX: usize = 8 << 20;
 
 /// Calls from the host back into a guest that may be under way: each runs on a
-/// fiber's stack of its own (C++ exceptions, `setjmp`). Bounds what a guest that nests them makes the host hold.
+/// fiber's stack of its own (C++ exceptions, handlers of signals). Bounds what a guest that nests them makes the host hold.
 pub const CALLBACK_STACKS_MAX: u32 = 256;
 
 /// How much of a memory's slot stays resident when its instance is gone: less than this is set back by
@@ -53,26 +55,42 @@ const BACKTRACE_FRAMES_MAX: usize = 64;
 const MEMORY_RESERVATION_BYTES: u64 = 1 << 32;
 
 /// Which engine a module belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Allocation {
+    /// The pool, which is made for it if need be: the program may start others.
+    AmongOthers,
     /// The pool.
     Pooled,
     /// The engine for everything else.
     OnDemand,
 }
 
+/// When instances come from a pool, and how many do; further ones are slower to start. Each slot costs a guard page to
+/// protect when the pool is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pool {
+    /// Never.
+    None,
+    /// From the first program on.
+    Always { instances_max: u32 },
+    /// From the first program on that may start others: to make a pool for one process takes longer than to make its instance
+    /// on demand.
+    AmongOthers { instances_max: u32 },
+}
+
 /// The engines of a container.
 pub struct Engines {
-    instances_max: u32,
+    pool: Pool,
     pooled: Mutex<Option<Engine>>,
     on_demand: Mutex<Option<Engine>>,
 }
 
 impl Engines {
-    /// Prepares engines; the pool will have `instances_max` slots. Without any, everything is made on demand.
-    pub fn new(instances_max: u32) -> Self {
+    /// Prepares engines. Without a pool, everything is made on demand.
+    pub fn new(pool: Pool) -> Self {
         Self {
-            instances_max,
+            pool,
             pooled: Mutex::default(),
             on_demand: Mutex::default(),
         }
@@ -83,17 +101,38 @@ impl Engines {
     /// # Errors
     /// When the host has not the address space, or when its CPU is not supported.
     pub fn get(&self, allocation: Allocation) -> wasmtime::Result<Engine> {
-        let (slot, config): (_, fn(u32) -> Config) = match allocation {
-            Allocation::Pooled if self.instances_max > 0 => (&self.pooled, pooled_config),
-            Allocation::Pooled | Allocation::OnDemand => (&self.on_demand, |_| common_config()),
-        };
-        let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = &*slot {
-            return Ok(engine.clone());
+        match (allocation, self.pool) {
+            (Allocation::OnDemand, _) | (_, Pool::None) => self.on_demand(),
+            (_, Pool::Always { instances_max })
+            | (Allocation::AmongOthers, Pool::AmongOthers { instances_max }) => {
+                get_or_make(&self.pooled, || pooled_config(instances_max))
+            }
+            (Allocation::Pooled, Pool::AmongOthers { .. }) => match &*lock(&self.pooled) {
+                Some(engine) => Ok(engine.clone()),
+                None => self.on_demand(),
+            },
         }
-        let engine = Engine::new(&config(self.instances_max))?;
-        Ok(slot.insert(engine).clone())
     }
+
+    fn on_demand(&self) -> wasmtime::Result<Engine> {
+        get_or_make(&self.on_demand, common_config)
+    }
+}
+
+fn lock(slot: &Mutex<Option<Engine>>) -> MutexGuard<'_, Option<Engine>> {
+    slot.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn get_or_make(
+    slot: &Mutex<Option<Engine>>,
+    config: impl FnOnce() -> Config,
+) -> wasmtime::Result<Engine> {
+    let mut slot = lock(slot);
+    if let Some(engine) = &*slot {
+        return Ok(engine.clone());
+    }
+    let engine = Engine::new(&config())?;
+    Ok(slot.insert(engine).clone())
 }
 
 /// What guests may use: all that is final in WebAssembly 3.0, relaxed SIMD, and threads.
@@ -130,7 +169,7 @@ fn pooled_config(instances_max: u32) -> Config {
         .total_memories(instances_max * (POOL_MEMORIES_PER_MODULE_MAX + 1))
         .total_gc_heaps(instances_max)
         .total_tables(instances_max * POOL_TABLES_PER_MODULE_MAX)
-        .total_stacks(instances_max)
+        .total_stacks(instances_max + CALLBACK_STACKS_MAX)
         .max_memories_per_module(POOL_MEMORIES_PER_MODULE_MAX)
         .max_tables_per_module(POOL_TABLES_PER_MODULE_MAX)
         .table_elements(POOL_TABLE_ELEMENTS_MAX as usize)
@@ -170,9 +209,21 @@ mod tests {
 
     #[test]
     fn both_engines_run_the_same_compiled_code() {
-        let engines = Engines::new(2);
+        let engines = Engines::new(Pool::Always { instances_max: 2 });
         let pooled = engines.get(Allocation::Pooled).unwrap();
         let on_demand = engines.get(Allocation::OnDemand).unwrap();
         assert_eq!(compatibility_hash(&pooled), compatibility_hash(&on_demand));
+    }
+
+    #[test]
+    fn the_pool_is_made_for_the_first_program_that_may_start_others_and_serves_all_from_then_on() {
+        let engines = Engines::new(Pool::AmongOthers { instances_max: 2 });
+        let on_demand = engines.get(Allocation::OnDemand).unwrap();
+        let first = engines.get(Allocation::Pooled).unwrap();
+        assert!(Engine::same(&first, &on_demand));
+        let pooled = engines.get(Allocation::AmongOthers).unwrap();
+        assert!(!Engine::same(&pooled, &on_demand));
+        let later = engines.get(Allocation::Pooled).unwrap();
+        assert!(Engine::same(&later, &pooled));
     }
 }

@@ -1,7 +1,7 @@
 //! Another instance of a program with the memory of the first: what `fork` and its kin need of the runtime.
 //!
 //! The guest leaves its frames by itself and comes back to them in its export `resume` (see `docs/compat/linux.md`), so
-//! nothing but memory is copied. Pages that are the same in the new instance, because nobody has written them, are not.
+//! nothing but memory is copied, and of that only pages that somebody has written: the others are the same in the new instance.
 
 use std::sync::Arc;
 
@@ -12,6 +12,7 @@ use wasmtime::{Caller, Instance, Memory, Store};
 use super::guest::{Guest, Started};
 use super::instance::find_memory;
 use super::memory::GuestMemory;
+use super::pagemap::PageMap;
 
 /// Bytes of a wasm page.
 const PAGE_BYTES: u64 = 65_536;
@@ -31,7 +32,8 @@ pub(crate) async fn fork(caller: &mut Caller<'_, Guest>) -> Result<Pid> {
     let pid = process.pid;
     let made = make_instance(&started, &process).await;
     let made = made.and_then(|(mut store, instance)| {
-        copy_memory(memory.data(&*caller), &mut store)?;
+        let pages = started.launcher.pages();
+        copy_memory(memory.data(&*caller), pages, &mut store)?;
         Ok((store, instance))
     });
     match made {
@@ -61,12 +63,25 @@ async fn make_instance(
 }
 
 /// Makes a new instance's memory equal to `source`, which is no smaller.
-fn copy_memory(source: &[u8], store: &mut Store<Guest>) -> Result<()> {
+fn copy_memory(source: &[u8], pages: Option<&PageMap>, store: &mut Store<Guest>) -> Result<()> {
     let Some(GuestMemory::Local(memory)) = store.data().memory.clone() else {
         return Err(Errno::ENOSYS);
     };
     grow(&memory, store, source.len())?;
     let target = memory.data_mut(&mut *store);
+    let copied = pages.map(|pages| {
+        pages.written(source, |range| {
+            target[range.clone()].copy_from_slice(&source[range]);
+        })
+    });
+    if !matches!(copied, Some(Ok(()))) {
+        copy_differences(source, target);
+    }
+    Ok(())
+}
+
+/// Where nobody tells which pages were written, all are looked at. To write those that are equal would take memory.
+fn copy_differences(source: &[u8], target: &mut [u8]) {
     for (target, source) in target
         .chunks_mut(COPIED_BYTES)
         .zip(source.chunks(COPIED_BYTES))
@@ -75,7 +90,6 @@ fn copy_memory(source: &[u8], store: &mut Store<Guest>) -> Result<()> {
             target.copy_from_slice(source);
         }
     }
-    Ok(())
 }
 
 fn grow(memory: &Memory, store: &mut Store<Guest>, bytes: usize) -> Result<()> {

@@ -15,7 +15,7 @@
 //! | `lines` | source lines, from a module's debug information |
 //! | `instance`, `limits`, [`stop`], `trap` | running, up to the exit status |
 //! | [`threads`], `process_memory`, `shared_calls`, `shared` | threads and the memory that they share |
-//! | [`fork`] | another instance with the same memory |
+//! | [`fork`], `pagemap` | another instance with the same memory |
 //! | [`module_server`] | loading from inside of the jail |
 //! | [`guest`], [`memory`], [`vectors`] | what host calls see of their caller |
 
@@ -37,6 +37,7 @@ pub mod memory;
 pub mod module_server;
 mod native;
 mod needs;
+pub(crate) mod pagemap;
 pub mod process_memory;
 pub mod program;
 mod shared;
@@ -48,6 +49,7 @@ pub(crate) mod vectors;
 
 pub use cache::FileIdentity;
 pub use compiler::Compiler;
+pub use engine::Pool;
 pub use error::{Found, LoadError, MODULE_BYTES_MAX};
 pub use guest::{Guest, Started};
 pub use memory::{GuestAddr, GuestMemory, MemoryView};

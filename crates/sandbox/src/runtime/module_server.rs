@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cache::{Digest, Stamp};
 use super::compiler::{Compiler, end_with};
-use super::engine::Allocation;
+use super::engine::{Allocation, Pool};
 use super::error::{LoadError, MODULE_BYTES_MAX};
 use super::program::{Runtime, RuntimeConfig};
 use crate::control::{descriptors, message};
@@ -47,8 +47,13 @@ struct Request {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "lowercase")]
 enum Answer {
-    Loaded { digest: Digest, is_pooled: bool },
-    Failed { reason: String },
+    Loaded {
+        digest: Digest,
+        allocation: Allocation,
+    },
+    Failed {
+        reason: String,
+    },
 }
 
 /// A sandbox's side: asks the server, one request at a time.
@@ -111,12 +116,7 @@ impl ModuleServer {
         message::send(&mut &*stream, &request)?;
         match message::receive(&mut &*stream)? {
             Answer::Failed { reason } => Ok(Err(reason)),
-            Answer::Loaded { digest, is_pooled } => {
-                let allocation = if is_pooled {
-                    Allocation::Pooled
-                } else {
-                    Allocation::OnDemand
-                };
+            Answer::Loaded { digest, allocation } => {
                 let file = receive_file(&stream)?;
                 Ok(Ok((Stamp { digest, allocation }, file)))
             }
@@ -172,7 +172,7 @@ fn serve(parent: u32, cache: &Path) -> io::Result<()> {
     let runtime = Runtime::new(&RuntimeConfig {
         cache: Some(cache),
         compiler: Compiler::InChild,
-        pooled_instances_max: 0,
+        pool: Pool::None,
     });
     loop {
         let module = match receive_file(&stream) {
@@ -197,7 +197,7 @@ fn answer(
         Ok((stamp, file)) => {
             let loaded = Answer::Loaded {
                 digest: stamp.digest,
-                is_pooled: stamp.allocation == Allocation::Pooled,
+                allocation: stamp.allocation,
             };
             message::send(&mut &*stream, &loaded)?;
             send_file(stream, &file)

@@ -5,6 +5,7 @@ use wasmparser::{MemoryType, Parser, Payload, RefType, TableType, TypeRef};
 use super::engine::{
     Allocation, POOL_MEMORIES_PER_MODULE_MAX, POOL_TABLE_ELEMENTS_MAX, POOL_TABLES_PER_MODULE_MAX,
 };
+use crate::personality::linux;
 
 /// Counts what a module defines. The code is not looked at.
 #[derive(Default)]
@@ -13,8 +14,9 @@ struct Needs {
     tables_defined: u32,
     has_special_memory: bool,
     has_large_table: bool,
-    /// Each call from the host back into a guest takes another stack, and the pool has one an instance.
+    /// Each call from the host back into a guest takes another stack, and the pool has one an instance, and some for handlers.
     may_be_called_back: bool,
+    may_start_others: bool,
 }
 
 /// Returns the engine that a module belongs to.
@@ -51,6 +53,7 @@ impl Needs {
     fn import(&mut self, module: &str, ty: &TypeRef) {
         match ty {
             TypeRef::Memory(memory) => self.memory(memory),
+            _ if linux::MODULES.contains(&module) => self.may_start_others = true,
             // WASI's functions never call the guest; others (`invoke_*`) may.
             _ => self.may_be_called_back |= !module.starts_with("wasi_"),
         }
@@ -72,10 +75,10 @@ impl Needs {
             && !self.may_be_called_back
             && self.memories_defined < POOL_MEMORIES_PER_MODULE_MAX
             && self.tables_defined <= POOL_TABLES_PER_MODULE_MAX;
-        if fits {
-            Allocation::Pooled
-        } else {
-            Allocation::OnDemand
+        match (fits, self.may_start_others) {
+            (true, true) => Allocation::AmongOthers,
+            (true, false) => Allocation::Pooled,
+            (false, _) => Allocation::OnDemand,
         }
     }
 }
@@ -101,6 +104,10 @@ mod tests {
         check(
             "(module (import \"env\" \"invoke_v\" (func (param i32))))",
             Allocation::OnDemand,
+        );
+        check(
+            "(module (import \"wali\" \"SYS_getpid\" (func (result i64))))",
+            Allocation::AmongOthers,
         );
         check("(module (memory i64 1))", Allocation::OnDemand);
         check("(module (memory 1) (memory 1))", Allocation::OnDemand);

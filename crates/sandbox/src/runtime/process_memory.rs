@@ -99,11 +99,11 @@ impl Drop for ProcessMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::engine::{Allocation, Engines};
+    use crate::runtime::engine::{Allocation, Engines, Pool};
 
     #[test]
     fn growth_is_charged_and_what_fails_is_not() {
-        let engine = Engines::new(1).get(Allocation::OnDemand).unwrap();
+        let engine = Engines::new(Pool::None).get(Allocation::OnDemand).unwrap();
         let budget = MemoryBudget::new(4 * 65_536);
         let memory = ProcessMemory::new(&engine, MemoryType::shared(1, 3), &budget).unwrap();
         assert_eq!(memory.grow(2), Growth::Grown { before: 1 });

@@ -13,7 +13,7 @@ use wasmtime::{Engine, Module};
 
 use super::cache::{Digest, FileIdentity, ModuleCache, Stamp};
 use super::compiler::{Artefact, Compiler};
-use super::engine::{Allocation, Engines, compatibility_hash};
+use super::engine::{Allocation, Engines, Pool, compatibility_hash};
 use super::error::{LoadError, MODULE_BYTES_MAX, check_outline};
 use super::instrument::InstrumentError;
 use super::lines::{self, SourceLine};
@@ -40,9 +40,8 @@ pub struct RuntimeConfig<'a> {
     pub cache: Option<&'a Path>,
     /// Where modules are compiled that are not kept.
     pub compiler: Compiler,
-    /// How many instances come from the pool; further ones are slower to start. Each costs a guard page to
-    /// protect when the engine is made, so a container of one process wants few.
-    pub pooled_instances_max: u32,
+    /// Whether instances come from a pool.
+    pub pool: Pool,
 }
 
 /// Programs that stay linked. Beyond it, all are forgotten and linked again when they are started next.
@@ -177,7 +176,7 @@ impl Runtime {
                 .ok()
         };
         Self {
-            engines: Arc::new(Engines::new(config.pooled_instances_max)),
+            engines: Arc::new(Engines::new(config.pool)),
             compiler: config.compiler,
             cache: config.cache.and_then(open),
             server: OnceLock::new(),

@@ -1,7 +1,11 @@
 //! What stops a guest, as opposed to what it is told.
 
+use std::sync::OnceLock;
+
 use minke_abi::linux::Signal;
 use minke_abi::{Errno, Result};
+
+use wasmtime::{Engine, Store, WasmBacktrace};
 
 use crate::runtime::guest::Guest;
 
@@ -17,6 +21,17 @@ pub enum Stop {
     /// The process becomes another program, [`Guest::next_program`].
     #[error("became another program")]
     Exec,
+}
+
+impl Stop {
+    /// Makes an error that leaves the guest's code at once. wasmtime finds out for any other where the guest stood, which nobody
+    /// asks when a process ends by itself, and takes longer than the rest of its end.
+    pub fn leaving(self, engine: &Engine) -> wasmtime::Error {
+        /// In which no guest runs, so the backtrace that it gives is empty.
+        static NOWHERE: OnceLock<Store<()>> = OnceLock::new();
+        let nowhere = NOWHERE.get_or_init(|| Store::new(engine, ()));
+        wasmtime::Error::new(self).context(WasmBacktrace::capture(nowhere))
+    }
 }
 
 /// Gives a guest its result, unless the process is to end: then the call does not return.

@@ -83,7 +83,7 @@ async fn serve(
         tracing::trace!(call = call.name, ?arguments, ?result);
         let guest = caller.data_mut();
         if let Some(stop) = guest.linux.stop.take() {
-            return Err(stop.into());
+            return Err(stop.leaving(caller.engine()));
         }
         if !guest.task.process.signals.needs_attention() && guest.linux.mask_after.is_none() {
             return Ok(raw(result));

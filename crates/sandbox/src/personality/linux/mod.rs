@@ -55,8 +55,11 @@ pub struct State {
     handlers: u32,
 }
 
+/// The modules that programs import Linux's calls from.
+pub const MODULES: [&str; 2] = [table::MODULE, spawn::MODULE];
+
 /// Whether a module speaks Linux.
 pub fn is_spoken_by(module: &Module) -> bool {
     let mut imports = module.imports();
-    imports.any(|import| [table::MODULE, spawn::MODULE].contains(&import.module()))
+    imports.any(|import| MODULES.contains(&import.module()))
 }

@@ -1,5 +1,7 @@
 //! What happens on the way out of a call: the process ends, stops, or calls the handlers of its signals.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use minke_abi::signal::ActionFlags;
 use minke_kernel::signal::Delivery;
 use minke_kernel::task::Deadline;
@@ -7,9 +9,10 @@ use wasmtime::{Caller, Extern, Ref, Val};
 
 use super::context::task_of;
 use super::table::Interrupted;
+use crate::runtime::engine::CALLBACK_STACKS_MAX;
 use crate::runtime::{Guest, Stop};
 
-/// Handlers that run inside of each other; what comes beyond them waits. Each takes a stack of its own.
+/// Handlers that run inside of each other; what comes beyond them waits, as it does when all stacks for handlers are taken. Each takes one.
 const HANDLERS_MAX: u32 = 32;
 
 /// The table that handlers are indices of.
@@ -38,11 +41,14 @@ async fn call_handlers(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Inter
             task.wait_for(Deadline::Never, |_| Some(Ok(()))).await;
         }
         if let Some(signal) = signals.fatal() {
-            return Err(Stop::Signal(signal).into());
+            return Err(Stop::Signal(signal).leaving(caller.engine()));
         }
         if caller.data().linux.handlers >= HANDLERS_MAX {
             return Ok(interrupted);
         }
+        let Some(_stack) = CallbackStack::take() else {
+            return Ok(interrupted);
+        };
         let Some(delivery) = signals.take_handler() else {
             return Ok(interrupted);
         };
@@ -54,6 +60,25 @@ async fn call_handlers(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Inter
         caller.data_mut().linux.handlers -= 1;
         called?;
         signals.set_mask(delivery.mask_before);
+    }
+}
+
+/// One of the stacks that the pool has for handlers. The sandbox has one pool, so they are counted together.
+struct CallbackStack;
+
+static CALLBACK_STACKS: AtomicU32 = AtomicU32::new(0);
+
+impl CallbackStack {
+    fn take() -> Option<CallbackStack> {
+        let more = |taken| (taken < CALLBACK_STACKS_MAX).then_some(taken + 1);
+        let taken = CALLBACK_STACKS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        taken.is_ok().then_some(CallbackStack)
+    }
+}
+
+impl Drop for CallbackStack {
+    fn drop(&mut self) {
+        CALLBACK_STACKS.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
