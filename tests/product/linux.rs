@@ -47,6 +47,11 @@ fn signals_are_handled_blocked_and_jumped_out_of_as_natively() {
 }
 
 #[test]
+fn terminals_stop_tell_and_hang_up_jobs_as_natively() {
+    assert_as_natively("jobs", &[], &[]);
+}
+
+#[test]
 fn jumps_go_to_frames_that_are_still_there() {
     let ended = run_program("jumps", &[]);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);

@@ -9,6 +9,7 @@ pub mod errno;
 pub mod linux;
 pub mod resource;
 pub mod signal;
+pub mod terminal;
 pub mod wait;
 pub mod wali;
 pub mod wasi;

@@ -16,6 +16,10 @@ impl SignalSet {
     pub const STOPPING: SignalSet =
         SignalSet::of(&[Signal::STOP, Signal::TSTP, Signal::TTIN, Signal::TTOU]);
 
+    /// Those of them that come from a terminal, and stop nobody in an orphaned group.
+    pub const STOPPING_BY_TERMINAL: SignalSet =
+        SignalSet::of(&[Signal::TSTP, Signal::TTIN, Signal::TTOU]);
+
     /// Makes a set of a few signals.
     pub const fn of(signals: &[Signal]) -> SignalSet {
         let mut bits = 0;

@@ -9,6 +9,7 @@ use minke_abi::linux::Signal;
 use minke_abi::{Errno, Result};
 
 use crate::process::{ExitStatus, Pid, Process};
+use crate::tty::Pair;
 
 /// Highest process number before numbering starts again. Linux: `/proc/sys/kernel/pid_max`.
 pub(crate) const PID_MAX: u32 = 4_194_304;
@@ -41,6 +42,10 @@ pub(crate) struct Member {
     /// What its parent may still be told of, other than its end.
     pub(crate) change: Option<Change>,
     pub(crate) end: Option<ExitStatus>,
+    /// The controlling terminal.
+    pub(crate) terminal: Option<Arc<Pair>>,
+    /// The foreground group of a session leader's terminal that was hung up.
+    pub(crate) lost_foreground: Option<Pid>,
 }
 
 /// What happens to a process besides its end.
@@ -63,6 +68,8 @@ pub(crate) struct Mourners {
     pub(crate) parent: Option<Arc<Process>>,
     /// The new parent of the children, if one of them has ended already.
     pub(crate) init: Option<Arc<Process>>,
+    /// Groups of which somebody is stopped and that nobody minds from now on.
+    pub(crate) orphaned: Vec<Pid>,
 }
 
 impl ProcessTable {
@@ -106,9 +113,9 @@ impl ProcessTable {
     /// Adds a process, in the group and session of its parent, or of its own if it has none.
     pub(crate) fn add(&mut self, process: Arc<Process>, parent: Pid) {
         let pid = process.pid;
-        let (group, session) = self
-            .get(parent)
-            .map_or((pid, pid), |parent| (parent.group, parent.session));
+        let (group, session, terminal) = self.get(parent).map_or((pid, pid, None), |parent| {
+            (parent.group, parent.session, parent.terminal.clone())
+        });
         self.members.insert(
             pid.0,
             Member {
@@ -119,6 +126,8 @@ impl ProcessTable {
                 has_new_image: false,
                 change: None,
                 end: None,
+                terminal,
+                lost_foreground: None,
             },
         );
     }
@@ -139,6 +148,10 @@ impl ProcessTable {
     pub(crate) fn clear(&mut self) -> Vec<Arc<Process>> {
         let members = std::mem::take(&mut self.members);
         members.into_values().map(|member| member.process).collect()
+    }
+
+    pub(crate) fn members_mut(&mut self) -> impl Iterator<Item = &mut Member> {
+        self.members.values_mut()
     }
 
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
@@ -171,16 +184,22 @@ impl ProcessTable {
         status: ExitStatus,
         is_reaped: impl Fn(&Process) -> bool,
     ) -> Mourners {
+        let mut orphaned = self.guarded_groups_around(pid);
         let init = self.give_away_children(pid, &is_reaped);
         let parent = self.get_mut(pid).map(|member| {
             member.end = Some(status);
             member.parent
         });
+        orphaned.retain(|group| self.is_stopped_orphan(*group));
         let parent = parent.and_then(|parent| self.living(parent));
         if parent.as_deref().is_some_and(is_reaped) {
             self.remove(pid);
         }
-        Mourners { parent, init }
+        Mourners {
+            parent,
+            init,
+            orphaned,
+        }
     }
 
     fn give_away_children(
@@ -248,6 +267,7 @@ impl ProcessTable {
         let member = self.get_mut(pid).ok_or(Errno::ESRCH)?;
         member.group = pid;
         member.session = pid;
+        member.terminal = None;
         Ok(())
     }
 }

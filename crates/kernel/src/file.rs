@@ -7,6 +7,7 @@ use minke_abi::linux::PollEvents;
 use minke_abi::{Errno, Result};
 
 use crate::net::Socket;
+use crate::tty::End;
 use crate::vfs::Metadata;
 use crate::vfs::tree::ByteRange;
 
@@ -123,6 +124,11 @@ pub trait File: Any + Send + Sync {
 
     /// Returns the socket operations, if this is a socket.
     fn socket(&self) -> Option<&dyn Socket> {
+        None
+    }
+
+    /// Returns which end of which of the kernel's terminals this is, if it is one.
+    fn terminal(&self) -> Option<&End> {
         None
     }
 

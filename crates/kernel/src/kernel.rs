@@ -13,6 +13,7 @@ use crate::platform::{Clock, Entropy};
 use crate::process::{Credentials, ExitStatus, FsContext, Pid, Process, ProcessImage};
 use crate::resource::ResourceLimits;
 use crate::task::Task;
+use crate::tty::Terminals;
 use crate::vfs::MountTree;
 
 /// What one container may have.
@@ -45,6 +46,7 @@ pub struct Kernel {
     pub started_at: u64,
     /// What [`KernelConfig::pids_max`] says, until it is changed.
     pids_max: AtomicU32,
+    pub(crate) terminals: Terminals,
     processes: Mutex<ProcessTable>,
 }
 
@@ -69,6 +71,7 @@ impl Kernel {
             memory,
             locks: Arc::default(),
             started_at,
+            terminals: Terminals::default(),
             processes: Mutex::default(),
         })
     }

@@ -17,11 +17,13 @@
 //!
 //! ```text
 //! Kernel::processes
+//!   a terminal's session and foreground group
 //!   Process::fs, Process::credentials
 //!     Process's signals, image, futexes, interrupters
 //!     FdTable
 //!       FileDescription::offset
 //!         file system locks (directory before file)
+//!         a terminal's state
 //!         a socket's role or state
 //!           port table, names of Unix sockets
 //!             a listener's queue
@@ -48,6 +50,7 @@ pub mod resource;
 pub mod signal;
 pub mod stream;
 pub mod task;
+pub mod tty;
 pub mod vfs;
 pub mod wait;
 

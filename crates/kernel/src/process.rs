@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Waker;
 
 use minke_abi::linux::Signal;
-use minke_abi::signal::ActionFlags;
+use minke_abi::signal::{ActionFlags, SignalSet};
 use minke_abi::wait;
 use smallvec::SmallVec;
 
@@ -17,6 +17,7 @@ use crate::futex::Futexes;
 use crate::kernel::Kernel;
 use crate::locks::ProcessLocks;
 use crate::signal::{Disposition, Posted, Signals};
+use crate::tty::Pair;
 use crate::vfs::Location;
 use crate::wait::WaitQueue;
 
@@ -247,6 +248,12 @@ impl Process {
         })
     }
 
+    /// Returns the controlling terminal.
+    pub(crate) fn terminal(&self) -> Option<Arc<Pair>> {
+        let table = self.kernel.table();
+        table.get(self.pid)?.terminal.clone()
+    }
+
     /// Says whether the program can wait for children: where it cannot, the kernel forgets those that have ended.
     pub fn set_can_wait(&self, can_wait: bool) {
         self.can_wait.store(can_wait, Ordering::SeqCst);
@@ -294,6 +301,9 @@ impl Process {
 
     /// Sends a signal; a fatal one interrupts running code and blocked calls.
     pub fn kill(&self, signal: Signal) -> Posted {
+        if SignalSet::STOPPING_BY_TERMINAL.contains(signal) && self.cannot_be_stopped(signal) {
+            return Posted::Ignored;
+        }
         let posted = self.signals.post(signal);
         match posted {
             Posted::Fatal => self.interrupt(),
@@ -302,6 +312,16 @@ impl Process {
             Posted::Ignored | Posted::Pending => {}
         }
         posted
+    }
+
+    /// Whether a signal would stop a process that nobody would let go on. Linux: kernel/signal.c `get_signal()`.
+    fn cannot_be_stopped(&self, signal: Signal) -> bool {
+        let is_default = self.signals.action(signal).disposition == Disposition::Default;
+        is_default && {
+            let table = self.kernel.table();
+            let member = table.get(self.pid);
+            member.is_some_and(|member| table.is_orphaned(member.group))
+        }
     }
 
     /// Linux: kernel/signal.c `do_notify_parent_cldstop()`.
@@ -381,6 +401,11 @@ impl Process {
         self.cancel_alarm();
         self.fds.clear();
         self.exit_waiters.wake_all();
+        let left = {
+            let mut table = self.kernel.table();
+            table.leave_terminal(self.pid, SignalSet::default())
+        };
+        self.kernel.tell_left(left);
         self.tell_of_end(status);
     }
 
@@ -394,6 +419,11 @@ impl Process {
         for process in told.into_iter().flatten() {
             process.kill(Signal::CHLD);
             process.children_changed.wake_all();
+        }
+        for group in mourners.orphaned {
+            // Linux: kernel/exit.c `kill_orphaned_pgrp()`.
+            let signals = SignalSet::of(&[Signal::HUP, Signal::CONT]);
+            self.kernel.signal_group(group, signals);
         }
     }
 

@@ -56,6 +56,9 @@ impl Task {
         interest: PollEvents,
         attempt: impl FnMut() -> Result<T>,
     ) -> Result<T> {
+        if interest.contains(PollEvents::OUT) {
+            self.may_print(description).await?;
+        }
         let patience = if description.is_nonblocking() {
             Patience::None
         } else {

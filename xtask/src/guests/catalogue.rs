@@ -92,11 +92,12 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/c/process.c", Returns::Once),
     ("guests/c/jumps.c", Returns::Twice),
     ("guests/linux/tests/family.c", Returns::Twice),
+    ("guests/linux/tests/jobs.c", Returns::Twice),
     ("guests/linux/tests/signals.c", Returns::Twice),
 ];
 
 /// Those of them that are compared with the same program outside of a container.
-const NATIVE_TWINS: &[&str] = &["family", "signals"];
+const NATIVE_TWINS: &[&str] = &["family", "jobs", "signals"];
 
 /// Every unit.
 pub fn units() -> Result<Vec<Unit>> {

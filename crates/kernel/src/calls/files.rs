@@ -15,14 +15,15 @@ impl Task {
     /// Reads from a descriptor, waiting while a stream has nothing.
     ///
     /// `with_buffer` is called once per try with an action on the guest's buffer; the buffer is
-    /// not held between tries.
+    /// not held between tries. A terminal that does not edit lines is waited for until it has all
+    /// bytes of `VMIN`, however long the buffer is.
     pub async fn read_with(
         &self,
         fd: Fd,
         mut with_buffer: impl FnMut(&mut dyn FnMut(&mut [u8]) -> Result<usize>) -> Result<usize>,
     ) -> Result<usize> {
         let description = self.process.fds.get(fd)?;
-        self.block_on(&description, PollEvents::IN, || {
+        self.block_on_read(&description, usize::MAX, || {
             with_buffer(&mut |buffer| description.read(buffer))
         })
         .await

@@ -17,6 +17,7 @@ pub mod processes;
 pub mod resolve;
 pub mod signals;
 pub mod sockets;
+pub mod terminals;
 mod unix;
 
 pub use paths::{At, Follow};

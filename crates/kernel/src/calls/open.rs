@@ -173,7 +173,7 @@ impl Task {
     /// Opens an inode; device nodes give the kernel's devices.
     fn open_inode(&self, inode: &Arc<dyn Inode>, flags: OpenFlags) -> Result<Arc<dyn File>> {
         match inode.file_type() {
-            FileType::CharacterDevice => device::open(self, inode),
+            FileType::CharacterDevice => device::open(self, inode, flags),
             FileType::BlockDevice | FileType::Socket => Err(Errno::ENXIO),
             _ => Arc::clone(inode).open(flags),
         }

@@ -7,12 +7,14 @@
 
 use std::sync::Arc;
 
+use minke_abi::linux::OpenFlags;
 use minke_abi::{Errno, Result};
 
 use crate::descriptor::Fd;
 use crate::file::File;
 use crate::platform::Entropy;
 use crate::task::Task;
+use crate::tty;
 use crate::vfs::memory::{MemoryFileSystem, MemoryOptions};
 use crate::vfs::reopened::reopen;
 use crate::vfs::{FileSystem, Inode, Metadata, NewInode, Ownership};
@@ -26,6 +28,10 @@ enum Device {
     Random,
     /// The process's own terminal.
     Terminal,
+    /// The terminal of the container's first process.
+    Console,
+    /// A new terminal's master.
+    Master,
 }
 
 /// Major number, minor number, name in `/dev`, behaviour.
@@ -36,6 +42,8 @@ const DEVICES: &[(u32, u32, &str, Device)] = &[
     (1, 8, "random", Device::Random),
     (1, 9, "urandom", Device::Random),
     (5, 0, "tty", Device::Terminal),
+    (5, 1, "console", Device::Console),
+    (5, 2, "ptmx", Device::Master),
 ];
 
 /// Links of `/dev`. Spec: OCI runtime-spec 1.2 config-linux.md, "Dev symbolic links".
@@ -64,7 +72,7 @@ pub fn device_parts(number: u64) -> (u32, u32) {
     )
 }
 
-/// Makes the file system of `/dev`, with an empty `shm` to mount a tmpfs on.
+/// Makes the file system of `/dev`, with an empty `shm` to mount a tmpfs on, and an empty `pts`.
 pub fn device_file_system(options: MemoryOptions) -> Result<Arc<dyn FileSystem>> {
     let file_system = MemoryFileSystem::tmpfs(options)?;
     let root = file_system.root();
@@ -82,18 +90,25 @@ pub fn device_file_system(options: MemoryOptions) -> Result<Arc<dyn FileSystem>>
         root.create(name.as_bytes(), &new, owned(0o777))?;
     }
     root.create(b"shm", &NewInode::Directory, owned(SHARED_MEMORY_MODE))?;
+    root.create(b"pts", &NewInode::Directory, owned(0o755))?;
     Ok(file_system)
 }
 
 /// Opens what a character device node stands for; `ENXIO` when it is none of ours.
-pub(crate) fn open(task: &Task, inode: &Arc<dyn Inode>) -> Result<Arc<dyn File>> {
+pub(crate) fn open(task: &Task, inode: &Arc<dyn Inode>, flags: OpenFlags) -> Result<Arc<dyn File>> {
+    if let Some(slave) = tty::open_slave(task, inode, flags) {
+        return slave;
+    }
     let number = inode.metadata()?.device_id;
     let known = DEVICES
         .iter()
         .find(|(major, minor, _, _)| device_number(*major, *minor) == number);
     let (_, _, _, device) = known.ok_or(Errno::ENXIO)?;
-    if *device == Device::Terminal {
-        return open_terminal(task);
+    match device {
+        Device::Terminal => return open_terminal(task, inode, flags),
+        Device::Console => return open_console(task, inode, flags),
+        Device::Master => return tty::open_master(task, inode),
+        _ => {}
     }
     Ok(Arc::new(DeviceFile {
         device: *device,
@@ -102,14 +117,26 @@ pub(crate) fn open(task: &Task, inode: &Arc<dyn Inode>) -> Result<Arc<dyn File>>
     }))
 }
 
-/// Opens the terminal that is one of the standard streams; `ENXIO` without one.
-fn open_terminal(task: &Task) -> Result<Arc<dyn File>> {
+/// Opens the controlling terminal, or the host's that is one of the standard streams; `ENXIO` without one.
+fn open_terminal(task: &Task, inode: &Arc<dyn Inode>, flags: OpenFlags) -> Result<Arc<dyn File>> {
+    if let Some(pair) = task.process.terminal() {
+        return pair.open_slave_for(task, inode, flags | OpenFlags::NOCTTY);
+    }
     let standard = (0..3).filter_map(|fd| task.process.fds.get(Fd(fd)).ok());
-    let mut terminals = standard.filter(|description| description.file.is_terminal());
+    let mut terminals = standard.filter(|description| {
+        description.file.is_terminal() && description.file.terminal().is_none()
+    });
     terminals
         .next()
         .map(|description| reopen(&description))
         .ok_or(Errno::ENXIO)
+}
+
+/// Opens the first process's terminal, which controls nobody by that; `ENXIO` without one.
+fn open_console(task: &Task, inode: &Arc<dyn Inode>, flags: OpenFlags) -> Result<Arc<dyn File>> {
+    let console = task.process.kernel.terminals.console();
+    let console = console.ok_or(Errno::ENXIO)?;
+    console.open_slave_for(task, inode, flags | OpenFlags::NOCTTY)
 }
 
 /// An open device.
@@ -126,7 +153,7 @@ impl File for DeviceFile {
 
     fn read_at(&self, buffer: &mut [u8], _offset: u64) -> Result<usize> {
         match self.device {
-            Device::Null | Device::Terminal => return Ok(0),
+            Device::Null | Device::Terminal | Device::Console | Device::Master => return Ok(0),
             Device::Zero | Device::Full => buffer.fill(0),
             Device::Random => self.entropy.fill(buffer),
         }

@@ -9,6 +9,7 @@ use minke_abi::{Errno, Result};
 
 use crate::descriptor::FileDescription;
 use crate::file::{File, ModesChange, TerminalModes};
+use crate::tty::End;
 use crate::vfs::{AttributeChange, Inode, Metadata};
 
 /// The inode of something that is open.
@@ -101,6 +102,10 @@ impl File for Reopened {
 
     fn metadata(&self) -> Result<Metadata> {
         self.0.file.metadata()
+    }
+
+    fn terminal(&self) -> Option<&End> {
+        self.0.file.terminal()
     }
 
     fn is_terminal(&self) -> bool {

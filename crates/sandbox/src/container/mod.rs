@@ -555,6 +555,7 @@ fn make_kernel(
         memory,
     );
     mounts::mount_proc(&kernel)?;
+    mounts::mount_terminals(&kernel)?;
     Ok(Made {
         kernel,
         lower,

@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use minke_abi::linux::{FileType, OpenFlags};
 use minke_abi::{Errno, Result};
-use minke_kernel::Kernel;
 use minke_kernel::kernel::MemoryBudget;
 use minke_kernel::platform::Clock;
 use minke_kernel::vfs::device::device_file_system;
@@ -15,6 +14,7 @@ use minke_kernel::vfs::ext4::AccessTimes;
 use minke_kernel::vfs::memory::{MemoryFileSystem, MemoryOptions};
 use minke_kernel::vfs::proc::ProcFileSystem;
 use minke_kernel::vfs::{FileSystem, Location, MountOptions, MountTree};
+use minke_kernel::{Kernel, tty};
 
 use super::error::{StartError, StartErrorKind};
 use super::parts;
@@ -121,6 +121,11 @@ pub(super) fn mount_proc(kernel: &Arc<Kernel>) -> std::result::Result<(), StartE
                 .mount(b"/proc", ProcFileSystem::new(kernel), options)
         })
         .map_err(|errno| StartError::failed("cannot mount `/proc`", &errno))
+}
+
+/// Mounts `/dev/pts`.
+pub(super) fn mount_terminals(kernel: &Arc<Kernel>) -> std::result::Result<(), StartError> {
+    tty::mount(kernel).map_err(|errno| StartError::failed("cannot mount `/dev/pts`", &errno))
 }
 
 struct Maker<'a> {

@@ -186,10 +186,14 @@ fn stat(process: &Process) -> Vec<u8> {
     text.extend_from_slice(&comm(process));
     let (letter, _) = state(process);
     let (Pid(group), Pid(session)) = process.group_and_session();
+    let terminal = process.terminal();
+    let device = terminal.as_ref().map_or(0, |pair| pair.device_id());
+    let foreground = terminal.and_then(|pair| pair.foreground());
+    let foreground = foreground.map_or(-1, |Pid(group)| i64::from(group));
     let memory = process.kernel.memory.used();
     let pages = memory / PAGE_BYTES;
     let fields = format!(
-        ") {letter} {} {group} {session} 0 -1 0 0 0 0 0 0 0 0 0 20 0 {} 0 0 {memory} {pages} {}",
+        ") {letter} {} {group} {session} {device} {foreground} 0 0 0 0 0 0 0 0 0 20 0 {} 0 0 {memory} {pages} {}",
         process.parent().0,
         process.threads_count(),
         u64::MAX,

@@ -102,6 +102,10 @@ pub(super) fn fd_read(
         Ok(transfer) => transfer,
         Err(errno) => return ready(&caller, Err(errno)),
     };
+    // A terminal may stop who reads, even where there is something to read.
+    if transfer.description.file.terminal().is_some() {
+        return Box::new(wait_and_read(caller, transfer));
+    }
     let read = transfer.read(&mut call.memory);
     if transfer.must_wait(&read) {
         return Box::new(wait_and_read(caller, transfer));
@@ -111,9 +115,10 @@ pub(super) fn fd_read(
 }
 
 async fn wait_and_read(mut caller: Caller<'_, Guest>, transfer: Transfer) -> wasmtime::Result<u32> {
+    let wanted = usize::try_from(transfer.buffers.total()).unwrap_or(usize::MAX);
     let read = transfer
         .task
-        .block_on(&transfer.description, PollEvents::IN, || {
+        .block_on_read(&transfer.description, wanted, || {
             transfer.read(&mut view(&mut caller).0)
         });
     let read = read.await;

@@ -9,7 +9,7 @@ use minke_kernel::locks::LockKind;
 use minke_kernel::task::{Deadline, Patience};
 use wasmtime::Caller;
 
-use super::terminals::terminal;
+use super::terminals::{host_terminal, terminal};
 use crate::personality::linux::context::{Arguments, Context, task_of};
 use crate::personality::linux::table::Syscall;
 use crate::runtime::{Guest, GuestAddr};
@@ -38,8 +38,9 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         .restarting()
         .partial("no owners, leases, signals, sizes of pipes or seals"),
     Syscall::waiting("flock", 73, |c, a| Box::pin(flock(c, a))).restarting(),
-    Syscall::now("ioctl", 16, ioctl)
-        .partial("descriptors' and terminals' requests; a terminal that does not tell has 24 rows of 80 columns"),
+    Syscall::waiting("ioctl", 16, |c, a| Box::pin(ioctl(c, a)))
+        .restarting()
+        .partial("descriptors' and terminals' requests, without `TIOCSTI`, `TCGETS2` and what only hardware has"),
 ];
 
 fn dup3(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
@@ -213,28 +214,53 @@ mod request {
     pub(super) const FIOCLEX: u32 = 0x5451;
 }
 
-fn ioctl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+async fn ioctl(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
     let fd = arguments.fd(0);
-    let description = context.task().process.fds.get(fd)?;
-    let argument = arguments.address(2);
-    match arguments.word(1) {
-        request::FIONBIO => {
-            let is_on = context.memory.read_u32(argument)? != 0;
-            let mut flags = description.flags();
-            flags.set(OpenFlags::NONBLOCK, is_on);
-            description.set_status_flags(flags);
-        }
-        request::FIONREAD => {
-            let bytes = description.file.readable_bytes()?;
-            let bytes = u32::try_from(bytes).unwrap_or(i32::MAX.cast_unsigned());
-            context.memory.write_u32(argument, bytes)?;
-        }
-        request::FIOCLEX => context.task().process.fds.set_close_on_exec(fd, true)?,
-        request::FIONCLEX => context.task().process.fds.set_close_on_exec(fd, false)?,
-        request if description.file.is_terminal() => {
-            terminal(context, request, argument, &*description.file)?;
-        }
-        _ => return Err(Errno::ENOTTY),
+    let description = task_of(caller).process.fds.get(fd)?;
+    let (request, argument) = (arguments.word(1), arguments.address(2));
+    if let Some(done) = descriptor_request(&mut Context::of(caller), &arguments) {
+        return done.map(|()| 0);
     }
-    Ok(0)
+    if description.file.terminal().is_some() {
+        return terminal(caller, fd, request, argument).await;
+    }
+    match description.file.is_terminal() {
+        true => host_terminal(
+            &mut Context::of(caller),
+            request,
+            argument,
+            &*description.file,
+        ),
+        false => Err(Errno::ENOTTY),
+    }
+}
+
+/// Serves what every descriptor knows; `None` for other requests.
+fn descriptor_request(context: &mut Context<'_>, arguments: &Arguments) -> Option<Result<()>> {
+    let fd = arguments.fd(0);
+    let argument = arguments.address(2);
+    let fds = &context.task().process.fds;
+    Some(match arguments.word(1) {
+        request::FIONBIO => set_nonblocking(context, fd, argument),
+        request::FIONREAD => tell_readable_bytes(context, fd, argument),
+        request::FIOCLEX => fds.set_close_on_exec(fd, true),
+        request::FIONCLEX => fds.set_close_on_exec(fd, false),
+        _ => return None,
+    })
+}
+
+fn set_nonblocking(context: &mut Context<'_>, fd: Fd, argument: GuestAddr) -> Result<()> {
+    let description = context.task().process.fds.get(fd)?;
+    let is_on = context.memory.read_u32(argument)? != 0;
+    let mut flags = description.flags();
+    flags.set(OpenFlags::NONBLOCK, is_on);
+    description.set_status_flags(flags);
+    Ok(())
+}
+
+fn tell_readable_bytes(context: &mut Context<'_>, fd: Fd, argument: GuestAddr) -> Result<()> {
+    let description = context.task().process.fds.get(fd)?;
+    let bytes = description.file.readable_bytes()?;
+    let bytes = u32::try_from(bytes).unwrap_or(i32::MAX.cast_unsigned());
+    context.memory.write_u32(argument, bytes)
 }

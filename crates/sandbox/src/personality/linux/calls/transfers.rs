@@ -59,8 +59,9 @@ fn transfer(
 
 async fn read(caller: &mut Caller<'_, Guest>, arguments: Arguments, shape: Shape) -> Result<i64> {
     let (task, description, buffers) = transfer(caller, &arguments, shape)?;
+    let wanted = usize::try_from(buffers.total()).unwrap_or(usize::MAX);
     let count = task
-        .block_on(&description, PollEvents::IN, || {
+        .block_on_read(&description, wanted, || {
             read_once(&description, &buffers, &mut view(caller).0)
         })
         .await?;
