@@ -60,6 +60,13 @@ pub fn idle(lab: &Lab) -> Result<Vec<Row>> {
     ])
 }
 
+/// The share of memory that a process has once it has let go of what it needed for its start.
+pub fn settled_pss_mib(pid: u32) -> Result<f64> {
+    std::thread::sleep(SETTLE);
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
+    mib(&rollup, &["Pss:"])
+}
+
 /// The sum of some lines of a `smaps_rollup`. Linux: Documentation/filesystems/proc.rst.
 fn mib(rollup: &str, names: &[&str]) -> Result<f64> {
     let mut sum_kib = 0.0;

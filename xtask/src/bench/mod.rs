@@ -16,6 +16,7 @@ mod inprocess;
 mod listing;
 mod memory;
 mod peers;
+mod processes;
 mod product;
 mod report;
 mod startup;
@@ -151,6 +152,11 @@ const MEASURES: &[Measure] = &[
         name: "disk-chain",
         about: "reading a file system through twenty snapshots, against one snapshot",
         run: inprocess::disk_chain,
+    },
+    Measure {
+        name: "processes",
+        about: "processes of a container and programs in bash, against the machine's own",
+        run: processes::run,
     },
     Measure {
         name: "stop",

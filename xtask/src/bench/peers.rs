@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::usage::{Usage, measure};
 use crate::layout::{guests_dir, target_dir};
-use crate::process::{cargo, find, read, run};
+use crate::process::{cargo, find, read, run, run_quietly};
 
 /// The version that minke itself is built on.
 const WASMTIME_VERSION: &str = "48.0.8";
@@ -121,13 +121,36 @@ impl Bundle {
     }
 
     fn command(&self, id: &str) -> Command {
+        let mut command = self.call(&["run"]);
+        command.arg(id);
+        command
+    }
+
+    fn call(&self, words: &[&str]) -> Command {
         let mut command = Command::new(&self.runtime);
         if self.runtime.ends_with("crun") {
             // It would want limits that only a host's first root may set.
             command.arg("--cgroup-manager=disabled");
         }
-        command.args(["run", id]).current_dir(&self.directory);
+        command.args(words).current_dir(&self.directory);
         command
+    }
+
+    /// Starts a container that stays, of a program that waits for its end.
+    pub fn hold(runtime: &str) -> Result<Held, String> {
+        let bundle = Bundle::prepare(runtime)?;
+        let start = || -> Result<()> {
+            fs::copy(
+                native("processes"),
+                bundle.directory.join("rootfs/processes"),
+            )
+            .context("the static program is missing")?;
+            let config = bundle.directory.join("config.json");
+            set_arguments(&config, &["/processes", "hold"])?;
+            run_quietly(&mut bundle.call(&["run", "--detach", HELD]))
+        };
+        start().map_err(|error| format!("{error:#}"))?;
+        Ok(Held(bundle))
     }
 
     pub fn measure(&self, turn: usize) -> Result<Usage> {
@@ -135,11 +158,35 @@ impl Bundle {
     }
 }
 
+/// The name of a container that stays.
+const HELD: &str = "minke-bench-held";
+
+/// A container of another runtime, for as long as this lives.
+pub struct Held(Bundle);
+
+impl Held {
+    /// Runs a program in it that does nothing.
+    pub fn exec(&self) -> Result<Usage> {
+        measure(&mut self.0.call(&["exec", HELD, "/processes", "nothing"]))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // It is removed even if it does not run any more.
+        let _ = run_quietly(&mut self.0.call(&["delete", "--force", HELD]));
+    }
+}
+
 /// Makes the default configuration run our program without a terminal.
 fn edit(config: &Path) -> Result<()> {
+    set_arguments(config, &["/hello"])
+}
+
+fn set_arguments(config: &Path, words: &[&str]) -> Result<()> {
     let mut spec: Value = serde_json::from_str(&fs::read_to_string(config)?)?;
     spec["process"]["terminal"] = json!(false);
-    spec["process"]["args"] = json!(["/hello"]);
+    spec["process"]["args"] = json!(words);
     fs::write(config, serde_json::to_string(&spec)?)
         .context("cannot write the bundle's configuration")
 }

@@ -341,19 +341,7 @@ fn c_with_lines() -> Unit {
 /// The C library of the container's Linux, and programs that are compiled with it.
 fn linux_programs() -> Vec<Unit> {
     let port = PathBuf::from(library::PORT);
-    let unit = |name: &str, program, sources: &[&str]| Unit {
-        name: format!("linux-{name}"),
-        group: LINUX,
-        inputs: [library::PORT, library::CONFIGURATION]
-            .iter()
-            .chain(sources)
-            .map(PathBuf::from)
-            .collect(),
-        recipe: Recipe::Linux(LinuxBuild {
-            program,
-            output: guests_dir().join("linux").join(format!("{name}.wasm")),
-        }),
-    };
+    let unit = |name: &str, program, sources: &[&str]| linux_unit(name, LINUX, program, sources);
     let mut units = vec![
         Unit {
             name: "linux-library".to_string(),
@@ -379,6 +367,22 @@ fn linux_programs() -> Vec<Unit> {
     units
 }
 
+fn linux_unit(name: &str, group: &'static str, program: Program, sources: &[&str]) -> Unit {
+    Unit {
+        name: format!("linux-{name}"),
+        group,
+        inputs: [library::PORT, library::CONFIGURATION]
+            .iter()
+            .chain(sources)
+            .map(PathBuf::from)
+            .collect(),
+        recipe: Recipe::Linux(LinuxBuild {
+            program,
+            output: guests_dir().join("linux").join(format!("{name}.wasm")),
+        }),
+    }
+}
+
 /// The same source for the machine itself, whose output is what the other's should be.
 fn native_twin(name: &str) -> Unit {
     let source = Path::new("guests/linux/tests").join(format!("{name}.c"));
@@ -395,6 +399,9 @@ fn native_twin(name: &str) -> Unit {
         }),
     }
 }
+
+/// Measures what processes cost.
+const PROCESSES: &str = "guests/linux/bench/processes.c";
 
 /// What benchmarks compare with: the same sources for the machine itself.
 fn benchmarks() -> Vec<Unit> {
@@ -418,7 +425,17 @@ fn benchmarks() -> Vec<Unit> {
         rust_unit("native-rust", BENCH, "lean", Target::Native, binaries),
         c_server("server.c", "server"),
         c_server("server-select.c", "server-select"),
-        static_hello(native("hello")),
+        static_program("native-hello", "guests/c/hello.c", native("hello")),
+        static_program("native-processes", PROCESSES, native("processes")),
+        linux_unit(
+            "processes",
+            BENCH,
+            Program::Source {
+                path: PathBuf::from(PROCESSES),
+                returns: Returns::Twice,
+            },
+            &[PROCESSES],
+        ),
         sqlite(
             Compiler::Emcc,
             "sqlite",
@@ -430,10 +447,10 @@ fn benchmarks() -> Vec<Unit> {
 }
 
 /// A program without libraries, for containers that have no others.
-fn static_hello(output: PathBuf) -> Unit {
-    let source = PathBuf::from("guests/c/hello.c");
+fn static_program(name: &str, source: &str, output: PathBuf) -> Unit {
+    let source = PathBuf::from(source);
     Unit {
-        name: "native-hello".to_string(),
+        name: name.to_string(),
         group: BENCH,
         inputs: vec![source.clone()],
         recipe: Recipe::C(CBuild {
