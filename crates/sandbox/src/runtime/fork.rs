@@ -12,7 +12,7 @@ use wasmtime::{Caller, Instance, Memory, Store};
 use super::guest::{Guest, Started};
 use super::instance::find_memory;
 use super::memory::GuestMemory;
-use super::pagemap::PageMap;
+use super::pagemap::{self, PageMap};
 
 /// Bytes of a wasm page.
 const PAGE_BYTES: u64 = 65_536;
@@ -71,7 +71,9 @@ fn copy_memory(source: &[u8], pages: Option<&PageMap>, store: &mut Store<Guest>)
     let target = memory.data_mut(&mut *store);
     let copied = pages.map(|pages| {
         pages.written(source, |range| {
-            target[range.clone()].copy_from_slice(&source[range]);
+            let target = &mut target[range.clone()];
+            pagemap::populate(target);
+            target.copy_from_slice(&source[range]);
         })
     });
     if !matches!(copied, Some(Ok(()))) {
