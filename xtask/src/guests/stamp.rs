@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::Unit;
-use crate::layout::{guests_dir, root};
+use crate::layout::{guests_dir, root, target_dir};
 
 /// Directories that hold build products, never inputs.
 const NOT_INPUTS: &[&str] = &["target", "dist"];
@@ -15,11 +15,8 @@ const NOT_INPUTS: &[&str] = &["target", "dist"];
 /// The digest of a unit's recipe, its compiler's version and its input files.
 pub fn digest(unit: &Unit) -> Result<String> {
     let mut hasher = Sha256::new();
-    hasher.update(format!(
-        "{:?}\n{}\n",
-        unit.recipe,
-        unit.recipe.compiler_version()?
-    ));
+    hasher.update(anywhere(&format!("{:?}\n", unit.recipe)));
+    hasher.update(format!("{}\n", unit.recipe.compiler_version()?));
     let mut files = Vec::new();
     for input in &unit.inputs {
         collect(&root().join(input), &mut files)?;
@@ -27,11 +24,18 @@ pub fn digest(unit: &Unit) -> Result<String> {
     files.sort();
     for file in files {
         let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        let name = file.strip_prefix(root()).unwrap_or(&file);
-        hasher.update(format!("{} {}\n", name.display(), bytes.len()));
+        let name = anywhere(&file.display().to_string());
+        hasher.update(format!("{name} {}\n", bytes.len()));
         hasher.update(bytes);
     }
     Ok(hex(&hasher.finalize()))
+}
+
+/// A text without the places of this workspace, so that others that share its products find them current.
+fn anywhere(text: &str) -> String {
+    let target = format!("{}/", target_dir().display());
+    let root = format!("{}/", root().display());
+    text.replace(&target, "target/").replace(&root, "")
 }
 
 fn collect(path: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -78,4 +82,17 @@ fn file(unit: &Unit) -> PathBuf {
 /// The lower-case hexadecimal digits of some bytes.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|it| format!("{it:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_does_not_know_where_the_workspace_is() {
+        let source = root().join("guests/c/hello.c");
+        let output = target_dir().join("guests/hello.wasm");
+        let text = format!("{} {}", source.display(), output.display());
+        assert_eq!(anywhere(&text), "guests/c/hello.c target/guests/hello.wasm");
+    }
 }

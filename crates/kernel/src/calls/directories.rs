@@ -36,11 +36,18 @@ impl Task {
         let cookie = cookie.saturating_sub(DOT_ENTRIES);
         place.inode.read_directory(cookie, &mut |entry| {
             emit(DirectoryEntry {
-                next_cookie: entry.next_cookie.saturating_add(DOT_ENTRIES),
+                next_cookie: shifted(entry.next_cookie),
                 ..entry
             })
         })
     }
+}
+
+/// A file system's cookie behind those of `.` and `..`, as far as a position of a file can say it: ext4's last one is the highest
+/// position, and what lies before that by less than those two is no entry's.
+fn shifted(cookie: u64) -> u64 {
+    const POSITION_MAX: u64 = i64::MAX.unsigned_abs();
+    cookie.saturating_add(DOT_ENTRIES).min(POSITION_MAX)
 }
 
 /// Lists `.` and `..` as far as they lie after the cookie; `false` when `emit` has enough.
@@ -65,4 +72,15 @@ fn emit_dots(
         return Ok(dot(b"..", &*parent, DOT_ENTRIES));
     }
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_cookie_of_a_host_stays_a_position() {
+        assert_eq!(shifted(7), 9);
+        assert_eq!(shifted(0x7fff_ffff_ffff_ffff), 0x7fff_ffff_ffff_ffff);
+    }
 }

@@ -83,7 +83,8 @@ impl Package {
         run_quietly(
             Command::new("apt-get")
                 .args(apt_options())
-                .args(["source", "--download-only", self.name])
+                // Not the version that is installed here.
+                .args(["source", "--only-source", "--download-only", self.name])
                 .current_dir(packages_dir()),
         )?;
         self.file(".dsc")?.with_context(|| {
