@@ -3,7 +3,7 @@
 //! A personality is chosen by what a module imports, import by import, so a standalone
 //! Emscripten module may use WASI beside `env`. Each keeps its calls in a table of [`HostCall`]s,
 //! from which linking, the error for a missing import and `docs/compat/` come. No personality
-//! knows another.
+//! knows another; what two of them decode alike stands below both, in `musl`.
 
 use wasmtime::{ExternType, FuncType, ImportType, Instance, Linker, Store, ValType};
 
@@ -11,6 +11,7 @@ use crate::runtime::Guest;
 
 pub mod emscripten;
 pub mod linux;
+mod musl;
 pub mod wasi;
 
 /// How much of a call is there.

@@ -13,8 +13,8 @@ use wasmtime::Caller;
 use crate::personality::Support;
 use crate::personality::emscripten::context::{Arguments, Context, task_of};
 use crate::personality::emscripten::exports::allocate;
-use crate::personality::emscripten::syscalls::addresses::read_address;
 use crate::personality::emscripten::table::{Body, Function, Pending, Returns, WORDS};
+use crate::personality::musl::addresses::read_address;
 use crate::runtime::stop::unless_ending;
 use crate::runtime::{Guest, GuestAddr};
 

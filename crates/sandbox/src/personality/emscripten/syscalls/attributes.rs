@@ -1,24 +1,19 @@
 //! Calls on the attributes of files: `stat` and its kin, modes, owners, times, sizes.
 
-use minke_abi::emscripten::{FileTime, Stat, StatFs, StatLayout};
-use minke_abi::linux::{FileType, NAME_MAX};
+use minke_abi::emscripten::{FileTime, Stat, StatFs};
+use minke_abi::linux::NAME_MAX;
 use minke_abi::{Errno, Result};
-use minke_kernel::calls::paths::TimeChange;
-use minke_kernel::calls::{At, Follow};
+use minke_kernel::calls::At;
 use minke_kernel::vfs::{FileSystemStatistics, Metadata, Timestamp};
 
 use crate::personality::emscripten::context::{Arguments, Context};
-use crate::personality::emscripten::syscalls::paths::{
-    AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, checked_path, follow,
-};
 use crate::personality::emscripten::table::{Function, Kind, WORDS};
+use crate::personality::musl::attributes::{
+    change_mode, change_owner, change_times, fchmod, fchown, ftruncate, metadata_at, owners,
+    statistics_of, truncate,
+};
+use crate::personality::musl::paths::AT_SYMLINK_NOFOLLOW;
 use crate::runtime::GuestAddr;
-
-/// Bits of `chmod`'s mode that are kept.
-const MODE_BITS: u32 = 0o7777;
-/// `UTIME_NOW` and `UTIME_OMIT` in place of nanoseconds.
-const UTIME_NOW: i64 = 0x3fff_ffff;
-const UTIME_OMIT: i64 = 0x3fff_fffe;
 
 pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
     Function::syscall("__syscall_stat64", WORDS[2], |c, a| {
@@ -34,8 +29,7 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
     Function::syscall("__syscall_fstatat64", WORDS[4], fstatat),
     Function::syscall("__syscall_newfstatat", WORDS[4], fstatat),
     Function::syscall("__syscall_statfs64", WORDS[3], |c, a| {
-        let path = checked_path(c, a.address(0), 0)?;
-        let statistics = c.task().file_system_statistics(At::Cwd, &path)?;
+        let statistics = statistics_of(c, a.address(0))?;
         write_statfs(c, a, &statistics)
     }),
     Function::syscall("__syscall_fstatfs64", WORDS[3], |c, a| {
@@ -45,9 +39,7 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
     Function::syscall("__syscall_chmod", WORDS[2], |c, a| {
         change_mode(c, At::Cwd, a.address(0), a.word(1), 0)
     }),
-    Function::syscall("__syscall_fchmod", WORDS[2], |c, a| {
-        c.task().fchmod(a.fd(0), a.word(1) & MODE_BITS).map(|()| 0)
-    }),
+    Function::syscall("__syscall_fchmod", WORDS[2], fchmod),
     Function::syscall("__syscall_fchmodat", WORDS[3], |c, a| {
         change_mode(c, a.at(0), a.address(1), a.word(2), 0)
     }),
@@ -60,29 +52,18 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
     Function::syscall("__syscall_lchown32", WORDS[3], |c, a| {
         change_owner(c, At::Cwd, a.address(0), owners(a, 1), AT_SYMLINK_NOFOLLOW)
     }),
-    Function::syscall("__syscall_fchown32", WORDS[3], |c, a| {
-        let (uid, gid) = owners(a, 1);
-        c.task().fchown(a.fd(0), uid, gid).map(|()| 0)
-    }),
+    Function::syscall("__syscall_fchown32", WORDS[3], fchown),
     Function::syscall("__syscall_fchownat", WORDS[5], |c, a| {
         change_owner(c, a.at(0), a.address(1), owners(a, 2), a.word(4))
     }),
     Function::syscall("__syscall_utimensat", WORDS[4], utimensat),
-    Function::syscall("__syscall_truncate64", &[Kind::Word, Kind::Long], |c, a| {
-        let path = checked_path(c, a.address(0), 0)?;
-        c.task().truncate(At::Cwd, &path, a.size(1)?).map(|()| 0)
-    }),
+    Function::syscall("__syscall_truncate64", &[Kind::Word, Kind::Long], truncate),
     Function::syscall(
         "__syscall_ftruncate64",
         &[Kind::Word, Kind::Long],
-        |c, a| c.task().ftruncate(a.fd(0), a.size(1)?).map(|()| 0),
+        ftruncate,
     ),
 ];
-
-fn fstatat(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
-    let (path, buffer) = (arguments.address(1), arguments.address(2));
-    stat_at(context, arguments.at(0), path, buffer, arguments.word(3))
-}
 
 fn stat_at(
     context: &mut Context<'_>,
@@ -91,17 +72,13 @@ fn stat_at(
     buffer: GuestAddr,
     flags: u32,
 ) -> Result<i64> {
-    /// `AT_NO_AUTOMOUNT`, which says nothing here.
-    const AT_NO_AUTOMOUNT: u32 = 0x800;
-    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH | AT_NO_AUTOMOUNT) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let path = checked_path(context, path, flags)?;
-    let metadata = match (path.is_empty(), at) {
-        (true, At::Fd(fd)) => context.task().fstat(fd)?,
-        _ => context.task().stat(at, &path, follow(flags))?,
-    };
+    let metadata = metadata_at(context, at, path, flags)?;
     write_stat(context, buffer, &metadata)
+}
+
+fn fstatat(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let (path, buffer) = (arguments.address(1), arguments.address(2));
+    stat_at(context, arguments.at(0), path, buffer, arguments.word(3))
 }
 
 fn write_stat(context: &mut Context<'_>, buffer: GuestAddr, metadata: &Metadata) -> Result<i64> {
@@ -151,94 +128,17 @@ fn write_statfs(
     Ok(0)
 }
 
-/// A symbolic link has no mode of its own to change: `ENOTSUP`, as on Linux.
-fn change_mode(
-    context: &Context<'_>,
-    at: At,
-    path: GuestAddr,
-    mode: u32,
-    flags: u32,
-) -> Result<i64> {
-    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let path = checked_path(context, path, flags)?;
-    let follow = follow(flags);
-    let task = context.task();
-    if follow == Follow::No && task.stat(at, &path, Follow::No)?.file_type == FileType::Symlink {
-        return Err(Errno::ENOTSUP);
-    }
-    task.change_mode(at, &path, mode & MODE_BITS, follow)?;
-    Ok(0)
-}
-
-fn change_owner(
-    context: &Context<'_>,
-    at: At,
-    path: GuestAddr,
-    (uid, gid): (Option<u32>, Option<u32>),
-    flags: u32,
-) -> Result<i64> {
-    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let path = checked_path(context, path, flags)?;
-    let task = context.task();
-    task.change_owner(at, &path, uid, gid, follow(flags))?;
-    Ok(0)
-}
-
-/// Two arguments from `first` on: user and group; -1 keeps.
-fn owners(arguments: &Arguments, first: usize) -> (Option<u32>, Option<u32>) {
-    let keep = |id: u32| (id != u32::MAX).then_some(id);
-    (keep(arguments.word(first)), keep(arguments.word(first + 1)))
-}
-
-/// A null path changes the descriptor's own file. Linux: fs/utimes.c do_utimes_fd().
 fn utimensat(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
-    let flags = arguments.word(3);
-    if flags & !(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH) != 0 {
-        return Err(Errno::EINVAL);
-    }
-    let (accessed, modified) = match arguments.pointer(2) {
-        None => (TimeChange::Now, TimeChange::Now),
-        Some(times) => {
-            let layout = context.layout();
-            let second = times.offset(layout.timespec_bytes());
-            (
-                time_change(context, layout, times)?,
-                time_change(context, layout, second)?,
-            )
-        }
+    let layout = context.layout();
+    let time = |address: GuestAddr| {
+        let bytes = context
+            .memory
+            .read_bytes(address, layout.timespec_bytes(), 16)?;
+        Ok(layout.decode_timespec(&bytes))
     };
-    let task = context.task();
-    match (arguments.pointer(1), arguments.at(0)) {
-        (None, At::Cwd) => return Err(Errno::EFAULT),
-        (None, At::Fd(fd)) => task.set_file_times(fd, accessed, modified)?,
-        (Some(path), at) => {
-            let path = checked_path(context, path, flags)?;
-            task.set_times(at, &path, accessed, modified, follow(flags))?;
-        }
-    }
-    Ok(0)
-}
-
-fn time_change(
-    context: &Context<'_>,
-    layout: StatLayout,
-    address: GuestAddr,
-) -> Result<TimeChange> {
-    let bytes = context
-        .memory
-        .read_bytes(address, layout.timespec_bytes(), 16)?;
-    let (seconds, nanoseconds) = layout.decode_timespec(&bytes);
-    Ok(match nanoseconds {
-        UTIME_NOW => TimeChange::Now,
-        UTIME_OMIT => TimeChange::Keep,
-        0..=999_999_999 => TimeChange::Set(Timestamp {
-            seconds,
-            nanoseconds: nanoseconds as u32,
-        }),
-        _ => return Err(Errno::EINVAL),
-    })
+    let times = match arguments.pointer(2) {
+        Some(times) => Some([time(times)?, time(times.offset(layout.timespec_bytes()))?]),
+        None => None,
+    };
+    change_times(context, arguments, times)
 }

@@ -1,20 +1,18 @@
 //! Calls on descriptors: `dup`, `pipe`, `fcntl`, `ioctl`.
 
 use minke_abi::emscripten::{decode_record_lock, encode_record_lock};
-use minke_abi::linux::{OpenFlags, RecordLock};
+use minke_abi::linux::OpenFlags;
 use minke_abi::{Errno, Result};
-use minke_kernel::calls::locks::RecordOwner;
-use minke_kernel::task::{Deadline, Patience};
 use minke_kernel::{Fd, File, ModesChange, TerminalModes};
 use wasmtime::Caller;
 
 use crate::personality::emscripten::context::{Arguments, Context, task_of};
 use crate::personality::emscripten::syscalls::poll::finish;
 use crate::personality::emscripten::table::{Function, WORDS};
+use crate::personality::musl::descriptors::{
+    LockCommand, change_descriptor, control, lock_record, pipe,
+};
 use crate::runtime::{Guest, GuestAddr};
-
-/// `FD_CLOEXEC`.
-const FD_CLOEXEC: u32 = 1;
 
 pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
     Function::syscall("__syscall_dup", WORDS[1], |c, a| {
@@ -51,135 +49,45 @@ fn dup3(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     Ok(i64::from(target.0))
 }
 
-/// A pipe whose numbers cannot be told is closed again.
-fn pipe(context: &mut Context<'_>, numbers: GuestAddr, flags: OpenFlags) -> Result<i64> {
-    if !(OpenFlags::CLOEXEC | OpenFlags::NONBLOCK | OpenFlags::DIRECT).contains(flags) {
-        return Err(Errno::EINVAL);
-    }
-    context.memory.check(numbers, 8)?;
-    let (reader, writer) = context.task().pipe(flags)?;
-    context.memory.write_u32(numbers, reader.0)?;
-    context.memory.write_u32(numbers.offset(4), writer.0)?;
-    Ok(0)
-}
-
-/// Commands of `fcntl`. Source: musl `include/fcntl.h`; those of a process's record locks have two numbers.
-mod command {
-    pub(super) const DUPFD: u32 = 0;
-    pub(super) const GETFD: u32 = 1;
-    pub(super) const SETFD: u32 = 2;
-    pub(super) const GETFL: u32 = 3;
-    pub(super) const SETFL: u32 = 4;
-    pub(super) const GETLK: [u32; 2] = [5, 12];
-    pub(super) const SETLK: [u32; 2] = [6, 13];
-    pub(super) const SETLKW: [u32; 2] = [7, 14];
-    pub(super) const OFD_GETLK: u32 = 36;
-    pub(super) const OFD_SETLK: u32 = 37;
-    pub(super) const OFD_SETLKW: u32 = 38;
-    pub(super) const DUPFD_CLOEXEC: u32 = 1030;
-}
+/// Commands of a process's record locks, which have two numbers. Source: musl `include/fcntl.h`.
+const LOCK64: std::ops::RangeInclusive<u32> = 12..=14;
+/// From those to the numbers that Linux has on 64 bits.
+const LOCK64_OFFSET: u32 = 7;
 
 async fn fcntl(caller: &mut Caller<'_, Guest>, arguments: &Arguments) -> Result<i64> {
-    let command = arguments.word(1);
-    match LockCommand::of(command) {
-        Some(lock) => lock_record(caller, arguments, lock).await,
-        None => change_descriptor(&Context::of(caller), arguments, command),
-    }
-}
-
-fn change_descriptor(context: &Context<'_>, arguments: &Arguments, command: u32) -> Result<i64> {
-    let fd = arguments.fd(0);
-    let description = context.task().process.fds.get(fd)?;
+    let (fd, command) = (arguments.fd(0), arguments.word(1));
+    let context = Context::of(caller);
     let argument = context.variadic(arguments.pointer(2));
-    match command {
-        command::DUPFD => duplicate(context, fd, argument?, false),
-        command::DUPFD_CLOEXEC => duplicate(context, fd, argument?, true),
-        command::GETFD => {
-            let is_set = context.task().process.fds.is_close_on_exec(fd)?;
-            Ok(i64::from(u32::from(is_set) * FD_CLOEXEC))
-        }
-        command::SETFD => {
-            let is_set = argument? & FD_CLOEXEC != 0;
-            context.task().process.fds.set_close_on_exec(fd, is_set)?;
-            Ok(0)
-        }
-        command::GETFL => Ok(i64::from(description.flags().bits())),
-        command::SETFL => {
-            description.set_status_flags(OpenFlags::from_bits_retain(argument?));
-            Ok(0)
-        }
-        _ => Err(Errno::EINVAL),
-    }
-}
-
-fn duplicate(context: &Context<'_>, fd: Fd, minimum: u32, is_close_on_exec: bool) -> Result<i64> {
-    // Linux: fs/fcntl.c, F_DUPFD: a minimum at or above the limit.
-    if minimum >= context.task().process.fds.fds_max() {
-        return Err(Errno::EINVAL);
-    }
-    let task = context.task();
-    let fd = task.duplicate(fd, Fd(minimum), is_close_on_exec)?;
-    Ok(i64::from(fd.0))
-}
-
-/// What a command does with a record lock, and for whom.
-struct LockCommand {
-    action: LockAction,
-    owner: RecordOwner,
-}
-
-#[derive(Clone, Copy)]
-enum LockAction {
-    Test,
-    Set(Patience),
-}
-
-impl LockCommand {
-    /// Reads a command; `None` if it is not about record locks.
-    fn of(command: u32) -> Option<LockCommand> {
-        const WAIT: Patience = Patience::Until(Deadline::Never);
-        let (action, owner) = match command {
-            it if command::GETLK.contains(&it) => (LockAction::Test, RecordOwner::Process),
-            it if command::SETLK.contains(&it) => {
-                (LockAction::Set(Patience::None), RecordOwner::Process)
-            }
-            it if command::SETLKW.contains(&it) => (LockAction::Set(WAIT), RecordOwner::Process),
-            command::OFD_GETLK => (LockAction::Test, RecordOwner::Description),
-            command::OFD_SETLK => (LockAction::Set(Patience::None), RecordOwner::Description),
-            command::OFD_SETLKW => (LockAction::Set(WAIT), RecordOwner::Description),
-            _ => return None,
-        };
-        Some(LockCommand { action, owner })
-    }
-}
-
-async fn lock_record(
-    caller: &mut Caller<'_, Guest>,
-    arguments: &Arguments,
-    command: LockCommand,
-) -> Result<i64> {
-    let fd = arguments.fd(0);
+    let lock_command = match command {
+        command if LOCK64.contains(&command) => LockCommand::of(command - LOCK64_OFFSET),
+        command => LockCommand::of(command),
+    };
+    let Some(lock_command) = lock_command else {
+        return change_descriptor(&context, fd, command, argument);
+    };
     let task = task_of(caller);
     // An unknown descriptor is told before an unreadable lock.
     task.process.fds.get(fd)?;
-    let context = Context::of(caller);
-    let address = GuestAddr::from(context.variadic(arguments.pointer(2))?);
-    let lock = decode_record_lock(&context.memory.read_array(address)?);
-    match command.action {
-        LockAction::Test => {
-            let found = task.conflicting_record_lock(fd, &lock, command.owner)?;
-            let free = RecordLock {
-                kind: RecordLock::UNLOCK,
-                ..lock
-            };
-            let bytes = encode_record_lock(&found.unwrap_or(free));
-            Context::of(caller).memory.write(address, &bytes)?;
-        }
-        LockAction::Set(patience) => {
-            task.set_record_lock(fd, &lock, command.owner, patience)
-                .await?;
-        }
+    let address = GuestAddr::from(argument?);
+    let lock = decode_record_lock(&Context::of(caller).memory.read_array(address)?);
+    if let Some(told) = lock_record(&task, fd, lock_command, lock).await? {
+        let bytes = encode_record_lock(&told);
+        Context::of(caller).memory.write(address, &bytes)?;
     }
+    Ok(0)
+}
+
+fn ioctl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let (fd, request) = (arguments.fd(0), arguments.word(1));
+    let argument = GuestAddr::from(context.variadic(arguments.pointer(2))?);
+    if control(context, fd, request, argument)? {
+        return Ok(0);
+    }
+    let description = context.task().process.fds.get(fd)?;
+    if !description.file.is_terminal() {
+        return Err(Errno::ENOTTY);
+    }
+    terminal(context, request, argument, &*description.file)?;
     Ok(0)
 }
 
@@ -195,40 +103,6 @@ mod request {
     pub(super) const TIOCSPGRP: u32 = 0x5410;
     pub(super) const TIOCGWINSZ: u32 = 0x5413;
     pub(super) const TIOCSWINSZ: u32 = 0x5414;
-    pub(super) const FIONREAD: u32 = 0x541b;
-    pub(super) const FIONBIO: u32 = 0x5421;
-    pub(super) const FIONCLEX: u32 = 0x5450;
-    pub(super) const FIOCLEX: u32 = 0x5451;
-}
-
-fn ioctl(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
-    let fd = arguments.fd(0);
-    let description = context.task().process.fds.get(fd)?;
-    let argument = GuestAddr::from(context.variadic(arguments.pointer(2))?);
-    match arguments.word(1) {
-        request::FIONBIO => {
-            let is_on = context.memory.read_u32(argument)? != 0;
-            let others = description.flags() - OpenFlags::NONBLOCK;
-            let wanted = if is_on {
-                OpenFlags::NONBLOCK
-            } else {
-                OpenFlags::empty()
-            };
-            description.set_status_flags(others | wanted);
-        }
-        request::FIONREAD => {
-            let bytes = description.file.readable_bytes()?;
-            let bytes = u32::try_from(bytes).unwrap_or(i32::MAX.cast_unsigned());
-            context.memory.write_u32(argument, bytes)?;
-        }
-        request::FIOCLEX => context.task().process.fds.set_close_on_exec(fd, true)?,
-        request::FIONCLEX => context.task().process.fds.set_close_on_exec(fd, false)?,
-        request if description.file.is_terminal() => {
-            terminal(context, request, argument, &*description.file)?;
-        }
-        _ => return Err(Errno::ENOTTY),
-    }
-    Ok(0)
 }
 
 /// Serves a terminal's requests.

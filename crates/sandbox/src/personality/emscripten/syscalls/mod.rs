@@ -2,12 +2,10 @@
 //!
 //! A failed call returns the negated error number. Source of each call's rule: its Linux manual page.
 
-pub(super) mod addresses;
 pub(super) mod attributes;
 pub(super) mod descriptors;
 pub(super) mod files;
 pub(super) mod mapping;
-mod messages;
 pub(super) mod paths;
 pub(super) mod poll;
 pub(super) mod process;

@@ -1,11 +1,13 @@
 //! Users, groups and limits.
 
 use minke_abi::{Errno, Result};
-use minke_kernel::{Credentials, ResourceLimit};
+use minke_kernel::Credentials;
 
 use crate::personality::linux::context::{Arguments, Context};
 use crate::personality::linux::table::Syscall;
-use crate::runtime::GuestAddr;
+use crate::personality::musl::identity::{
+    check_limit, getgroups, prlimit, write_limit, write_three,
+};
 
 /// What `-1` says in place of an id.
 const KEEP: u32 = u32::MAX;
@@ -71,29 +73,6 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         .partial("its own process only; a new limit is checked and not kept"),
 ];
 
-fn write_three(context: &mut Context<'_>, arguments: &Arguments, ids: [u32; 3]) -> Result<i64> {
-    for (index, id) in ids.into_iter().enumerate() {
-        context.memory.write_u32(arguments.address(index), id)?;
-    }
-    Ok(0)
-}
-
-/// Lists the supplementary groups; a size of 0 asks for their number.
-fn getgroups(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
-    let who = context.task().process.credentials();
-    let size = usize::try_from(arguments.int(0)).map_err(|_| Errno::EINVAL)?;
-    if size == 0 {
-        return Ok(who.groups.len() as i64);
-    }
-    if size < who.groups.len() {
-        return Err(Errno::EINVAL);
-    }
-    let groups = who.groups.iter();
-    let bytes: Vec<u8> = groups.flat_map(|group| group.to_le_bytes()).collect();
-    context.memory.write(arguments.address(1), &bytes)?;
-    Ok(who.groups.len() as i64)
-}
-
 fn setgroups(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     /// Linux: `NGROUPS_MAX`.
     const GROUPS_MAX: u32 = 65_536;
@@ -146,45 +125,5 @@ fn set_groups(context: &Context<'_>, real: u32, effective: u32) -> Result<i64> {
 fn replace(id: &mut u32, new: u32) {
     if new != KEEP {
         *id = new;
-    }
-}
-
-fn limit_of(context: &Context<'_>, resource: u32) -> Result<ResourceLimit> {
-    let limits = &context.task().process.kernel.config.resource_limits;
-    limits.get(resource as usize).ok_or(Errno::EINVAL)
-}
-
-fn write_limit(context: &mut Context<'_>, resource: u32, target: GuestAddr) -> Result<i64> {
-    let limit = limit_of(context, resource)?;
-    context.memory.write_u64(target, limit.soft)?;
-    context.memory.write_u64(target.offset(8), limit.hard)?;
-    Ok(0)
-}
-
-/// Checks a new limit: the soft one must not exceed the hard one, nor the hard one what there is.
-fn check_limit(context: &Context<'_>, resource: u32, source: GuestAddr) -> Result<i64> {
-    let now = limit_of(context, resource)?;
-    let soft = context.memory.read_u64(source)?;
-    let hard = context.memory.read_u64(source.offset(8))?;
-    if soft > hard {
-        return Err(Errno::EINVAL);
-    }
-    if hard > now.hard {
-        return Err(Errno::EPERM);
-    }
-    Ok(0)
-}
-
-fn prlimit(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
-    let (pid, resource) = (arguments.word(0), arguments.word(1));
-    if pid != 0 && pid != context.task().process.pid.0 {
-        return Err(Errno::ESRCH);
-    }
-    if let Some(new) = arguments.pointer(2) {
-        check_limit(context, resource, new)?;
-    }
-    match arguments.pointer(3) {
-        Some(old) => write_limit(context, resource, old),
-        None => limit_of(context, resource).map(|_| 0),
     }
 }

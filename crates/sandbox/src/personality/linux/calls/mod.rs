@@ -1,6 +1,5 @@
 //! System calls, one file per family. Names and numbers are those of x86-64.
 
-pub(super) mod addresses;
 pub(super) mod attributes;
 pub(super) mod clocks;
 pub(super) mod descriptors;

@@ -5,6 +5,7 @@ use minke_abi::{Errno, Result};
 
 use crate::personality::linux::context::{Arguments, Context, NANOSECONDS_PER_SECOND};
 use crate::personality::linux::table::Syscall;
+use crate::personality::musl::identity::uname;
 
 const LIBRARYS_WORK: &str = "the C library maps memory itself, over `memory.grow`";
 
@@ -19,28 +20,6 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("mprotect", 10, |_, _| Err(Errno::ENOSYS)).refused(LIBRARYS_WORK),
     Syscall::now("brk", 12, |_, _| Ok(0)).refused(LIBRARYS_WORK),
 ];
-
-/// Writes `struct utsname`: six texts of 65 bytes.
-fn uname(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
-    const FIELD_BYTES: usize = 65;
-    let hostname = context.task().process.kernel.config.hostname.clone();
-    let fields = [
-        "Linux",
-        &hostname,
-        "6.1.0-minke",
-        "#1 minke",
-        "wasm32",
-        "(none)",
-    ];
-    let mut bytes = Vec::with_capacity(fields.len() * FIELD_BYTES);
-    for (index, field) in fields.iter().enumerate() {
-        let shown = field.len().min(FIELD_BYTES - 1);
-        bytes.extend(&field.as_bytes()[..shown]);
-        bytes.resize((index + 1) * FIELD_BYTES, 0);
-    }
-    context.memory.write(arguments.address(0), &bytes)?;
-    Ok(0)
-}
 
 fn sysinfo(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     let kernel = &context.task().process.kernel;

@@ -3,11 +3,11 @@
 use minke_abi::{Errno, Result};
 use minke_kernel::net::{ADDRESS_BYTES_MAX, Received, SocketAddress};
 
-use crate::personality::emscripten::context::Context;
+use crate::personality::musl::context::Context;
 use crate::runtime::GuestAddr;
 
 /// Reads an address. Linux: net/socket.c move_addr_to_kernel().
-pub(in crate::personality::emscripten) fn read_address(
+pub(in crate::personality) fn read_address(
     context: &Context<'_>,
     address: GuestAddr,
     length: u32,
@@ -22,7 +22,7 @@ pub(in crate::personality::emscripten) fn read_address(
 }
 
 /// Writes an address where the guest has room for it, and its whole length. Linux: net/socket.c move_addr_to_user().
-pub(super) fn write_address(
+pub(in crate::personality) fn write_address(
     context: &mut Context<'_>,
     address: &SocketAddress,
     target: Option<GuestAddr>,
@@ -43,7 +43,7 @@ pub(super) fn write_address(
 }
 
 /// A connected stream knows no sender: the length becomes 0.
-pub(super) fn write_sender(
+pub(in crate::personality) fn write_sender(
     context: &mut Context<'_>,
     received: &Received,
     address: Option<GuestAddr>,
