@@ -52,6 +52,29 @@ fn terminals_stop_tell_and_hang_up_jobs_as_natively() {
 }
 
 #[test]
+fn sets_of_descriptors_counters_and_timers_tell_as_natively() {
+    assert_as_natively("events", &[], &[]);
+}
+
+#[test]
+fn what_is_said_of_signals_is_told_queued_and_read_as_natively() {
+    assert_as_natively("said", &[], &[]);
+}
+
+#[test]
+fn users_limits_names_and_attributes_are_kept_as_natively() {
+    let home = home_with("settings");
+    let directory = home.path();
+    let native = Command::new(guest("native/settings"))
+        .arg(directory)
+        .output();
+    let native = Ended::of(&native.expect("a native program"));
+    let ours = home.run(&["run", "--rm", "made", "/bin/settings", "/"]);
+    assert_eq!(ours.stdout, native.stdout, "{}", ours.stderr);
+    assert_eq!(ours.code, native.code);
+}
+
+#[test]
 fn jumps_go_to_frames_that_are_still_there() {
     let ended = run_program("jumps", &[]);
     assert_eq!(ended.code, 0, "{}{}", ended.stdout, ended.stderr);

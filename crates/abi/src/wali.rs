@@ -48,6 +48,45 @@ impl Stat {
     }
 }
 
+/// Bytes of `struct statx`.
+pub const STATX_BYTES: usize = 256;
+
+impl Stat {
+    /// Lays it out as `struct statx`: all basic fields, and no time of birth. Linux: include/uapi/linux/stat.h.
+    pub fn encode_extended(&self) -> [u8; STATX_BYTES] {
+        /// `STATX_BASIC_STATS`.
+        const BASIC: u32 = 0x7ff;
+        let mut layout = Layout([0; STATX_BYTES]);
+        layout.word(0, BASIC);
+        layout.word(4, self.block_size as u32);
+        layout.word(16, self.links as u32);
+        layout.word(20, self.uid);
+        layout.word(24, self.gid);
+        layout.word(28, self.mode);
+        layout.long(32, self.inode);
+        layout.long(40, self.size);
+        layout.long(48, self.blocks);
+        let [accessed, modified, changed] = self.times;
+        for (at, (seconds, nanoseconds)) in [(64, accessed), (96, changed), (112, modified)] {
+            layout.long(at, seconds.cast_unsigned());
+            layout.word(at + 8, nanoseconds);
+        }
+        for (at, device) in [(128, self.device_id), (136, self.device)] {
+            let (major, minor) = device_numbers(device);
+            layout.word(at, major);
+            layout.word(at + 4, minor);
+        }
+        layout.0
+    }
+}
+
+/// Splits a device's number. Linux: `new_decode_dev()`.
+fn device_numbers(device: u64) -> (u32, u32) {
+    let major = (device >> 8) & 0xfff | (device >> 32) & !0xfff;
+    let minor = device & 0xff | (device >> 12) & !0xff;
+    (major as u32, minor as u32)
+}
+
 /// `struct statfs`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StatFs {
@@ -166,15 +205,38 @@ impl SigAction {
 /// Bytes of `siginfo_t`.
 pub const SIGINFO_BYTES: usize = 128;
 
-/// What `waitid` tells of a child: `siginfo_t` with `SIGCHLD`.
-pub fn encode_child_info(code: u32, pid: u32, uid: u32, status: u32) -> [u8; SIGINFO_BYTES] {
-    /// `SIGCHLD`.
-    const CHLD: u32 = 17;
+/// `siginfo_t`, as far as signals here say something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SigInfo {
+    pub signal: u32,
+    pub code: i32,
+    pub pid: u32,
+    pub uid: u32,
+    /// A child's status, or what the sender gave along.
+    pub value: u64,
+}
+
+/// Lays it out. The value of a child and that of a sender lie in the same place, and have 4 and 8 bytes.
+pub fn encode_info(info: &SigInfo) -> [u8; SIGINFO_BYTES] {
     let mut layout = Layout([0; SIGINFO_BYTES]);
-    for (at, word) in [(0, CHLD), (8, code), (16, pid), (20, uid), (24, status)] {
+    let code = info.code.cast_unsigned();
+    for (at, word) in [(0, info.signal), (8, code), (16, info.pid), (20, info.uid)] {
         layout.word(at, word);
     }
+    layout.long(24, info.value);
     layout.0
+}
+
+/// Reads what a sender says of a signal.
+pub fn decode_info(bytes: &[u8; SIGINFO_BYTES]) -> SigInfo {
+    let word = |at: usize| u32::from_le_bytes(part(bytes, at));
+    SigInfo {
+        signal: word(0),
+        code: word(8).cast_signed(),
+        pid: word(16),
+        uid: word(20),
+        value: u64::from_le_bytes(part(bytes, 24)),
+    }
 }
 
 /// A struct that is filled by offsets.
@@ -216,6 +278,32 @@ mod tests {
             pid: 9,
         };
         assert_eq!(decode_record_lock(&encode_record_lock(&lock)), lock);
+    }
+
+    #[test]
+    fn an_extended_stat_has_its_times_and_devices_where_linux_has_them() {
+        let stat = Stat {
+            size: 5,
+            device_id: 0x0103,
+            times: [(1, 2), (3, 4), (5, 6)],
+            ..Stat::default()
+        };
+        let bytes = stat.encode_extended();
+        assert_eq!((bytes[40], bytes[64], bytes[72]), (5, 1, 2));
+        assert_eq!((bytes[96], bytes[112], bytes[120]), (5, 3, 4));
+        assert_eq!((bytes[128], bytes[132]), (1, 3));
+    }
+
+    #[test]
+    fn what_is_said_of_a_signal_is_read_as_it_was_written() {
+        let info = SigInfo {
+            signal: 34,
+            code: -1,
+            pid: 5,
+            uid: 6,
+            value: 1 << 40,
+        };
+        assert_eq!(decode_info(&encode_info(&info)), info);
     }
 
     #[test]

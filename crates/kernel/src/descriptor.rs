@@ -250,7 +250,7 @@ struct Descriptor {
 pub struct FdTable {
     slots: Mutex<Slots>,
     /// `RLIMIT_NOFILE`: bounds what a guest can make the kernel hold.
-    fds_max: u32,
+    fds_max: AtomicU32,
     /// The process's record locks, which go with any descriptor of their file.
     locks: ProcessLocks,
 }
@@ -267,7 +267,7 @@ impl FdTable {
     pub(crate) fn new(fds_max: u32, locks: ProcessLocks) -> FdTable {
         FdTable {
             slots: Mutex::default(),
-            fds_max,
+            fds_max: AtomicU32::new(fds_max),
             locks,
         }
     }
@@ -280,7 +280,7 @@ impl FdTable {
                 entries: slots.entries.clone(),
                 first_free: slots.first_free,
             }),
-            fds_max: self.fds_max,
+            fds_max: AtomicU32::new(self.fds_max()),
             locks,
         }
     }
@@ -337,7 +337,7 @@ impl FdTable {
                 .skip(slots.first_free)
                 .any(Option::is_none)
         };
-        if slots.entries.len() < self.fds_max as usize || has_gap() {
+        if slots.entries.len() < self.fds_max() as usize || has_gap() {
             Ok(())
         } else {
             Err(Errno::EMFILE)
@@ -355,7 +355,7 @@ impl FdTable {
         let start = slots.first_free.max(minimum.0 as usize);
         let index = (start..slots.entries.len()).find(|i| slots.entries[*i].is_none());
         let index = index.unwrap_or_else(|| start.max(slots.entries.len()));
-        if index >= self.fds_max as usize {
+        if index >= self.fds_max() as usize {
             return Err(Errno::EMFILE);
         }
         if index >= slots.entries.len() {
@@ -378,7 +378,7 @@ impl FdTable {
         description: Arc<FileDescription>,
         is_close_on_exec: bool,
     ) -> Result<()> {
-        if fd.0 >= self.fds_max {
+        if fd.0 >= self.fds_max() {
             return Err(Errno::EBADF);
         }
         let index = fd.0 as usize;
@@ -462,7 +462,12 @@ impl FdTable {
 
     /// The most descriptors that the table holds.
     pub fn fds_max(&self) -> u32 {
-        self.fds_max
+        self.fds_max.load(Ordering::Relaxed)
+    }
+
+    /// Changes how many descriptors the table holds; those that are there stay.
+    pub(crate) fn set_fds_max(&self, fds_max: u32) {
+        self.fds_max.store(fds_max, Ordering::Relaxed);
     }
 
     fn lock(&self) -> MutexGuard<'_, Slots> {

@@ -70,6 +70,8 @@ pub(crate) struct Mourners {
     pub(crate) init: Option<Arc<Process>>,
     /// Groups of which somebody is stopped and that nobody minds from now on.
     pub(crate) orphaned: Vec<Pid>,
+    /// The children that live on.
+    pub(crate) orphans: Vec<Arc<Process>>,
 }
 
 impl ProcessTable {
@@ -185,6 +187,9 @@ impl ProcessTable {
         is_reaped: impl Fn(&Process) -> bool,
     ) -> Mourners {
         let mut orphaned = self.guarded_groups_around(pid);
+        let children = self.members().filter(|member| member.parent == pid);
+        let living = children.filter(|member| member.end.is_none());
+        let orphans = living.map(|member| Arc::clone(&member.process)).collect();
         let init = self.give_away_children(pid, &is_reaped);
         let parent = self.get_mut(pid).map(|member| {
             member.end = Some(status);
@@ -199,6 +204,7 @@ impl ProcessTable {
             parent,
             init,
             orphaned,
+            orphans,
         }
     }
 
@@ -207,8 +213,8 @@ impl ProcessTable {
         pid: Pid,
         is_reaped: &impl Fn(&Process) -> bool,
     ) -> Option<Arc<Process>> {
-        let init = self.living(INIT).filter(|_| pid != INIT);
-        let heir = if init.is_some() { INIT } else { NOBODY };
+        let init = self.heir(pid);
+        let heir = init.as_ref().map_or(NOBODY, |process| process.pid);
         let forgets = init.as_deref().is_none_or(is_reaped);
         let mut ended = Vec::new();
         for child in self.members.values_mut().filter(|m| m.parent == pid) {
@@ -223,6 +229,19 @@ impl ProcessTable {
             }
         }
         init.filter(|_| !ended.is_empty())
+    }
+
+    /// Returns who becomes the parent of a process's children: the nearest of its ancestors that asked for it, or process 1.
+    /// Linux: kernel/exit.c `find_new_reaper()`.
+    fn heir(&self, pid: Pid) -> Option<Arc<Process>> {
+        let mut ancestor = self.get(pid)?.parent;
+        while let Some(member) = self.get(ancestor) {
+            if member.end.is_none() && member.process.settings.adopts_orphans() {
+                return Some(Arc::clone(&member.process));
+            }
+            ancestor = member.parent;
+        }
+        self.living(INIT).filter(|_| pid != INIT)
     }
 
     /// Returns a process that has not ended.

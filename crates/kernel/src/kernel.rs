@@ -44,6 +44,7 @@ pub struct Kernel {
     pub locks: Arc<FileLocks>,
     /// Monotonic time of the container's start, for `/proc/uptime`.
     pub started_at: u64,
+    names: Mutex<HostNames>,
     /// What [`KernelConfig::pids_max`] says, until it is changed.
     pids_max: AtomicU32,
     pub(crate) terminals: Terminals,
@@ -63,6 +64,10 @@ impl Kernel {
         let started_at = clock.monotonic();
         Arc::new(Kernel {
             pids_max: AtomicU32::new(config.pids_max),
+            names: Mutex::new(HostNames {
+                host: config.hostname.clone().into_bytes(),
+                domain: b"(none)".to_vec(),
+            }),
             config,
             clock,
             entropy,
@@ -160,6 +165,28 @@ impl Kernel {
             .members()
             .map(|member| Arc::clone(&member.process))
             .collect()
+    }
+}
+
+/// What the container calls itself. Linux: `struct new_utsname`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostNames {
+    pub host: Vec<u8>,
+    pub domain: Vec<u8>,
+}
+
+impl Kernel {
+    /// Returns what the container calls itself now.
+    pub fn names(&self) -> HostNames {
+        self.lock_names().clone()
+    }
+
+    pub(crate) fn change_names(&self, change: impl FnOnce(&mut HostNames)) {
+        change(&mut self.lock_names());
+    }
+
+    fn lock_names(&self) -> MutexGuard<'_, HostNames> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,7 +29,8 @@
 //!             a listener's queue
 //!               an end's name, streams and datagram queues
 //!           table of file locks
-//!             WaitQueue
+//!             a set's watches, then its queue
+//!               WaitQueue
 //! ```
 //! A lock is never held across an await, and none while a waker runs.
 
@@ -37,6 +38,7 @@ pub mod alarm;
 pub mod anonymous;
 pub mod calls;
 pub mod descriptor;
+pub mod events;
 pub mod family;
 pub mod file;
 pub mod futex;
@@ -47,6 +49,7 @@ pub mod pipe;
 pub mod platform;
 pub mod process;
 pub mod resource;
+pub mod settings;
 pub mod signal;
 pub mod stream;
 pub mod task;

@@ -11,12 +11,14 @@ use minke_abi::wait;
 use smallvec::SmallVec;
 
 use crate::alarm::Alarm;
+use crate::calls::processes::News;
 use crate::descriptor::FdTable;
 use crate::family::{Change, NOBODY};
 use crate::futex::Futexes;
 use crate::kernel::Kernel;
 use crate::locks::ProcessLocks;
-use crate::signal::{Disposition, Posted, Signals};
+use crate::settings::Settings;
+use crate::signal::{Disposition, Posted, SignalInfo, Signals};
 use crate::tty::Pair;
 use crate::vfs::Location;
 use crate::wait::WaitQueue;
@@ -63,6 +65,9 @@ pub struct Credentials {
     pub gid: u32,
     pub euid: u32,
     pub egid: u32,
+    /// Saved: what the effective ones may become again.
+    pub suid: u32,
+    pub sgid: u32,
     pub groups: SmallVec<[u32; 8]>,
 }
 
@@ -72,13 +77,15 @@ impl Credentials {
         Credentials::user(0, 0)
     }
 
-    /// A user and its group, real and effective.
+    /// A user and its group, real, effective and saved.
     pub fn user(uid: u32, gid: u32) -> Credentials {
         Credentials {
             uid,
             gid,
             euid: uid,
             egid: gid,
+            suid: uid,
+            sgid: gid,
             groups: SmallVec::new(),
         }
     }
@@ -136,6 +143,8 @@ pub struct Process {
     pub(crate) children_changed: WaitQueue,
     /// Whether its program can wait for children; else the kernel forgets those that have ended.
     can_wait: AtomicBool,
+    /// What else it has set for itself.
+    pub settings: Settings,
     pub(crate) alarm: Alarm,
     pub(crate) futexes: Futexes,
     pub(crate) threads: OtherThreads,
@@ -174,6 +183,7 @@ impl Process {
         fs: FsContext,
     ) -> Process {
         let fds_max = kernel.config.fds_max;
+        let kernel_limits = kernel.config.resource_limits.clone();
         let locks = ProcessLocks::new(Arc::clone(&kernel.locks), pid);
         Process {
             pid,
@@ -189,6 +199,7 @@ impl Process {
             exit_waiters: WaitQueue::default(),
             children_changed: WaitQueue::default(),
             can_wait: AtomicBool::new(false),
+            settings: Settings::new(kernel_limits),
             alarm: Alarm::default(),
             futexes: Futexes::default(),
             threads: OtherThreads::default(),
@@ -210,6 +221,7 @@ impl Process {
             exit_waiters: WaitQueue::default(),
             children_changed: WaitQueue::default(),
             can_wait: AtomicBool::new(self.can_wait()),
+            settings: self.settings.fork(),
             alarm: Alarm::default(),
             futexes: Futexes::default(),
             threads: OtherThreads::default(),
@@ -223,6 +235,11 @@ impl Process {
         *self.image.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(image);
         self.fds.close_on_exec();
         self.signals.begin_image();
+        self.settings.begin_image();
+        self.change_standpoint(|standpoint| {
+            let who = Arc::make_mut(&mut standpoint.credentials);
+            (who.suid, who.sgid) = (who.euid, who.egid);
+        });
         if let Some(member) = self.kernel.table().get_mut(self.pid) {
             member.has_new_image = true;
         }
@@ -231,6 +248,11 @@ impl Process {
     /// Returns what the program was started with.
     pub fn image(&self) -> Arc<ProcessImage> {
         Arc::clone(&self.image.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns its name: that which it gave itself, or the last part of its program's. Linux: `comm`.
+    pub fn name(&self) -> Vec<u8> {
+        crate::vfs::proc::comm(self)
     }
 
     /// Returns the number of the process's parent; 0 if none of the container's processes is that.
@@ -299,17 +321,23 @@ impl Process {
         self.change_standpoint(|standpoint| standpoint.credentials = Arc::new(credentials));
     }
 
-    /// Sends a signal; a fatal one interrupts running code and blocked calls.
+    /// Sends a signal of the kernel's; a fatal one interrupts running code and blocked calls.
     pub fn kill(&self, signal: Signal) -> Posted {
+        self.kill_with(SignalInfo::of_kernel(signal))
+    }
+
+    /// Sends a signal with what is said of it.
+    pub fn kill_with(&self, info: SignalInfo) -> Posted {
+        let signal = info.signal;
         if SignalSet::STOPPING_BY_TERMINAL.contains(signal) && self.cannot_be_stopped(signal) {
             return Posted::Ignored;
         }
-        let posted = self.signals.post(signal);
+        let posted = self.signals.post_with(info);
         match posted {
             Posted::Fatal => self.interrupt(),
             Posted::Stopped => self.tell_parent(Change::Stopped(signal)),
             Posted::Continued => self.tell_parent(Change::Continued),
-            Posted::Ignored | Posted::Pending => {}
+            Posted::Ignored | Posted::Pending | Posted::Full => {}
         }
         posted
     }
@@ -338,7 +366,7 @@ impl Process {
         let Some(parent) = parent else { return };
         let flags = parent.signals.action(Signal::CHLD).flags;
         if !flags.contains(ActionFlags::NOCLDSTOP) {
-            parent.kill(Signal::CHLD);
+            parent.kill_with(self.child_info(&News::from(change)));
         }
         parent.children_changed.wake_all();
     }
@@ -411,19 +439,37 @@ impl Process {
 
     /// Linux: kernel/exit.c `exit_notify()`.
     fn tell_of_end(&self, status: ExitStatus) {
+        let info = self.child_info(&News::Ended(status.clone()));
         let mourners = {
             let mut table = self.kernel.table();
             table.end(self.pid, status, Process::leaves_children)
         };
+        for orphan in &mourners.orphans {
+            if let Some(signal) = orphan.settings.death_signal() {
+                orphan.kill(signal);
+            }
+        }
         let told = [mourners.parent, mourners.init];
         for process in told.into_iter().flatten() {
-            process.kill(Signal::CHLD);
+            process.kill_with(info);
             process.children_changed.wake_all();
         }
         for group in mourners.orphaned {
             // Linux: kernel/exit.c `kill_orphaned_pgrp()`.
             let signals = SignalSet::of(&[Signal::HUP, Signal::CONT]);
             self.kernel.signal_group(group, signals);
+        }
+    }
+
+    /// What a parent's `SIGCHLD` says of this process. Linux: kernel/signal.c `do_notify_parent()`.
+    fn child_info(&self, news: &News) -> SignalInfo {
+        let (code, status) = news.code_and_status();
+        SignalInfo {
+            signal: Signal::CHLD,
+            code,
+            pid: self.pid.0,
+            uid: self.credentials().uid,
+            value: u64::from(status),
         }
     }
 

@@ -7,9 +7,10 @@
 //! Unlike Linux, process 1 of a container takes default actions for signals from outside (as if it had been started by an
 //! init): most guests cannot ask for `SIGTERM`, and a `stop` that always waited for its time-out would help nobody.
 //! From inside it is protected as Linux's is (`calls::signals`). A process has one mask, as its
-//! threads share one: threads come from personalities without masks. A signal that is pending twice is delivered
-//! once, those above 31 too.
+//! threads share one: threads come from personalities without masks. A signal below 32 that is pending twice is delivered
+//! once; those from 32 on queue, each with what was said of it ([`SignalInfo`]).
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -54,10 +55,64 @@ pub enum Disposition {
     Handler(u64),
 }
 
+/// Signals of one process that wait with what was said of them. Linux: `RLIMIT_SIGPENDING`, there for each user.
+const QUEUED_MAX: usize = 1024;
+
+/// What is said of a signal beside its number. Linux: `struct kernel_siginfo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignalInfo {
+    pub signal: Signal,
+    /// Why it was sent: one of [`code`], or a number of the sender's.
+    pub code: i32,
+    /// The sender, or the child.
+    pub pid: u32,
+    /// The sender's or the child's real user.
+    pub uid: u32,
+    /// A child's status, or what the sender gave along.
+    pub value: u64,
+}
+
+/// `si_code`. Linux: include/uapi/asm-generic/siginfo.h.
+pub mod code {
+    /// By `kill`.
+    pub const USER: i32 = 0;
+    /// By the kernel.
+    pub const KERNEL: i32 = 0x80;
+    /// By `sigqueue`.
+    pub const QUEUE: i32 = -1;
+    /// By a timer.
+    pub const TIMER: i32 = -2;
+    /// By `tgkill`.
+    pub const TKILL: i32 = -6;
+    /// A child has exited, was killed, has stopped, goes on.
+    pub const CHILD_EXITED: i32 = 1;
+    pub const CHILD_KILLED: i32 = 2;
+    pub const CHILD_STOPPED: i32 = 5;
+    pub const CHILD_CONTINUED: i32 = 6;
+}
+
+impl SignalInfo {
+    /// A signal that no process has sent.
+    pub fn of_kernel(signal: Signal) -> SignalInfo {
+        SignalInfo {
+            signal,
+            code: code::KERNEL,
+            pid: 0,
+            uid: 0,
+            value: 0,
+        }
+    }
+
+    /// Whether signals of the number queue. Linux: `SIGRTMIN`.
+    fn queues(signal: Signal) -> bool {
+        signal.raw() >= 32
+    }
+}
+
 /// A handler that is to be called now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delivery {
-    pub signal: Signal,
+    pub info: SignalInfo,
     pub handler: u64,
     pub flags: ActionFlags,
     /// What [`Signals::set_mask`] puts back when the handler has returned.
@@ -77,11 +132,15 @@ pub enum Posted {
     Stopped,
     /// The process had stopped, and goes on.
     Continued,
+    /// It was to be queued, and too many are.
+    Full,
 }
 
 #[derive(Debug)]
 struct State {
     pending: SignalSet,
+    /// What was said of pending signals, in the order in which they came.
+    queue: VecDeque<SignalInfo>,
     blocked: SignalSet,
     actions: [Action; Signal::MAX as usize],
 }
@@ -90,10 +149,18 @@ impl Default for State {
     fn default() -> State {
         State {
             pending: SignalSet::default(),
+            queue: VecDeque::new(),
             blocked: SignalSet::default(),
             actions: [Action::default(); Signal::MAX as usize],
         }
     }
+}
+
+/// Whether a signal became pending.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Queued {
+    Yes,
+    Refused,
 }
 
 /// What [`State::settle`] has found.
@@ -125,6 +192,49 @@ impl State {
         }
     }
 
+    /// Adds a signal to those that are pending. Linux: kernel/signal.c `__send_signal_locked()`.
+    fn enqueue(&mut self, info: SignalInfo) -> Queued {
+        let signal = info.signal;
+        if !SignalInfo::queues(signal) {
+            if !self.pending.contains(signal) {
+                self.queue.push_back(info);
+            }
+        } else if self.queue.len() < QUEUED_MAX {
+            self.queue.push_back(info);
+        } else if info.code != code::USER && info.code != code::KERNEL {
+            return Queued::Refused;
+        }
+        self.pending.insert(signal);
+        Queued::Yes
+    }
+
+    /// Takes one pending signal of a number, with what was said of it.
+    fn dequeue(&mut self, signal: Signal) -> SignalInfo {
+        let mut of_it = self.queue.iter().enumerate();
+        let mut of_it = of_it.by_ref().filter(|(_, info)| info.signal == signal);
+        let first = of_it.next().map(|(index, _)| index);
+        let has_more = of_it.next().is_some();
+        drop(of_it);
+        if !has_more {
+            self.pending.remove(signal);
+        }
+        let taken = first.and_then(|index| self.queue.remove(index));
+        // There was no room for more than its number.
+        taken.unwrap_or(SignalInfo {
+            code: code::USER,
+            ..SignalInfo::of_kernel(signal)
+        })
+    }
+
+    /// Forgets all pending signals of a set.
+    fn discard(&mut self, set: SignalSet) {
+        if self.pending.both(set).is_empty() {
+            return;
+        }
+        self.pending = self.pending.without(set);
+        self.queue.retain(|info| !set.contains(info.signal));
+    }
+
     /// Takes what is pending and not blocked, as far as no handler is to be called for it.
     fn settle(&mut self) -> Settled {
         let mut settled = Settled::default();
@@ -133,7 +243,7 @@ impl State {
                 settled.is_deliverable = true;
                 continue;
             }
-            self.pending.remove(signal);
+            self.discard(SignalSet::of(&[signal]));
             match signal.default_action() {
                 _ if self.is_ignored(signal) => {}
                 DefaultAction::Stop => settled.stop = Some(signal),
@@ -152,6 +262,7 @@ impl Signals {
         Signals {
             state: Mutex::new(State {
                 pending: SignalSet::default(),
+                queue: VecDeque::new(),
                 blocked: state.blocked,
                 actions: state.actions,
             }),
@@ -172,11 +283,16 @@ impl Signals {
         self.settle(&mut state);
     }
 
-    /// Posts a signal. The first fatal one wins; `SIGKILL` replaces any other.
+    /// Posts a signal that no process has sent. The first fatal one wins; `SIGKILL` replaces any other.
     pub fn post(&self, signal: Signal) -> Posted {
+        self.post_with(SignalInfo::of_kernel(signal))
+    }
+
+    /// Posts a signal with what is said of it.
+    pub fn post_with(&self, info: SignalInfo) -> Posted {
         let posted = {
             let mut state = self.lock();
-            self.post_locked(&mut state, signal)
+            self.post_locked(&mut state, info)
         };
         if posted != Posted::Ignored {
             self.waiters.wake_all();
@@ -185,17 +301,18 @@ impl Signals {
     }
 
     /// Linux: kernel/signal.c `prepare_signal()`, `sig_ignored()`.
-    fn post_locked(&self, state: &mut State, signal: Signal) -> Posted {
+    fn post_locked(&self, state: &mut State, info: SignalInfo) -> Posted {
+        let signal = info.signal;
         let goes_on = signal == Signal::CONT || signal == Signal::KILL;
         let was_stopped = goes_on && self.is_stopped.swap(false, Ordering::SeqCst);
         if signal == Signal::CONT {
-            state.pending = state.pending.without(SignalSet::STOPPING);
+            state.discard(SignalSet::STOPPING);
         } else if SignalSet::STOPPING.contains(signal) {
-            state.pending.remove(Signal::CONT);
+            state.discard(SignalSet::of(&[Signal::CONT]));
         }
         let is_kept = state.blocked.contains(signal) || !state.is_ignored(signal);
-        if is_kept {
-            state.pending.insert(signal);
+        if is_kept && state.enqueue(info) == Queued::Refused {
+            return Posted::Full;
         }
         let settled = self.settle(state);
         if settled.fatal == Some(signal) {
@@ -261,7 +378,7 @@ impl Signals {
         let before = std::mem::replace(state.action_mut(signal), action);
         state.action_mut(signal).mask = action.mask.without(SignalSet::UNBLOCKABLE);
         if state.is_ignored(signal) {
-            state.pending.remove(signal);
+            state.discard(SignalSet::of(&[signal]));
         }
         self.settle(&mut state);
         before
@@ -298,13 +415,18 @@ impl Signals {
         state.pending.both(state.blocked)
     }
 
+    /// Whether a signal of a set is pending, blocked or not.
+    pub fn is_any_pending(&self, set: SignalSet) -> bool {
+        !self.lock().pending.both(set).is_empty()
+    }
+
     /// Takes a pending signal out of a set, blocked or not. POSIX: `sigwait()`.
-    pub fn take_pending(&self, set: SignalSet) -> Option<Signal> {
+    pub fn take_pending(&self, set: SignalSet) -> Option<SignalInfo> {
         let mut state = self.lock();
         let signal = state.pending.both(set).first()?;
-        state.pending.remove(signal);
+        let info = state.dequeue(signal);
         self.settle(&mut state);
-        Some(signal)
+        Some(info)
     }
 
     /// Takes the next signal whose handler is to be called, and blocks what is blocked meanwhile. Linux: `get_signal()`,
@@ -319,7 +441,7 @@ impl Signals {
         let Disposition::Handler(handler) = action.disposition else {
             return None;
         };
-        state.pending.remove(signal);
+        let info = state.dequeue(signal);
         let mask_before = state.blocked;
         state.blocked = mask_before.with(action.mask);
         if !action.flags.contains(ActionFlags::NODEFER) {
@@ -330,7 +452,7 @@ impl Signals {
         }
         self.settle(&mut state);
         Some(Delivery {
-            signal,
+            info,
             handler,
             flags: action.flags,
             mask_before,
@@ -444,7 +566,7 @@ mod tests {
         signals.set_action(Signal::USR1, handled(ActionFlags::RESTART));
         assert_eq!(signals.post(Signal::USR1), Posted::Pending);
         let delivery = signals.take_handler().expect("it is pending");
-        assert_eq!((delivery.signal, delivery.handler), (Signal::USR1, 7));
+        assert_eq!((delivery.info.signal, delivery.handler), (Signal::USR1, 7));
         assert_eq!(delivery.flags, ActionFlags::RESTART);
         let blocked = SignalSet::of(&[Signal::USR1, Signal::HUP]);
         assert_eq!(signals.mask(), blocked);
@@ -531,7 +653,10 @@ mod tests {
         let usr = SignalSet::of(&[Signal::USR1, Signal::USR2]);
         signals.set_mask(usr);
         signals.post(Signal::USR2);
-        assert_eq!(signals.take_pending(usr), Some(Signal::USR2));
+        assert_eq!(
+            signals.take_pending(usr).map(|info| info.signal),
+            Some(Signal::USR2)
+        );
         assert_eq!(signals.take_pending(usr), None);
     }
 }

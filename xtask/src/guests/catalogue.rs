@@ -94,10 +94,13 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/linux/tests/family.c", Returns::Twice),
     ("guests/linux/tests/jobs.c", Returns::Twice),
     ("guests/linux/tests/signals.c", Returns::Twice),
+    ("guests/linux/tests/events.c", Returns::Twice),
+    ("guests/linux/tests/said.c", Returns::Twice),
+    ("guests/linux/tests/settings.c", Returns::Twice),
 ];
 
 /// Those of them that are compared with the same program outside of a container.
-const NATIVE_TWINS: &[&str] = &["family", "jobs", "signals"];
+const NATIVE_TWINS: &[&str] = &["family", "jobs", "signals", "events", "said", "settings"];
 
 /// Every unit.
 pub fn units() -> Result<Vec<Unit>> {

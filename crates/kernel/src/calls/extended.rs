@@ -75,19 +75,37 @@ impl Task {
     ) -> Result<()> {
         let credentials = self.process.credentials();
         let place = self.find(at, path, follow, &credentials)?;
-        check_writable(&place.mount)?;
-        check_name(&place, name, Access::WRITE, &credentials)?;
-        place.inode.set_extended_attribute(name, None)
+        remove(&place, name, &credentials)
+    }
+
+    /// Removes an open file's extended attribute. Linux: `fremovexattr(2)`.
+    pub fn remove_file_extended_attribute(&self, fd: Fd, name: &[u8]) -> Result<()> {
+        remove(&self.open_place(fd)?, name, &self.process.credentials())
+    }
+
+    /// Lists the names of an open file's extended attributes. Linux: `flistxattr(2)`.
+    pub fn file_extended_attributes(&self, fd: Fd) -> Result<Vec<Vec<u8>>> {
+        names(&self.open_place(fd)?, &self.process.credentials())
     }
 
     /// Lists the names of extended attributes that the caller may see. Linux: `listxattr(2)`.
     pub fn extended_attributes(&self, at: At, path: &[u8], follow: Follow) -> Result<Vec<Vec<u8>>> {
         let credentials = self.process.credentials();
         let place = self.find(at, path, follow, &credentials)?;
-        let mut names = place.inode.extended_attributes()?;
-        names.retain(|name| credentials.is_privileged() || !name.starts_with(b"trusted."));
-        Ok(names)
+        names(&place, &credentials)
     }
+}
+
+fn names(place: &Place, credentials: &Credentials) -> Result<Vec<Vec<u8>>> {
+    let mut names = place.inode.extended_attributes()?;
+    names.retain(|name| credentials.is_privileged() || !name.starts_with(b"trusted."));
+    Ok(names)
+}
+
+fn remove(place: &Place, name: &[u8], credentials: &Credentials) -> Result<()> {
+    check_writable(&place.mount)?;
+    check_name(place, name, Access::WRITE, credentials)?;
+    place.inode.set_extended_attribute(name, None)
 }
 
 fn value(place: &Place, name: &[u8], credentials: &Credentials) -> Result<Vec<u8>> {

@@ -87,6 +87,22 @@ impl Task {
         }
     }
 
+    /// Makes everything durable that was written in any mount; what cannot be is left. POSIX: `sync()`.
+    pub fn sync_all(&self) {
+        for mount in self.process.kernel.mounts.mounts() {
+            let _ = mount.file_system.root().sync();
+        }
+    }
+
+    /// Makes everything durable that was written in the file system of an open file. Linux: `syncfs(2)`.
+    pub fn sync_file_system(&self, fd: Fd) -> Result<()> {
+        let description = self.open_description_of(fd)?;
+        match &description.location {
+            Some(location) => location.mount.file_system.root().sync(),
+            None => Ok(()),
+        }
+    }
+
     /// Returns the statistics of the file system that holds an open file.
     pub fn fstatfs(&self, fd: Fd) -> Result<FileSystemStatistics> {
         let description = self.process.fds.get(fd)?;

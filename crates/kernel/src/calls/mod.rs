@@ -6,8 +6,10 @@
 pub mod attributes;
 pub mod descriptors;
 pub mod directories;
+pub mod events;
 pub mod extended;
 pub mod files;
+pub mod identity;
 pub mod locks;
 pub mod names;
 pub mod open;

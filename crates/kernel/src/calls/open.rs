@@ -75,7 +75,7 @@ impl Task {
 
     /// Returns the size up to which the process may make files.
     pub(super) fn file_size_max(&self) -> u64 {
-        self.process.kernel.config.resource_limits.soft(FSIZE)
+        self.process.settings.limits().soft(FSIZE)
     }
 
     fn open_path_only(

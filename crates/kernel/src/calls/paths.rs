@@ -146,6 +146,24 @@ impl Task {
         Ok(())
     }
 
+    /// Makes a directory the process's root; root only. The working directory stays. Linux: `chroot(2)`.
+    pub fn change_root(&self, path: &[u8]) -> Result<()> {
+        let credentials = self.process.credentials();
+        let place = self.find(At::Cwd, path, Follow::Yes, &credentials)?;
+        if !place.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        check(&*place.inode, &credentials, Access::EXECUTE)?;
+        if !credentials.is_privileged() {
+            return Err(Errno::EPERM);
+        }
+        let root = Location::of_inode(place.mount, place.inode);
+        let replace = |it: &mut Standpoint| std::mem::replace(&mut it.fs.root, root);
+        let previous = self.process.change_standpoint(replace);
+        drop(previous);
+        Ok(())
+    }
+
     /// Returns the absolute path of the working directory; `ENOENT` once it was removed.
     pub fn current_directory(&self) -> Result<Vec<u8>> {
         let FsContext { cwd, root, .. } = &self.process.standpoint().fs;

@@ -52,7 +52,7 @@ impl Task {
     }
 
     /// Whether a deadline leaves no time to wait.
-    fn is_past(&self, deadline: Deadline) -> bool {
+    pub(super) fn is_past(&self, deadline: Deadline) -> bool {
         match deadline {
             Deadline::Never => false,
             Deadline::At(time) => self.process.kernel.clock.monotonic() >= time,

@@ -8,6 +8,7 @@ use minke_abi::{Errno, Result};
 
 use crate::family::{Change, Children, ProcessTable};
 use crate::process::{ExitStatus, Pid, Process};
+use crate::signal::code;
 use crate::task::{Deadline, Task};
 
 /// A child that something has happened to.
@@ -27,7 +28,26 @@ pub enum News {
     Continued,
 }
 
+impl From<Change> for News {
+    fn from(change: Change) -> News {
+        match change {
+            Change::Stopped(signal) => News::Stopped(signal),
+            Change::Continued => News::Continued,
+        }
+    }
+}
+
 impl News {
+    /// Returns `si_code` and `si_status`: `CLD_*`, and an exit code or a signal.
+    pub fn code_and_status(&self) -> (i32, u32) {
+        match self {
+            News::Ended(ExitStatus::Exited(exit)) => (code::CHILD_EXITED, u32::from(*exit)),
+            News::Ended(ended) => (code::CHILD_KILLED, ended.wait_status()),
+            News::Stopped(signal) => (code::CHILD_STOPPED, u32::from(signal.raw())),
+            News::Continued => (code::CHILD_CONTINUED, u32::from(Signal::CONT.raw())),
+        }
+    }
+
     /// Returns the number that `wait(2)` gives.
     pub fn wait_status(&self) -> u32 {
         match self {

@@ -8,7 +8,7 @@ use minke_abi::{Errno, Result};
 
 use crate::family::{INIT, Member};
 use crate::process::{Credentials, Pid, Process};
-use crate::signal::Disposition;
+use crate::signal::{Disposition, Posted, SignalInfo, code};
 use crate::task::{Deadline, Task};
 
 /// Whom a signal is for. POSIX: `kill()`.
@@ -38,6 +38,23 @@ impl Task {
     /// Sends a signal, or only looks whether it could be sent; `ESRCH` when nobody is meant, `EPERM` when the caller
     /// may signal none of those. Linux: kernel/signal.c `kill_something_info()`.
     pub fn send_signal(&self, target: Target, signal: Option<Signal>) -> Result<()> {
+        let info = signal.map(|signal| self.own_info(signal, code::USER));
+        self.send_signal_with(target, info)
+    }
+
+    /// What is said of a signal that the task sends.
+    pub fn own_info(&self, signal: Signal, code: i32) -> SignalInfo {
+        SignalInfo {
+            signal,
+            code,
+            pid: self.process.pid.0,
+            uid: self.process.credentials().uid,
+            value: 0,
+        }
+    }
+
+    /// As [`Task::send_signal`], with what is said of it; `EAGAIN` when too many are queued. Linux: `rt_sigqueueinfo(2)`.
+    pub fn send_signal_with(&self, target: Target, info: Option<SignalInfo>) -> Result<()> {
         let meant = self.meant(target);
         if meant.is_empty() {
             return Err(Errno::ESRCH);
@@ -50,10 +67,10 @@ impl Task {
         if allowed.is_empty() {
             return Err(Errno::EPERM);
         }
-        if let Some(signal) = signal {
-            for process in &allowed {
-                send(process, signal);
-            }
+        let Some(info) = info else { return Ok(()) };
+        let posted: Vec<_> = allowed.iter().map(|it| send(it, info)).collect();
+        if posted.iter().all(|posted| *posted == Posted::Full) {
+            return Err(Errno::EAGAIN);
         }
         Ok(())
     }
@@ -84,25 +101,30 @@ impl Task {
     }
 
     /// Waits for a signal of a set, and takes it; `EAGAIN` when the deadline has passed first. POSIX: `sigtimedwait()`.
-    pub async fn wait_for_signal(&self, set: SignalSet, deadline: Deadline) -> Result<Signal> {
+    pub async fn wait_for_signal(&self, set: SignalSet, deadline: Deadline) -> Result<SignalInfo> {
         let signals = &self.process.signals;
         let taken = self.wait_for(deadline, |_| signals.take_pending(set).map(Ok));
         taken.await.unwrap_or(Err(Errno::EAGAIN))
     }
 }
 
-/// Process 1 gets from inside only what it has a handler for. Linux: kernel/signal.c `sig_task_ignored()`.
-fn send(process: &Process, signal: Signal) {
+/// Process 1 gets from inside only what it has a handler for, or blocks to wait for it. Linux: kernel/signal.c
+/// `sig_ignored()`, `sig_task_ignored()`.
+fn send(process: &Process, info: SignalInfo) -> Posted {
     let handles = || {
-        let action = process.signals.action(signal);
+        let action = process.signals.action(info.signal);
         matches!(action.disposition, Disposition::Handler(_))
     };
-    if process.pid != INIT || handles() {
-        process.kill(signal);
+    let blocks = || process.signals.mask().contains(info.signal);
+    if process.pid != INIT || blocks() || handles() {
+        process.kill_with(info)
+    } else {
+        Posted::Ignored
     }
 }
 
-/// Linux: kernel/signal.c `kill_ok_by_cred()`, without saved users, which the kernel does not keep.
+/// Linux: kernel/signal.c `kill_ok_by_cred()`.
 fn may_signal(sender: &Credentials, receiver: &Credentials) -> bool {
-    sender.is_privileged() || [sender.uid, sender.euid].contains(&receiver.uid)
+    let own = [sender.uid, sender.euid];
+    sender.is_privileged() || own.contains(&receiver.uid) || own.contains(&receiver.suid)
 }

@@ -9,7 +9,8 @@ use minke_abi::wait::WaitOptions;
 use minke_kernel::alarm::Remaining;
 use minke_kernel::calls::signals::Target;
 use minke_kernel::family::Children;
-use minke_kernel::signal::{Action, Disposition};
+use minke_kernel::process::Credentials;
+use minke_kernel::signal::{Action, Disposition, Posted, SignalInfo, code};
 use minke_kernel::task::Deadline;
 use minke_kernel::{Errno, ExitStatus, Pid, Task};
 
@@ -145,7 +146,8 @@ fn a_signal_can_be_waited_for_until_a_deadline() {
     let past = Deadline::At(0);
     assert_eq!(now(init.wait_for_signal(usr1, past)), Err(Errno::EAGAIN));
     init.process.kill(Signal::USR1);
-    assert_eq!(now(init.wait_for_signal(usr1, past)), Ok(Signal::USR1));
+    let taken = now(init.wait_for_signal(usr1, past)).map(|info| info.signal);
+    assert_eq!(taken, Ok(Signal::USR1));
 }
 
 #[test]
@@ -157,6 +159,57 @@ fn an_alarm_is_a_signal() {
     let once = Remaining { time: 5, ..off };
     assert_eq!(init.set_alarm(once), off);
     let delivery = init.process.signals.take_handler().unwrap();
-    assert_eq!(delivery.signal, Signal::ALRM);
+    assert_eq!(delivery.info.signal, Signal::ALRM);
     assert_eq!(init.alarm(), off);
+}
+
+#[test]
+fn a_signal_tells_its_sender_and_a_child_its_end() {
+    let (_machine, init) = machine();
+    let child = fork_as(&init, 7);
+    let all = SignalSet::of(&[Signal::USR1, Signal::CHLD]);
+    init.process.signals.set_mask(all);
+    handle(&init, Signal::USR1);
+    child.process.set_credentials(Credentials::user(0, 0));
+    let target = Target::Process(init.process.pid);
+    child.send_signal(target, Some(Signal::USR1)).unwrap();
+    let info = init.process.signals.take_pending(all).unwrap();
+    assert_eq!((info.code, info.pid), (code::USER, child.process.pid.0));
+    child.process.exit(ExitStatus::Exited(5));
+    let info = init.process.signals.take_pending(all).unwrap();
+    let told = (info.signal, info.code, info.pid, info.value);
+    let pid = child.process.pid.0;
+    assert_eq!(told, (Signal::CHLD, code::CHILD_EXITED, pid, 5));
+}
+
+#[test]
+fn high_signals_queue_in_order_up_to_a_limit() {
+    let (_machine, init) = machine();
+    let high = Signal::from_raw(40).unwrap();
+    let set = SignalSet::of(&[high, Signal::USR1]);
+    let signals = &init.process.signals;
+    signals.set_mask(set);
+    let queue = |signal, value| {
+        signals.post_with(SignalInfo {
+            value,
+            ..init.own_info(signal, code::QUEUE)
+        })
+    };
+    assert_eq!(queue(Signal::USR1, 1), Posted::Pending);
+    assert_eq!(queue(Signal::USR1, 2), Posted::Pending);
+    let mut count = 0;
+    while queue(high, count) == Posted::Pending {
+        count += 1;
+        assert!(count < 100_000, "signals queue without an end");
+    }
+    assert_eq!(queue(high, 0), Posted::Full);
+    // A signal of `kill` is pending all the same.
+    assert_eq!(signals.post(high), Posted::Pending);
+    let usr1 = signals.take_pending(set).unwrap();
+    assert_eq!((usr1.signal, usr1.value), (Signal::USR1, 1));
+    let values: Vec<_> = std::iter::from_fn(|| signals.take_pending(set))
+        .map(|info| info.value)
+        .collect();
+    assert_eq!(values, (0..count).collect::<Vec<_>>());
+    assert!(!signals.is_any_pending(set));
 }

@@ -136,7 +136,11 @@ impl Controlled for Target {
                 process.kill(signal);
                 Fate::Dies
             }
-            Posted::Ignored | Posted::Pending | Posted::Stopped | Posted::Continued => Fate::Lives,
+            Posted::Ignored
+            | Posted::Pending
+            | Posted::Stopped
+            | Posted::Continued
+            | Posted::Full => Fate::Lives,
         };
         self.quota.lift();
         if fate == Fate::Lives {

@@ -25,6 +25,7 @@ mod process;
 mod system;
 
 use process::ProcessKind;
+pub(crate) use process::comm;
 use system::SystemKind;
 
 pub use system::{RELEASE, VERSION};

@@ -73,7 +73,10 @@ fn environ(process: &Process) -> Vec<u8> {
 }
 
 /// Linux: fs/exec.c `begin_new_exec()`: the last part of the path that was asked for. A bare module has no path.
-fn comm(process: &Process) -> Vec<u8> {
+pub(crate) fn comm(process: &Process) -> Vec<u8> {
+    if let Some(name) = process.settings.name() {
+        return name;
+    }
     let image = process.image();
     let paths = [&image.asked_for, &image.path].into_iter();
     let path = paths.chain(image.args.first()).find(|it| !it.is_empty());
@@ -124,6 +127,7 @@ fn status(process: &Process) -> Vec<u8> {
     let credentials = process.credentials();
     let (uid, euid) = (credentials.uid, credentials.euid);
     let (gid, egid) = (credentials.gid, credentials.egid);
+    let (suid, sgid) = (credentials.suid, credentials.sgid);
     let groups: String = credentials
         .groups
         .iter()
@@ -138,7 +142,7 @@ fn status(process: &Process) -> Vec<u8> {
     text.extend_from_slice(&comm(process));
     let rest = format!(
         "\nUmask:\t{:04o}\nState:\t{letter} ({word})\nTgid:\t{pid}\nNgid:\t0\nPid:\t{pid}\nPPid:\t{}\n\
-         TracerPid:\t0\nUid:\t{uid}\t{euid}\t{euid}\t{euid}\nGid:\t{gid}\t{egid}\t{egid}\t{egid}\n\
+         TracerPid:\t0\nUid:\t{uid}\t{euid}\t{suid}\t{euid}\nGid:\t{gid}\t{egid}\t{sgid}\t{egid}\n\
          FDSize:\t{}\nGroups:\t{groups}\nVmPeak:\t{memory_kib:8} kB\nVmSize:\t{memory_kib:8} kB\n\
          VmHWM:\t{memory_kib:8} kB\nVmRSS:\t{memory_kib:8} kB\nThreads:\t{}\n\
          CapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\nCapEff:\t{capabilities:016x}\n\
@@ -159,7 +163,7 @@ fn limits(process: &Process) -> Vec<u8> {
         UNLIMITED => "unlimited".to_owned(),
         limit => limit.to_string(),
     };
-    let limits = &process.kernel.config.resource_limits;
+    let limits = process.settings.limits().clone();
     let mut text = format!(
         "{:<25} {:<20} {:<20} {:<10}\n",
         "Limit", "Soft Limit", "Hard Limit", "Units"

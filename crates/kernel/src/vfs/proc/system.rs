@@ -169,7 +169,7 @@ fn meminfo(kernel: &Kernel) -> String {
 }
 
 fn hostname(kernel: &Kernel) -> String {
-    format!("{}\n", kernel.config.hostname)
+    format!("{}\n", String::from_utf8_lossy(&kernel.names().host))
 }
 
 /// Makes a random UUID. RFC 9562: version 4.

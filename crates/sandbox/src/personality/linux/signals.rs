@@ -83,11 +83,20 @@ impl Drop for CallbackStack {
 }
 
 async fn call_handler(caller: &mut Caller<'_, Guest>, delivery: &Delivery) -> wasmtime::Result<()> {
-    let signal = i32::from(delivery.signal.raw());
+    let info = &delivery.info;
+    let signal = i32::from(info.signal.raw());
     let handler = delivery.handler as u32;
     if let Some(deliver) = caller.data().linux.deliver.clone() {
         let flags = delivery.flags.bits().cast_signed();
-        let arguments = (handler.cast_signed(), flags, signal, 0, 0, 0, 0);
+        let arguments = (
+            handler.cast_signed(),
+            flags,
+            signal,
+            info.code,
+            info.pid.cast_signed(),
+            info.uid.cast_signed(),
+            info.value.cast_signed(),
+        );
         return deliver.call_async(&mut *caller, arguments).await;
     }
     let Some(Extern::Table(table)) = caller.get_export(TABLE) else {

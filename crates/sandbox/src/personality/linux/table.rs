@@ -119,6 +119,10 @@ pub(super) static FAMILIES: &[Family] = &[
         calls: calls::attributes::CALLS,
     },
     Family {
+        title: "Extended attributes",
+        calls: calls::extended::CALLS,
+    },
+    Family {
         title: "Open files",
         calls: calls::files::CALLS,
     },
@@ -131,6 +135,10 @@ pub(super) static FAMILIES: &[Family] = &[
         calls: calls::poll::CALLS,
     },
     Family {
+        title: "Events",
+        calls: calls::events::CALLS,
+    },
+    Family {
         title: "Sockets",
         calls: calls::sockets::CALLS,
     },
@@ -141,6 +149,10 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         title: "Users and limits",
         calls: calls::identity::CALLS,
+    },
+    Family {
+        title: "Settings and scheduling",
+        calls: calls::settings::CALLS,
     },
     Family {
         title: "Signals",

@@ -1,7 +1,7 @@
 //! Who a process is, what it may have, and the system's name.
 
 use minke_abi::{Errno, Result};
-use minke_kernel::ResourceLimit;
+use minke_kernel::{Pid, ResourceLimit};
 
 use crate::personality::musl::context::{Arguments, Context};
 use crate::runtime::GuestAddr;
@@ -42,72 +42,78 @@ pub(in crate::personality) fn uname(
     arguments: &Arguments,
 ) -> Result<i64> {
     const FIELD_BYTES: usize = 65;
-    let hostname = context.task().process.kernel.config.hostname.clone();
-    let fields = [
-        "Linux",
-        &hostname,
-        "6.1.0-minke",
-        "#1 minke",
-        "wasm32",
-        "(none)",
+    let names = context.task().process.kernel.names();
+    let fields: [&[u8]; 6] = [
+        b"Linux",
+        &names.host,
+        b"6.1.0-minke",
+        b"#1 minke",
+        b"wasm32",
+        &names.domain,
     ];
     let mut bytes = Vec::with_capacity(fields.len() * FIELD_BYTES);
     for (index, field) in fields.iter().enumerate() {
         let shown = field.len().min(FIELD_BYTES - 1);
-        bytes.extend(&field.as_bytes()[..shown]);
+        bytes.extend(&field[..shown]);
         bytes.resize((index + 1) * FIELD_BYTES, 0);
     }
     context.memory.write(arguments.address(0), &bytes)?;
     Ok(0)
 }
 
-fn limit_of(context: &Context<'_>, resource: u32) -> Result<ResourceLimit> {
-    let limits = &context.task().process.kernel.config.resource_limits;
-    limits.get(resource as usize).ok_or(Errno::EINVAL)
-}
+/// What a new limit changes.
+pub(in crate::personality) const HELD_LIMITS: &str =
+    "kept and inherited; `RLIMIT_NOFILE` and `RLIMIT_FSIZE` are held";
 
-pub(in crate::personality) fn write_limit(
+/// `getrlimit`: a resource, and where its limit goes.
+pub(in crate::personality) fn getrlimit(
     context: &mut Context<'_>,
-    resource: u32,
-    target: GuestAddr,
+    arguments: &Arguments,
 ) -> Result<i64> {
-    let limit = limit_of(context, resource)?;
-    context.memory.write_u64(target, limit.soft)?;
-    context.memory.write_u64(target.offset(8), limit.hard)?;
-    Ok(0)
+    let resource = arguments.word(0);
+    let limit = context.task().resource_limit(Pid(0), resource, None)?;
+    write_limit(context, limit, arguments.address(1))
 }
 
-/// Checks a new limit: the soft one must not exceed the hard one, nor the hard one what there is.
-pub(in crate::personality) fn check_limit(
-    context: &Context<'_>,
-    resource: u32,
-    source: GuestAddr,
+/// `setrlimit`: a resource, and its limit.
+pub(in crate::personality) fn setrlimit(
+    context: &mut Context<'_>,
+    arguments: &Arguments,
 ) -> Result<i64> {
-    let now = limit_of(context, resource)?;
-    let soft = context.memory.read_u64(source)?;
-    let hard = context.memory.read_u64(source.offset(8))?;
-    if soft > hard {
-        return Err(Errno::EINVAL);
-    }
-    if hard > now.hard {
-        return Err(Errno::EPERM);
-    }
-    Ok(0)
+    let new = read_limit(context, arguments.address(1))?;
+    let resource = arguments.word(0);
+    let task = context.task();
+    task.resource_limit(Pid(0), resource, Some(new)).map(|_| 0)
 }
 
+/// `prlimit64`: a process, a resource, its new limit and where the old one goes.
 pub(in crate::personality) fn prlimit(
     context: &mut Context<'_>,
     arguments: &Arguments,
 ) -> Result<i64> {
-    let (pid, resource) = (arguments.word(0), arguments.word(1));
-    if pid != 0 && pid != context.task().process.pid.0 {
-        return Err(Errno::ESRCH);
-    }
-    if let Some(new) = arguments.pointer(2) {
-        check_limit(context, resource, new)?;
-    }
+    let (pid, resource) = (Pid(arguments.word(0)), arguments.word(1));
+    let new = match arguments.pointer(2) {
+        Some(new) => Some(read_limit(context, new)?),
+        None => None,
+    };
+    let before = context.task().resource_limit(pid, resource, new)?;
     match arguments.pointer(3) {
-        Some(old) => write_limit(context, resource, old),
-        None => limit_of(context, resource).map(|_| 0),
+        Some(old) => write_limit(context, before, old),
+        None => Ok(0),
     }
+}
+
+/// Reads `struct rlimit`.
+fn read_limit(context: &Context<'_>, source: GuestAddr) -> Result<ResourceLimit> {
+    Ok(ResourceLimit {
+        soft: context.memory.read_u64(source)?,
+        hard: context.memory.read_u64(source.offset(8))?,
+    })
+}
+
+/// Writes `struct rlimit`.
+fn write_limit(context: &mut Context<'_>, limit: ResourceLimit, target: GuestAddr) -> Result<i64> {
+    context.memory.write_u64(target, limit.soft)?;
+    context.memory.write_u64(target.offset(8), limit.hard)?;
+    Ok(0)
 }

@@ -1,12 +1,12 @@
 //! Calls on the process itself: numbers, users, limits, the system's name.
 
 use minke_abi::{Errno, Result};
-use minke_kernel::Credentials;
+use minke_kernel::calls::identity::{IdChange, Kind};
 
 use crate::personality::emscripten::context::{Arguments, Context};
 use crate::personality::emscripten::table::{Function, WORDS};
 use crate::personality::musl::identity::{
-    check_limit, getgroups, prlimit, uname, write_limit, write_three,
+    HELD_LIMITS, getgroups, getrlimit, prlimit, setrlimit, uname, write_three,
 };
 
 /// Why calls about other processes fail.
@@ -36,39 +36,25 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
     }),
     Function::syscall("__syscall_getresuid32", WORDS[3], |c, a| {
         let who = c.task().process.credentials();
-        write_three(c, a, [who.uid, who.euid, who.euid])
+        write_three(c, a, [who.uid, who.euid, who.suid])
     }),
     Function::syscall("__syscall_getresgid32", WORDS[3], |c, a| {
         let who = c.task().process.credentials();
-        write_three(c, a, [who.gid, who.egid, who.egid])
+        write_three(c, a, [who.gid, who.egid, who.sgid])
     }),
     Function::syscall("__syscall_getgroups32", WORDS[2], getgroups),
     Function::syscall("__syscall_setuid32", WORDS[1], |c, a| {
-        let uid = a.word(0);
-        change(
-            c,
-            |who| (who.uid, who.euid) = (uid, uid),
-            |who| who.uid == uid,
-        )
+        let change = IdChange::Set(a.word(0));
+        c.task().change_ids(Kind::Users, change).map(|()| 0)
     }),
     Function::syscall("__syscall_setgid32", WORDS[1], |c, a| {
-        let gid = a.word(0);
-        change(
-            c,
-            |who| (who.gid, who.egid) = (gid, gid),
-            |who| who.gid == gid,
-        )
+        let change = IdChange::Set(a.word(0));
+        c.task().change_ids(Kind::Groups, change).map(|()| 0)
     }),
     Function::syscall("__syscall_uname", WORDS[1], uname),
-    Function::syscall("__syscall_ugetrlimit", WORDS[2], |c, a| {
-        write_limit(c, a.word(0), a.address(1))
-    }),
-    Function::syscall("__syscall_setrlimit", WORDS[2], |c, a| {
-        check_limit(c, a.word(0), a.address(1))
-    })
-    .partial("the limit is checked and not kept: a container's limits are set from outside"),
-    Function::syscall("__syscall_prlimit64", WORDS[4], prlimit)
-        .partial("its own process only; a new limit is checked and not kept"),
+    Function::syscall("__syscall_ugetrlimit", WORDS[2], getrlimit),
+    Function::syscall("__syscall_setrlimit", WORDS[2], setrlimit).partial(HELD_LIMITS),
+    Function::syscall("__syscall_prlimit64", WORDS[4], prlimit).partial(HELD_LIMITS),
     Function::syscall("__syscall_getrusage", WORDS[2], getrusage)
         .partial("CPU time of the whole container; everything else is 0"),
     Function::syscall("__syscall_wait4", WORDS[4], |_, _| Err(Errno::ENOSYS)).refused(NO_PROCESSES),
@@ -76,22 +62,6 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
         .refused(NO_PROCESSES),
     Function::syscall("__syscall_fork", WORDS[0], |_, _| Err(Errno::ENOSYS)).refused(NO_PROCESSES),
 ];
-
-/// Changes the credentials if root asks, or if `is_own` says that nothing is gained. Linux: kernel/sys.c __sys_setuid().
-fn change(
-    context: &Context<'_>,
-    apply: impl FnOnce(&mut Credentials),
-    is_own: impl FnOnce(&Credentials) -> bool,
-) -> Result<i64> {
-    let process = &context.task().process;
-    let mut who = Credentials::clone(&process.credentials());
-    if !who.is_privileged() && !is_own(&who) {
-        return Err(Errno::EPERM);
-    }
-    apply(&mut who);
-    process.set_credentials(who);
-    Ok(0)
-}
 
 /// Writes `struct rusage`, whose first field is the user's CPU time.
 fn getrusage(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {

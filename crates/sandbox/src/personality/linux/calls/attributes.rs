@@ -32,6 +32,14 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("newfstatat", 262, |c, a| {
         stat_at(c, a.at(0), a.address(1), a.address(2), a.word(3))
     }),
+    Syscall::now("statx", 332, |c, a| {
+        // `AT_STATX_FORCE_SYNC` and its kin say nothing here.
+        const SYNC_TYPE: u32 = 0x6000;
+        let metadata = metadata_at(c, a.at(0), a.address(1), a.word(2) & !SYNC_TYPE)?;
+        let bytes = stat_of(&metadata).encode_extended();
+        c.memory.write(a.address(4), &bytes).map(|()| 0)
+    })
+    .partial("no time of birth"),
     Syscall::now("statfs", 137, |c, a| {
         let statistics = statistics_of(c, a.address(0))?;
         write_statfs(c, a.address(1), &statistics)
@@ -77,8 +85,14 @@ fn stat_at(
 }
 
 fn write_stat(context: &mut Context<'_>, buffer: GuestAddr, metadata: &Metadata) -> Result<i64> {
+    let bytes = stat_of(metadata).encode();
+    context.memory.write(buffer, &bytes)?;
+    Ok(0)
+}
+
+fn stat_of(metadata: &Metadata) -> Stat {
     let time = |time: Timestamp| (time.seconds, time.nanoseconds);
-    let stat = Stat {
+    Stat {
         device: metadata.device,
         inode: metadata.inode,
         links: u64::from(metadata.links),
@@ -94,9 +108,7 @@ fn write_stat(context: &mut Context<'_>, buffer: GuestAddr, metadata: &Metadata)
             time(metadata.modified),
             time(metadata.changed),
         ],
-    };
-    context.memory.write(buffer, &stat.encode())?;
-    Ok(0)
+    }
 }
 
 fn write_statfs(

@@ -41,12 +41,10 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         .refused("a container has its host's clocks"),
     Syscall::waiting("clock_nanosleep", 230, |c, a| {
         Box::pin(sleep(c, a, a.word(0), a.word(1), 2))
-    })
-    .partial("the time that is left is told as none"),
+    }),
     Syscall::waiting("nanosleep", 35, |c, a| {
         Box::pin(sleep(c, a, MONOTONIC[0], 0, 0))
-    })
-    .partial("the time that is left is told as none"),
+    }),
     Syscall::now("gettimeofday", 96, |c, a| {
         let time = read_clock(c.task(), REALTIME[0])?;
         let (seconds, fraction) = (time / NANOSECONDS_PER_SECOND, time % NANOSECONDS_PER_SECOND);
@@ -76,7 +74,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
             return Err(Errno::EINVAL);
         }
         let left = c.task().alarm();
-        write_timer(c, a.address(1), left).map(|()| 0)
+        write_timer(c, a.address(1), left, 1000).map(|()| 0)
     })
     .partial("`ITIMER_REAL` only"),
     Syscall::now("times", 100, times).partial(CONTAINERS_TIME),
@@ -84,7 +82,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         .partial("CPU time of the whole container; everything else is 0"),
 ];
 
-fn read_clock(task: &Task, number: u32) -> Result<u64> {
+pub(super) fn read_clock(task: &Task, number: u32) -> Result<u64> {
     let clock = &task.process.kernel.clock;
     match number {
         number if REALTIME.contains(&number) => Ok(clock.realtime()),
@@ -111,17 +109,23 @@ fn setitimer(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     };
     let before = context.task().set_alarm(wanted);
     match arguments.pointer(2) {
-        Some(old) => write_timer(context, old, before).map(|()| 0),
+        Some(old) => write_timer(context, old, before, 1000).map(|()| 0),
         None => Ok(0),
     }
 }
 
-fn write_timer(context: &mut Context<'_>, address: GuestAddr, timer: Remaining) -> Result<()> {
+/// Writes a timer's interval and time; `unit` is the fraction's, in nanoseconds.
+pub(super) fn write_timer(
+    context: &mut Context<'_>,
+    address: GuestAddr,
+    timer: Remaining,
+    unit: u64,
+) -> Result<()> {
     let times = [timer.interval, timer.time];
     for (index, time) in times.into_iter().enumerate() {
         let at = address.offset(index as u64 * TIME_BYTES);
         let (seconds, rest) = (time / NANOSECONDS_PER_SECOND, time % NANOSECONDS_PER_SECOND);
-        context.write_time(at, seconds, rest.div_ceil(1000))?;
+        context.write_time(at, seconds, rest.div_ceil(unit))?;
     }
     Ok(())
 }
@@ -145,10 +149,13 @@ async fn sleep(
         _ => time,
     };
     let monotonic = task.process.kernel.clock.monotonic();
-    let slept = task.sleep_until(monotonic.saturating_add(duration)).await;
+    let end = monotonic.saturating_add(duration);
+    let slept = task.sleep_until(end).await;
     let rest: Option<GuestAddr> = arguments.pointer(first + 1);
     if let (Err(_), Some(rest), 0) = (&slept, rest, flags) {
-        Context::of(caller).write_time(rest, 0, 0)?;
+        let left = end.saturating_sub(task.process.kernel.clock.monotonic());
+        let (seconds, fraction) = (left / NANOSECONDS_PER_SECOND, left % NANOSECONDS_PER_SECOND);
+        Context::of(caller).write_time(rest, seconds, fraction)?;
     }
     slept.map(|()| 0)
 }

@@ -27,6 +27,27 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         Ok(i64::from(a.fd(1).0))
     }),
     Syscall::now("dup3", 292, dup3),
+    Syscall::now("close_range", 436, |c, a| {
+        // `CLOSE_RANGE_UNSHARE`, which changes nothing without threads, and `CLOSE_RANGE_CLOEXEC`.
+        const UNSHARE: u32 = 2;
+        const CLOSE_ON_EXEC: u32 = 4;
+        let (first, last, flags) = (a.word(0), a.word(1), a.word(2));
+        if first > last || flags & !(UNSHARE | CLOSE_ON_EXEC) != 0 {
+            return Err(Errno::EINVAL);
+        }
+        let process = &c.task().process;
+        for fd in process.fds.list() {
+            if !(first..=last).contains(&fd.0) {
+                continue;
+            }
+            // A descriptor that went meanwhile is closed too.
+            let _ = match flags & CLOSE_ON_EXEC {
+                0 => c.task().close(fd),
+                _ => process.fds.set_close_on_exec(fd, true),
+            };
+        }
+        Ok(0)
+    }),
     Syscall::now("pipe", 22, |c, a| {
         pipe(c, a.address(0), OpenFlags::empty())
     }),

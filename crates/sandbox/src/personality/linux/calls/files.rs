@@ -12,7 +12,13 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("getdents64", 217, getdents),
     Syscall::now("fsync", 74, |c, a| c.task().sync(a.fd(0)).map(|()| 0)),
     Syscall::now("fdatasync", 75, |c, a| c.task().sync(a.fd(0)).map(|()| 0)),
-    Syscall::now("sync", 162, |_, _| Ok(0)).partial("does nothing: `fsync` makes a file durable"),
+    Syscall::now("sync", 162, |c, _| {
+        c.task().sync_all();
+        Ok(0)
+    }),
+    Syscall::now("syncfs", 306, |c, a| {
+        c.task().sync_file_system(a.fd(0)).map(|()| 0)
+    }),
     Syscall::now("fallocate", 285, fallocate)
         .partial("mode 0, `FALLOC_FL_KEEP_SIZE` and `FALLOC_FL_PUNCH_HOLE` only"),
     Syscall::now("fadvise", 221, fadvise).partial("the advice is checked and not used"),

@@ -2,17 +2,16 @@
 
 use minke_abi::{Errno, Result};
 use minke_kernel::Credentials;
+use minke_kernel::calls::identity::{IdChange, Kind, NewIds};
 
 use crate::personality::linux::context::{Arguments, Context};
 use crate::personality::linux::table::Syscall;
 use crate::personality::musl::identity::{
-    check_limit, getgroups, prlimit, write_limit, write_three,
+    HELD_LIMITS, getgroups, getrlimit, prlimit, setrlimit, write_three,
 };
 
-/// What `-1` says in place of an id.
-const KEEP: u32 = u32::MAX;
-
-const NO_SAVED_IDS: &str = "there are no saved ids: they are the effective ones";
+/// Longest name of a host. Linux: `__NEW_UTS_LEN`.
+const NAME_BYTES_MAX: usize = 64;
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("getuid", 102, |c, _| {
@@ -29,48 +28,39 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     }),
     Syscall::now("getresuid", 118, |c, a| {
         let who = c.task().process.credentials();
-        write_three(c, a, [who.uid, who.euid, who.euid])
-    })
-    .partial(NO_SAVED_IDS),
+        write_three(c, a, [who.uid, who.euid, who.suid])
+    }),
     Syscall::now("getresgid", 120, |c, a| {
         let who = c.task().process.credentials();
-        write_three(c, a, [who.gid, who.egid, who.egid])
-    })
-    .partial(NO_SAVED_IDS),
+        write_three(c, a, [who.gid, who.egid, who.sgid])
+    }),
     Syscall::now("getgroups", 115, getgroups),
     Syscall::now("setgroups", 116, setgroups),
     Syscall::now("setuid", 105, |c, a| {
-        let real = if c.task().process.credentials().is_privileged() {
-            a.word(0)
-        } else {
-            KEEP
-        };
-        set_users(c, real, a.word(0))
-    })
-    .partial(NO_SAVED_IDS),
-    Syscall::now("setgid", 106, |c, a| {
-        let real = if c.task().process.credentials().is_privileged() {
-            a.word(0)
-        } else {
-            KEEP
-        };
-        set_groups(c, real, a.word(0))
-    })
-    .partial(NO_SAVED_IDS),
-    Syscall::now("setreuid", 113, |c, a| set_users(c, a.word(0), a.word(1))).partial(NO_SAVED_IDS),
-    Syscall::now("setregid", 114, |c, a| set_groups(c, a.word(0), a.word(1))).partial(NO_SAVED_IDS),
-    Syscall::now("setresuid", 117, |c, a| set_users(c, a.word(0), a.word(1))).partial(NO_SAVED_IDS),
-    Syscall::now("setresgid", 119, |c, a| set_groups(c, a.word(0), a.word(1)))
-        .partial(NO_SAVED_IDS),
-    Syscall::now("getrlimit", 97, |c, a| {
-        write_limit(c, a.word(0), a.address(1))
+        c.task()
+            .change_ids(Kind::Users, IdChange::Set(a.word(0)))
+            .map(|()| 0)
     }),
-    Syscall::now("setrlimit", 160, |c, a| {
-        check_limit(c, a.word(0), a.address(1))
-    })
-    .partial("the limit is checked and not kept: a container's limits are set from outside"),
-    Syscall::now("prlimit64", 302, prlimit)
-        .partial("its own process only; a new limit is checked and not kept"),
+    Syscall::now("setgid", 106, |c, a| {
+        c.task()
+            .change_ids(Kind::Groups, IdChange::Set(a.word(0)))
+            .map(|()| 0)
+    }),
+    Syscall::now("setreuid", 113, |c, a| exchange(c, a, Kind::Users)),
+    Syscall::now("setregid", 114, |c, a| exchange(c, a, Kind::Groups)),
+    Syscall::now("setresuid", 117, |c, a| replace(c, a, Kind::Users)),
+    Syscall::now("setresgid", 119, |c, a| replace(c, a, Kind::Groups)),
+    Syscall::now("getrlimit", 97, getrlimit),
+    Syscall::now("setrlimit", 160, setrlimit).partial(HELD_LIMITS),
+    Syscall::now("prlimit64", 302, prlimit).partial(HELD_LIMITS),
+    Syscall::now("sethostname", 170, |c, a| {
+        let name = read_host_name(c, a)?;
+        c.task().set_host_name(&name).map(|()| 0)
+    }),
+    Syscall::now("setdomainname", 171, |c, a| {
+        let name = read_host_name(c, a)?;
+        c.task().set_domain_name(&name).map(|()| 0)
+    }),
 ];
 
 fn setgroups(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
@@ -92,38 +82,41 @@ fn setgroups(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     Ok(0)
 }
 
-/// Sets the real and the effective user. Linux: kernel/sys.c __sys_setreuid().
-fn set_users(context: &Context<'_>, real: u32, effective: u32) -> Result<i64> {
-    let process = &context.task().process;
-    let mut who = Credentials::clone(&process.credentials());
-    let own = [who.uid, who.euid, KEEP];
-    let gains_nothing = own.contains(&real) && own.contains(&effective);
-    if !who.is_privileged() && !gains_nothing {
-        return Err(Errno::EPERM);
-    }
-    replace(&mut who.uid, real);
-    replace(&mut who.euid, effective);
-    process.set_credentials(who);
-    Ok(0)
+/// Returns an argument as an id; -1 keeps.
+fn id(arguments: &Arguments, index: usize) -> Option<u32> {
+    Some(arguments.word(index)).filter(|id| *id != u32::MAX)
 }
 
-/// As [`set_users`], for groups.
-fn set_groups(context: &Context<'_>, real: u32, effective: u32) -> Result<i64> {
-    let process = &context.task().process;
-    let mut who = Credentials::clone(&process.credentials());
-    let own = [who.gid, who.egid, KEEP];
-    let gains_nothing = own.contains(&real) && own.contains(&effective);
-    if !who.is_privileged() && !gains_nothing {
-        return Err(Errno::EPERM);
-    }
-    replace(&mut who.gid, real);
-    replace(&mut who.egid, effective);
-    process.set_credentials(who);
-    Ok(0)
+fn exchange(context: &Context<'_>, arguments: &Arguments, kind: Kind) -> Result<i64> {
+    let new = NewIds {
+        real: id(arguments, 0),
+        effective: id(arguments, 1),
+        saved: None,
+    };
+    context
+        .task()
+        .change_ids(kind, IdChange::Exchange(new))
+        .map(|()| 0)
 }
 
-fn replace(id: &mut u32, new: u32) {
-    if new != KEEP {
-        *id = new;
-    }
+fn replace(context: &Context<'_>, arguments: &Arguments, kind: Kind) -> Result<i64> {
+    let new = NewIds {
+        real: id(arguments, 0),
+        effective: id(arguments, 1),
+        saved: id(arguments, 2),
+    };
+    context
+        .task()
+        .change_ids(kind, IdChange::Replace(new))
+        .map(|()| 0)
+}
+
+fn read_host_name(context: &Context<'_>, arguments: &Arguments) -> Result<Vec<u8>> {
+    let length = arguments.word(1);
+    // One more than there may be: the kernel says what is too long.
+    let length = length.min(NAME_BYTES_MAX as u32 + 1);
+    let room = NAME_BYTES_MAX + 1;
+    context
+        .memory
+        .read_bytes(arguments.address(0), u64::from(length), room)
 }

@@ -3,11 +3,14 @@
 pub(super) mod attributes;
 pub(super) mod clocks;
 pub(super) mod descriptors;
+pub(super) mod events;
+pub(super) mod extended;
 pub(super) mod files;
 pub(super) mod identity;
 pub(super) mod paths;
 pub(super) mod poll;
 pub(super) mod processes;
+pub(super) mod settings;
 pub(super) mod signals;
 pub(super) mod sockets;
 pub(super) mod system;

@@ -5,8 +5,8 @@ use minke_kernel::calls::At;
 
 use crate::personality::linux::table::Syscall;
 use crate::personality::musl::paths::{
-    access, change_directory, getcwd, link, make_directory, make_node, open, read_link,
-    remove_directory, rename, symlink, unlink, unlinkat,
+    access, change_directory, checked_path, getcwd, link, make_directory, make_node, open,
+    read_link, remove_directory, rename, symlink, unlink, unlinkat,
 };
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
@@ -88,6 +88,10 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         access(c, a.at(0), a.address(1), a.word(2), a.word(3))
     }),
     Syscall::now("chdir", 80, |c, a| change_directory(c, a.address(0))),
+    Syscall::now("chroot", 161, |c, a| {
+        let path = checked_path(c, a.address(0), 0)?;
+        c.task().change_root(&path).map(|()| 0)
+    }),
     Syscall::now("fchdir", 81, |c, a| {
         c.task().change_directory(At::Fd(a.fd(0)), b"").map(|()| 0)
     }),

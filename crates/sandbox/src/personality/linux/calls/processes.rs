@@ -1,11 +1,11 @@
 //! Processes: who they are, how they end, become other programs and wait for each other.
 
+use minke_abi::linux::Signal;
 use minke_abi::wait::WaitOptions;
-use minke_abi::wali::encode_child_info;
+use minke_abi::wali::{SigInfo, encode_info};
 use minke_abi::{Errno, Result};
-use minke_kernel::calls::processes::News;
+use minke_kernel::Pid;
 use minke_kernel::family::Children;
-use minke_kernel::{ExitStatus, Pid};
 use wasmtime::Caller;
 
 use crate::personality::linux::context::{Arguments, Context, task_of};
@@ -190,8 +190,14 @@ async fn waitid(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<
     let mut context = Context::of(caller);
     if let Some(info) = arguments.pointer(2) {
         let bytes = report.map_or([0; minke_abi::wali::SIGINFO_BYTES], |report| {
-            let (code, status) = child_code(&report.news);
-            encode_child_info(code, report.pid.0, report.uid, status)
+            let (code, status) = report.news.code_and_status();
+            encode_info(&SigInfo {
+                signal: u32::from(Signal::CHLD.raw()),
+                code,
+                pid: report.pid.0,
+                uid: report.uid,
+                value: u64::from(status),
+            })
         });
         context.memory.write(info, &bytes)?;
     }
@@ -199,14 +205,4 @@ async fn waitid(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<
         context.memory.fill(usage, RUSAGE_BYTES, 0)?;
     }
     Ok(0)
-}
-
-/// `si_code` and `si_status` of a child: `CLD_*`, and a code or a signal.
-fn child_code(news: &News) -> (u32, u32) {
-    match news {
-        News::Ended(ExitStatus::Exited(code)) => (1, u32::from(*code)),
-        News::Ended(ended) => (2, ended.wait_status()),
-        News::Stopped(signal) => (5, u32::from(signal.raw())),
-        News::Continued => (6, u32::from(minke_abi::linux::Signal::CONT.raw())),
-    }
 }

@@ -2,17 +2,18 @@
 
 use minke_abi::linux::Signal;
 use minke_abi::signal::{ActionFlags, MaskChange, SignalSet};
-use minke_abi::wali::SigAction;
+use minke_abi::wali::{SigAction, SigInfo, decode_info, encode_info};
 use minke_abi::{Errno, Result};
 use minke_kernel::Pid;
 use minke_kernel::calls::signals::Target;
-use minke_kernel::signal::{Action, Disposition};
+use minke_kernel::signal::{Action, Disposition, SignalInfo, code};
 use minke_kernel::task::Deadline;
 use wasmtime::Caller;
 
+use super::events::descriptor_flags;
 use crate::personality::linux::context::{Arguments, Context, task_of};
 use crate::personality::linux::table::Syscall;
-use crate::runtime::Guest;
+use crate::runtime::{Guest, GuestAddr};
 
 /// Bytes of a set of signals.
 const SET_BYTES: u32 = 8;
@@ -26,16 +27,23 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     }),
     Syscall::now("tkill", 200, |c, a| to_thread(c, a.int(0), a.int(1))).partial(ONE_THREAD),
     Syscall::now("tgkill", 234, |c, a| to_thread(c, a.int(1), a.int(2))).partial(ONE_THREAD),
-    Syscall::now("rt_sigaction", 13, sigaction)
-        .partial("`SA_SIGINFO` tells neither code nor sender; `SA_ONSTACK` changes nothing"),
+    Syscall::now("rt_sigaction", 13, sigaction).partial("`SA_ONSTACK` changes nothing"),
     Syscall::now("rt_sigprocmask", 14, sigprocmask),
     Syscall::now("rt_sigpending", 127, |c, a| {
         let pending = c.task().process.signals.pending();
         c.memory.write_u64(a.address(0), pending.0).map(|()| 0)
     }),
     Syscall::waiting("rt_sigsuspend", 130, |c, a| Box::pin(suspend(c, a))),
-    Syscall::waiting("rt_sigtimedwait", 128, |c, a| Box::pin(wait(c, a)))
-        .partial("tells neither code nor sender"),
+    Syscall::waiting("rt_sigtimedwait", 128, |c, a| Box::pin(wait(c, a))),
+    Syscall::now("rt_sigqueueinfo", 129, |c, a| {
+        queue(c, a.int(0), a.int(1), a.address(2))
+    }),
+    Syscall::now("rt_tgsigqueueinfo", 297, |c, a| {
+        queue(c, a.int(1), a.int(2), a.address(3))
+    })
+    .partial(ONE_THREAD),
+    Syscall::now("signalfd", 282, |c, a| signal_file(c, a, 0)).partial(MAKERS_SIGNALS),
+    Syscall::now("signalfd4", 289, |c, a| signal_file(c, a, a.word(3))).partial(MAKERS_SIGNALS),
     Syscall::waiting("pause", 34, |c, _| {
         let task = task_of(c);
         Box::pin(async move {
@@ -46,6 +54,8 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("sigaltstack", 131, |_, _| Ok(0))
         .partial("does nothing: handlers have the stack of who is interrupted"),
 ];
+
+const MAKERS_SIGNALS: &str = "a child that inherits the descriptor reads its parent's signals";
 
 const ONE_THREAD: &str = "processes of this personality have one thread";
 
@@ -64,8 +74,46 @@ fn to_thread(context: &Context<'_>, tid: i32, signal: i32) -> Result<i64> {
     }
     let signal = signal_or_none(signal)?;
     let task = context.task();
-    task.send_signal(Target::Process(Pid(tid)), signal)?;
+    let info = signal.map(|signal| task.own_info(signal, code::TKILL));
+    task.send_signal_with(Target::Process(Pid(tid)), info)?;
     Ok(0)
+}
+
+/// A code of the kernel's or of `tgkill` may be told to nobody but oneself. Linux: kernel/signal.c `do_rt_sigqueueinfo()`.
+fn queue(context: &mut Context<'_>, pid: i32, signal: i32, info: GuestAddr) -> Result<i64> {
+    let said = decode_info(&context.memory.read_array(info)?);
+    let task = context.task();
+    let is_own = u32::try_from(pid) == Ok(task.process.pid.0);
+    if (said.code >= 0 || said.code == code::TKILL) && !is_own {
+        return Err(Errno::EPERM);
+    }
+    let info = signal_or_none(signal)?.map(|signal| SignalInfo {
+        signal,
+        code: said.code,
+        pid: said.pid,
+        uid: said.uid,
+        value: said.value,
+    });
+    let pid = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
+    task.send_signal_with(Target::Process(Pid(pid)), info)?;
+    Ok(0)
+}
+
+/// `signalfd`: a descriptor that is changed, or -1; a set and its size.
+fn signal_file(context: &mut Context<'_>, arguments: &Arguments, raw: u32) -> Result<i64> {
+    let flags = descriptor_flags(raw)?;
+    if arguments.word(2) != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
+    let set = SignalSet(context.memory.read_u64(arguments.address(1))?);
+    let task = context.task();
+    match arguments.int(0) {
+        -1 => Ok(i64::from(task.make_signal_file(set, flags)?.0)),
+        fd => {
+            task.set_file_signals(arguments.fd(0), set)?;
+            Ok(i64::from(fd))
+        }
+    }
 }
 
 fn sigaction(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
@@ -156,12 +204,17 @@ async fn wait(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i6
         None => Deadline::Never,
     };
     let set = set.without(SignalSet::UNBLOCKABLE);
-    let signal = task_of(caller).wait_for_signal(set, deadline).await?;
-    let number = signal.raw();
-    if let Some(info) = arguments.pointer(1) {
-        let mut bytes = [0; minke_abi::wali::SIGINFO_BYTES];
-        bytes[0] = number;
-        Context::of(caller).memory.write(info, &bytes)?;
+    let info = task_of(caller).wait_for_signal(set, deadline).await?;
+    let number = info.signal.raw();
+    if let Some(address) = arguments.pointer(1) {
+        let bytes = encode_info(&SigInfo {
+            signal: u32::from(number),
+            code: info.code,
+            pid: info.pid,
+            uid: info.uid,
+            value: info.value,
+        });
+        Context::of(caller).memory.write(address, &bytes)?;
     }
     Ok(i64::from(number))
 }

@@ -39,6 +39,14 @@ fn sysinfo(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
 fn getrandom(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     /// Bytes that are made at once.
     const PIECE_BYTES: usize = 256;
+    /// `GRND_NONBLOCK`, `GRND_RANDOM`, `GRND_INSECURE`: the bytes are always there.
+    const FLAGS: u32 = 7;
+    /// `GRND_RANDOM` and `GRND_INSECURE` contradict each other.
+    const CONTRADICTION: u32 = 6;
+    let flags = arguments.word(2);
+    if flags & !FLAGS != 0 || flags & CONTRADICTION == CONTRADICTION {
+        return Err(Errno::EINVAL);
+    }
     let length = u64::from(arguments.word(1));
     let address = arguments.address(0);
     context.memory.check(address, length)?;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use minke_abi::linux::{PollEvents, Signal};
 use minke_abi::{Errno, Result};
+use minke_kernel::signal::code;
 use minke_kernel::{FileDescription, Task};
 use wasmtime::Caller;
 
@@ -112,7 +113,8 @@ async fn write(caller: &mut Caller<'_, Guest>, arguments: Arguments, shape: Shap
 /// Sends `SIGPIPE` to who writes where nobody reads. POSIX: `write()`.
 pub(super) fn broken(task: &Task, errno: Errno) {
     if errno == Errno::EPIPE {
-        task.process.kill(Signal::PIPE);
+        let info = task.own_info(Signal::PIPE, code::USER);
+        task.process.kill_with(info);
     }
 }
 
