@@ -13,9 +13,17 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The C libraries have different texts. */
+static const char *number_of(int error)
+{
+	static char text[16];
+	snprintf(text, sizeof text, "error %d", error);
+	return text;
+}
+
 static const char *name_of(int failed)
 {
-	return failed ? strerror(errno) : "fine";
+	return failed ? number_of(errno) : "fine";
 }
 
 static void watch(int set, int operation, int fd, uint32_t events, uint64_t data)

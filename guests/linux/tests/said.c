@@ -10,6 +10,14 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The C libraries have different texts. */
+static const char *number_of(int error)
+{
+	static char text[16];
+	snprintf(text, sizeof text, "error %d", error);
+	return text;
+}
+
 static pid_t child;
 
 static const char *who(pid_t pid)
@@ -17,10 +25,16 @@ static const char *who(pid_t pid)
 	return pid == getpid() ? "me" : pid == child ? "my child" : pid ? "another" : "nobody";
 }
 
+/* The C libraries keep different signals for themselves. */
+static int plain(int signal)
+{
+	return signal < SIGRTMIN ? signal : 100 + signal - SIGRTMIN;
+}
+
 static void tell(int signal, siginfo_t *info, void *context)
 {
 	(void)context;
-	printf("%d: code %d", signal, info->si_code);
+	printf("%d: code %d", plain(signal), info->si_code);
 	if (info->si_code <= 0) printf(" of %s, user %d", who(info->si_pid), info->si_uid == getuid());
 	if (info->si_code == SI_QUEUE) printf(", value %d", info->si_value.sival_int);
 	if (signal == SIGCHLD && info->si_code > 0) printf(" of %s, status %d", who(info->si_pid), info->si_status);
@@ -56,7 +70,7 @@ static void handlers_are_told_who_sends(void)
 	int ends[2];
 	if (pipe(ends)) return;
 	close(ends[0]);
-	if (write(ends[1], "x", 1) < 0) printf("pipe: %s\n", strerror(errno));
+	if (write(ends[1], "x", 1) < 0) printf("pipe: %s\n", number_of(errno));
 	close(ends[1]);
 }
 
@@ -86,7 +100,7 @@ static void a_wait_is_told_who_sends(void)
 	sigaddset(&set, SIGRTMIN + 4);
 	for (int i = 0; i < 3; i++) {
 		int signal = sigtimedwait(&set, &info, &none);
-		if (signal < 0) printf("no more: %s\n", strerror(errno));
+		if (signal < 0) printf("no more: %s\n", number_of(errno));
 		else tell(signal, &info, 0);
 	}
 	mask(SIG_UNBLOCK, SIGUSR1, SIGRTMIN + 4);
@@ -135,11 +149,11 @@ static void signals_are_read(void)
 	ssize_t length = read(fd, told, sizeof told);
 	printf("read %zd\n", length / (ssize_t)sizeof *told);
 	for (int i = 0; i < length / (int)sizeof *told; i++)
-		printf("%d: code %d of %s, value %d\n", told[i].ssi_signo, told[i].ssi_code, who(told[i].ssi_pid), told[i].ssi_int);
+		printf("%d: code %d of %s, value %d\n", plain(told[i].ssi_signo), told[i].ssi_code, who(told[i].ssi_pid), told[i].ssi_int);
 	length = read(fd, told, sizeof told);
-	printf("empty: %s\n", strerror(errno));
+	printf("empty: %s\n", number_of(errno));
 	length = read(fd, told, 8);
-	printf("short: %s\n", strerror(errno));
+	printf("short: %s\n", number_of(errno));
 	mask(SIG_UNBLOCK, SIGUSR1, SIGRTMIN);
 	close(fd), close(poll);
 }

@@ -13,9 +13,17 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+/* The C libraries have different texts. */
+static const char *number_of(int error)
+{
+	static char text[16];
+	snprintf(text, sizeof text, "error %d", error);
+	return text;
+}
+
 static const char *name_of(int failed)
 {
-	return failed ? strerror(errno) : "fine";
+	return failed ? number_of(errno) : "fine";
 }
 
 static void ids(const char *what, int failed)
@@ -54,7 +62,7 @@ static void limits_are_kept_and_inherited(void)
 	printf("files: %d %d\n", (int)now.rlim_cur, (int)now.rlim_max);
 	int fd, highest = 0;
 	while ((fd = dup(0)) >= 0) highest = fd;
-	printf("highest: %d, %s\n", highest, strerror(errno));
+	printf("highest: %d, %s\n", highest, number_of(errno));
 	for (fd = 3; fd <= highest; fd++) close(fd);
 	limit.rlim_cur = 30;
 	printf("above: %s\n", name_of(setrlimit(RLIMIT_NOFILE, &limit)));
@@ -91,7 +99,7 @@ static void names_and_promises(void)
 	printf(" %d\n", getpriority(PRIO_PROCESS, 0));
 	errno = 0;
 	value = getpriority(PRIO_PROCESS, 999999);
-	printf("nobody: %d %s\n", value, strerror(errno));
+	printf("nobody: %d %s\n", value, number_of(errno));
 }
 
 static void orphans_go_to_who_asked_for_them(void)

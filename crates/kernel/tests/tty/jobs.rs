@@ -67,7 +67,7 @@ fn handled(task: &Task) -> Vec<Signal> {
     let deliveries = std::iter::from_fn(|| {
         let delivery = task.process.signals.take_handler()?;
         task.process.signals.set_mask(SignalSet::default());
-        Some(delivery.signal)
+        Some(delivery.info.signal)
     });
     deliveries.collect()
 }
