@@ -43,6 +43,7 @@
 //! | `published` | programs that nobody here wrote |
 
 mod arguments;
+mod base;
 mod build;
 mod building;
 mod busybox;
@@ -77,6 +78,7 @@ mod published;
 mod restarts;
 mod roots;
 mod run;
+mod scripts;
 mod snapshots;
 mod steps;
 mod terminal;

@@ -12,6 +12,7 @@ use minke_engine::files::process;
 use minke_engine::image::nearest;
 use minke_engine::{Home, step, supervise};
 
+mod base;
 mod commands;
 mod format;
 mod output;

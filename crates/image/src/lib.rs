@@ -41,6 +41,7 @@ mod lease;
 mod nearest;
 mod packing;
 pub mod program;
+mod provided;
 mod reference;
 mod remembered;
 mod root;
@@ -69,6 +70,7 @@ pub use layer::{
 pub use lease::Lease;
 pub use nearest::nearest;
 pub use packing::{Compression, Packing};
+pub use provided::Provided;
 pub use reference::{ParseReferenceError, Reference};
 pub use root::LayerFile;
 pub use snapshots::{ROOT_DISK_BYTES, SnapshotError};

@@ -9,6 +9,7 @@ use crate::build_cache::BUILD_CACHE_BYTES_MAX;
 use crate::check::{is_corrupt, quoted};
 use crate::database::Database;
 use crate::nearest::nearest;
+use crate::provided::Provided;
 use crate::reference::{ParseReferenceError, Reference};
 use crate::remembered::{self, Answer, Remembered, Version};
 use crate::snapshots::SnapshotError;
@@ -31,6 +32,8 @@ pub struct Store {
     remembered: Option<Remembered>,
     /// Bounds what only build steps need, in bytes; [`BUILD_CACHE_BYTES_MAX`] unless it is changed.
     pub build_cache_bytes_max: u64,
+    /// An image that is found although nobody put it here.
+    pub provided: Option<Provided>,
 }
 
 /// What can go wrong with a store.
@@ -56,6 +59,8 @@ pub enum StoreError {
         wanted: String,
         nearest: Option<String>,
     },
+    #[error("no such image: `{wanted}`, which this minke was built without")]
+    NotProvided { wanted: String, hint: &'static str },
     #[error("`{wanted}` is the beginning of {count} image ids")]
     Ambiguous { wanted: String, count: usize },
     #[error(transparent)]
@@ -123,6 +128,7 @@ impl StoreError {
             } => Some(format!(
                 "build it first: `minke build -t {wanted} DIRECTORY`; `minke images` lists what is there"
             )),
+            Self::NotProvided { hint, .. } => Some((*hint).to_owned()),
             Self::Ambiguous { .. } => Some("give more digits of the id".into()),
             Self::InUse { .. } => Some(
                 "remove that container first, or remove the name only with `minke rmi -f`".into(),
@@ -153,7 +159,7 @@ impl StoreError {
 
     /// Returns whether the failure is an image or name that is not there, which commands tell apart.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::NotFound { .. })
+        matches!(self, Self::NotFound { .. } | Self::NotProvided { .. })
     }
 }
 
@@ -242,6 +248,7 @@ impl Store {
             database: Database::new(root.join(DATABASE)),
             remembered: Remembered::read(root),
             build_cache_bytes_max: BUILD_CACHE_BYTES_MAX,
+            provided: None,
         };
         if store.remembered.is_none() {
             store.database.connect()?;
@@ -269,8 +276,8 @@ impl Store {
         &self.root
     }
 
-    /// Returns the image that `wanted` names: a name with or without tag, an id or its beginning, or `name@digest`.
-    pub fn image(&self, wanted: &str) -> Result<Image, StoreError> {
+    /// Returns the image that `wanted` names, of those that the store has. See [`Store::image`].
+    pub fn stored_image(&self, wanted: &str) -> Result<Image, StoreError> {
         let remembered = self.remembered.as_ref();
         if let Some(found) = remembered.and_then(|known| known.answer(&self.root, wanted)) {
             return self.image_with_tags(&found.manifest, found.tags);

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::Unit;
-use super::linux::{LinuxBuild, Program, Returns, busybox, library};
+use super::base::{self, BaseImage};
+use super::linux::{LinuxBuild, Program, Returns, busybox, configured, library};
 use super::recipe::{CBuild, CargoBuild, Compiler, Library, NpmPackage, Recipe, Target};
 use crate::layout::{guests_dir, root};
 
@@ -25,6 +26,7 @@ const RUST: &str = "rust";
 const C: &str = "c";
 const PUBLISHED: &str = "published";
 const LINUX: &str = "linux";
+const BASE: &str = "base";
 
 /// C programs of `guests/c`, and what they are compiled to.
 const C_PROGRAMS: &[CProgram] = &[
@@ -110,6 +112,7 @@ pub fn units() -> Result<Vec<Unit>> {
     units.extend(C_PROGRAMS.iter().flat_map(c_programs));
     units.push(c_with_lines());
     units.extend(linux_programs());
+    units.push(base_image());
     units.extend(benchmarks());
     Ok(units)
 }
@@ -352,7 +355,11 @@ fn linux_programs() -> Vec<Unit> {
             inputs: vec![port],
             recipe: Recipe::LinuxLibrary,
         },
-        unit("dash", Program::Dash, &[]),
+        unit("bash", Program::Configured(&configured::BASH), &[]),
+        unit("dash", Program::Configured(&configured::DASH), &[]),
+        unit("tar", Program::Configured(&configured::TAR), &[]),
+        unit("gzip", Program::Configured(&configured::GZIP), &[]),
+        unit("xz", Program::Configured(&configured::XZ), &[]),
         unit("busybox", Program::Busybox, &[busybox::LEFT_OUT]),
     ];
     for (source, returns) in LINUX_PROGRAMS {
@@ -382,6 +389,25 @@ fn linux_unit(name: &str, group: &'static str, program: Program, sources: &[&str
         recipe: Recipe::Linux(LinuxBuild {
             program,
             output: guests_dir().join("linux").join(format!("{name}.wasm")),
+        }),
+    }
+}
+
+/// The image that minke carries.
+fn base_image() -> Unit {
+    let programs = guests_dir().join("linux");
+    let modules = base::PROGRAMS.iter().map(|it| format!("{it}.wasm"));
+    let inputs = modules.chain(["busybox.links".to_string()]);
+    Unit {
+        name: "base".to_string(),
+        group: BASE,
+        inputs: inputs
+            .map(|it| programs.join(it))
+            .chain([PathBuf::from(base::FILES)])
+            .collect(),
+        recipe: Recipe::Base(BaseImage {
+            programs,
+            archive: guests_dir().join("base").join("minke-base.tar"),
         }),
     }
 }

@@ -4,6 +4,7 @@
 //! inputs, recipe and compiler differs from the one kept beside its outputs ([`stamp`]), so a
 //! second run reads files and starts no compiler.
 
+mod base;
 mod catalogue;
 mod fetch;
 mod linux;
@@ -88,7 +89,9 @@ fn select(units: Vec<Unit>, names: &[String]) -> Result<Vec<Unit>> {
     {
         bail!("unknown guest `{unknown}`\nhint: `cargo xtask guests --list` names them all");
     }
-    let is_wanted = |unit: &Unit| names.iter().any(|name| unit.is_called(name));
+    let is_named = |unit: &Unit| names.iter().any(|name| unit.is_called(name));
+    let needs_programs = units.iter().any(|it| is_named(it) && it.is_image());
+    let is_wanted = |unit: &Unit| is_named(unit) || (needs_programs && unit.is_in_base());
     let needs_library = units
         .iter()
         .any(|it| is_wanted(it) && matches!(it.recipe, Recipe::Linux(_)));
@@ -107,15 +110,27 @@ impl Unit {
         matches!(self.recipe, Recipe::LinuxLibrary)
     }
 
+    /// Whether it is made of other units.
+    fn is_image(&self) -> bool {
+        matches!(self.recipe, Recipe::Base(_))
+    }
+
+    fn is_in_base(&self) -> bool {
+        let name = self.name.strip_prefix("linux-").unwrap_or_default();
+        base::PROGRAMS.contains(&name)
+    }
+
     fn is_program(&self) -> bool {
-        !EXAMPLES.contains(&self.group) && !self.is_library()
+        !EXAMPLES.contains(&self.group) && !self.is_library() && !self.is_image()
     }
 }
 
-/// Makes each unit that is not up to date, libraries first; returns how many there were.
+/// Makes each unit that is not up to date, libraries first and images last; returns how many there were.
 fn make(units: Vec<Unit>) -> Result<usize> {
-    let (libraries, programs) = units.into_iter().partition(Unit::is_library);
-    Ok(make_side_by_side(libraries)? + make_side_by_side(programs)?)
+    let (libraries, others): (Vec<_>, Vec<_>) = units.into_iter().partition(Unit::is_library);
+    let (images, programs) = others.into_iter().partition(Unit::is_image);
+    let stages = [libraries, programs, images];
+    stages.into_iter().map(make_side_by_side).sum()
 }
 
 /// Makes units that do not need each other, [`JOBS`] at a time.

@@ -9,6 +9,7 @@ use std::sync::OnceLock;
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use super::base::BaseImage;
 use super::fetch;
 use super::linux::{self, LinuxBuild, library};
 use crate::layout::{guests_dir, root};
@@ -26,6 +27,8 @@ pub enum Recipe {
     /// The C library of [`Recipe::Linux`].
     LinuxLibrary,
     Linux(LinuxBuild),
+    /// The image that minke carries, of such programs.
+    Base(BaseImage),
     Npm(NpmPackage),
 }
 
@@ -98,6 +101,7 @@ impl Recipe {
             Recipe::C(build) => build.make(),
             Recipe::LinuxLibrary => library::make(),
             Recipe::Linux(build) => build.make(),
+            Recipe::Base(image) => image.make(),
             Recipe::Npm(package) => fetch::npm(package),
         }
     }
@@ -112,7 +116,8 @@ impl Recipe {
                 .collect(),
             Recipe::C(build) => build.outputs(),
             Recipe::LinuxLibrary => vec![library::output()],
-            Recipe::Linux(build) => vec![build.output.clone()],
+            Recipe::Linux(build) => build.outputs(),
+            Recipe::Base(image) => image.outputs(),
             Recipe::Npm(package) => package
                 .files
                 .iter()
@@ -127,6 +132,7 @@ impl Recipe {
             Recipe::Cargo(_) => rustc_version(),
             Recipe::C(build) => Ok(build.compiler.version()? + &build.with.version()?),
             Recipe::LinuxLibrary | Recipe::Linux(_) => linux::version(),
+            Recipe::Base(_) => packer_version(),
             Recipe::Npm(_) => Ok(String::new()),
         }
     }
@@ -240,18 +246,27 @@ impl CBuild {
 }
 
 impl Library {
-    /// What our lock file says of the library: its other lines are none of the program's business.
     fn version(self) -> Result<String> {
-        if self == Library::None {
-            return Ok(String::new());
+        match self {
+            Library::None => Ok(String::new()),
+            Library::Sqlite => locked("libsqlite3-sys"),
         }
-        let locked = fs::read_to_string(root().join("Cargo.lock")).context("no `Cargo.lock`")?;
-        let mut packages = locked.split("[[package]]");
-        let package = packages.find(|it| it.contains("name = \"libsqlite3-sys\""));
-        package
-            .map(str::to_string)
-            .context("no SQLite in `Cargo.lock`")
     }
+}
+
+/// What packs an image: equal programs give other bytes with another one.
+fn packer_version() -> Result<String> {
+    locked("zstd-sys")
+}
+
+/// What our lock file says of one crate: its other lines are none of a program's business.
+fn locked(crate_name: &str) -> Result<String> {
+    let locked = fs::read_to_string(root().join("Cargo.lock")).context("no `Cargo.lock`")?;
+    let mut packages = locked.split("[[package]]");
+    let package = packages.find(|it| it.contains(&format!("name = \"{crate_name}\"")));
+    package
+        .map(str::to_string)
+        .with_context(|| format!("no `{crate_name}` in `Cargo.lock`"))
 }
 
 /// The directory of `sqlite3.c`, in cargo's copy of the crate that the workspace depends on.

@@ -64,7 +64,7 @@ const LAYERS: &[Layer] = &[
         "minke",
         &["minke-engine", "minke-build", "minke-disk", "minke-ext4"],
     ),
-    layer("xtask", &[]),
+    layer("xtask", &["minke-archive"]),
 ];
 
 /// Crates of others that only these of ours may use.

@@ -7,6 +7,7 @@ use minke_engine::image::{ImageFilter, Reference};
 use minke_engine::syntax::{parse_bytes, parse_time};
 use minke_engine::{Container, Engine, Home};
 
+use crate::base::BASE;
 use crate::report::{Kind, Report};
 
 mod build;
@@ -177,6 +178,7 @@ fn parse_alone<T: Args>(arguments: &[OsString]) -> Option<T> {
 /// Opens the home that the environment names.
 fn engine() -> Result<Engine, Report> {
     let mut engine = Engine::open(home()?)?;
+    engine.provided = Some(BASE);
     if let Some(text) = std::env::var_os(BUILD_CACHE_VARIABLE) {
         engine.build_cache_bytes_max = build_cache_bytes_max(&text.to_string_lossy())?;
     }

@@ -63,7 +63,7 @@ impl Engine {
     /// runs. By id, no force removes an image that a container runs from. Docker: `daemon/images/image_delete.go`.
     pub fn remove_image(&self, wanted: &str, force: Force) -> Result<Removed, EngineError> {
         let store = self.store()?;
-        let image = store.image(wanted)?;
+        let image = store.stored_image(wanted)?;
         let name = wanted.parse::<Reference>().ok();
         let name = name.filter(|name| image.tags.contains(name));
         // With another name left, the contents stay.

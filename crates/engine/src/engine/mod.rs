@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use minke_image::{BUILD_CACHE_BYTES_MAX, Image, Store};
+use minke_image::{BUILD_CACHE_BYTES_MAX, Image, Provided, Store};
 use minke_sandbox::logs;
 use minke_sandbox::spec::{MountSpec, RootDiskSpec};
 
@@ -52,6 +52,8 @@ pub struct Engine {
     /// Bounds results of build steps that no image has, in bytes, and caches of `RUN` by themselves. Those of a running build
     /// stay.
     pub build_cache_bytes_max: u64,
+    /// An image that is found although nobody put it into the store.
+    pub provided: Option<Provided>,
 }
 
 impl Engine {
@@ -63,6 +65,7 @@ impl Engine {
             home,
             store: OnceLock::new(),
             build_cache_bytes_max: BUILD_CACHE_BYTES_MAX,
+            provided: None,
         })
     }
 
@@ -83,6 +86,7 @@ impl Engine {
         }
         let mut store = Store::open(self.home.images())?;
         store.build_cache_bytes_max = self.build_cache_bytes_max;
+        store.provided = self.provided;
         Ok(self.store.get_or_init(|| store))
     }
 

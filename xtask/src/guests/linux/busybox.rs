@@ -12,6 +12,8 @@ use super::{library, sources, tools, work_dir};
 use crate::layout::root;
 use crate::process::run_quietly;
 
+/// The list that its build makes of the paths of its programs.
+pub const LINKS: &str = "busybox.links";
 /// The names of what is left out.
 pub const LEFT_OUT: &str = "guests/linux/busybox.left-out";
 
@@ -34,7 +36,7 @@ pub fn link() -> Result<PathBuf> {
     let compiler = [vec![tools::CLANG.to_string()], library::compiler_flags()?].concat();
     run_quietly(
         make(&directory)
-            .args(["-j2", "busybox_unstripped", LINK])
+            .args(["-j2", "busybox_unstripped", LINKS, LINK])
             .arg(format!("AR={}", tools::AR))
             .arg(format!("CC={} -w", compiler.join(" ")))
             .arg(format!("LD={} --target={}", tools::CLANG, tools::TARGET))

@@ -4,6 +4,7 @@
 //! into its memory and restore them; `guests/linux/musl/src/host/frames.c` is the other half of that.
 
 pub mod busybox;
+pub mod configured;
 pub mod library;
 mod sources;
 mod tools;
@@ -17,6 +18,7 @@ use anyhow::{Context, Result};
 
 use crate::layout::{guests_dir, root};
 use crate::process::run_quietly;
+use configured::Configured;
 pub use tools::version;
 
 /// One program.
@@ -30,8 +32,8 @@ pub struct LinuxBuild {
 pub enum Program {
     /// One C source of ours, relative to the workspace.
     Source { path: PathBuf, returns: Returns },
-    /// Debian's shell for scripts.
-    Dash,
+    /// A package of Debian that configures itself.
+    Configured(&'static Configured),
     /// Debian's many small programs in one.
     Busybox,
 }
@@ -42,6 +44,14 @@ pub enum Returns {
     Once,
     /// It calls `fork` or `setjmp`.
     Twice,
+}
+
+/// Whether a program calls functions through pointers of other types than theirs, which wasm refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Casts {
+    None,
+    /// All calls through pointers are made to be of one type.
+    OfFunctions,
 }
 
 impl LinuxBuild {
@@ -61,41 +71,51 @@ impl LinuxBuild {
                 )?;
                 match returns {
                     Returns::Once => Ok(()),
-                    Returns::Twice => self.finish(&linked),
+                    Returns::Twice => self.finish(&linked, Casts::None),
                 }
             }
-            Program::Dash => self.finish(&dash()?),
-            Program::Busybox => self.finish(&busybox::link()?),
+            Program::Configured(it) => {
+                let linked = it.link()?;
+                match it.returns {
+                    Returns::Once => keep(&linked, &self.output),
+                    Returns::Twice => self.finish(&linked, it.casts),
+                }
+            }
+            Program::Busybox => {
+                let linked = busybox::link()?;
+                keep(&linked.with_file_name(busybox::LINKS), &self.links())?;
+                self.finish(&linked, Casts::None)
+            }
         }
     }
 
+    /// Every file that is left.
+    pub fn outputs(&self) -> Vec<PathBuf> {
+        match self.program {
+            Program::Busybox => vec![self.output.clone(), self.links()],
+            _ => vec![self.output.clone()],
+        }
+    }
+
+    /// The list of BusyBox's names, a path on each line.
+    fn links(&self) -> PathBuf {
+        self.output.with_extension("links")
+    }
+
     /// Makes the program of a linked module whose frames must be restorable.
-    fn finish(&self, linked: &Path) -> Result<()> {
-        tools::rewrite(linked, &self.output)?;
+    fn finish(&self, linked: &Path, casts: Casts) -> Result<()> {
+        tools::rewrite(linked, &self.output, casts)?;
         fs::remove_file(linked).with_context(|| format!("cannot remove {}", linked.display()))
     }
+}
+
+fn keep(made: &Path, output: &Path) -> Result<()> {
+    let copied = fs::copy(made, output);
+    copied.with_context(|| format!("cannot copy {}", made.display()))?;
+    Ok(())
 }
 
 /// Where sources are unpacked and compiled, and the C library lies.
 fn work_dir() -> PathBuf {
     guests_dir().join(".linux")
-}
-
-/// Builds dash as its authors have released it: Debian's patches would need more tools.
-fn dash() -> Result<PathBuf> {
-    let directory = sources::DASH.unpack(sources::Patches::None)?;
-    let compiler = [vec![tools::CLANG.to_string()], library::compiler_flags()?].concat();
-    run_quietly(
-        Command::new("./configure")
-            .args([
-                "--host=wasm32-unknown-linux",
-                "--disable-dependency-tracking",
-            ])
-            .args(["--without-libedit", "--disable-fnmatch", "--disable-glob"])
-            .arg(format!("CC={}", compiler.join(" ")))
-            .args(["CC_FOR_BUILD=cc", "CFLAGS=-O2 -w"])
-            .current_dir(&directory),
-    )?;
-    run_quietly(Command::new("make").arg("--silent").current_dir(&directory))?;
-    Ok(directory.join("src/dash"))
 }

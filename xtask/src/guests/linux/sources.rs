@@ -17,6 +17,7 @@ const SUITE: &str = "trixie";
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A source package.
+#[derive(Debug)]
 pub struct Package {
     name: &'static str,
     /// The version of its authors, without Debian's.
@@ -36,7 +37,25 @@ pub const BUSYBOX: Package = Package {
     version: "1.37.0",
 };
 
+pub const BASH: Package = Package {
+    name: "bash",
+    version: "5.2.37",
+};
+pub const TAR: Package = Package {
+    name: "tar",
+    version: "1.35",
+};
+pub const GZIP: Package = Package {
+    name: "gzip",
+    version: "1.13",
+};
+pub const XZ: Package = Package {
+    name: "xz-utils",
+    version: "5.8.1",
+};
+
 /// Which changes of Debian's are taken.
+#[derive(Debug, Clone, Copy)]
 pub enum Patches {
     None,
     Debian,

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::super::fetch;
 use super::super::recipe::NpmPackage;
-use super::{unwinding, work_dir};
+use super::{Casts, unwinding, work_dir};
 use crate::process::{find, run_quietly};
 
 pub const CLANG: &str = "clang-22";
@@ -51,18 +51,23 @@ pub fn version() -> Result<String> {
 /// Rewrites a module so that it can write its frames into memory and restore them, if it forks, and translates its exceptions
 /// into the form that is final. No import takes part in the first, so none is named: the C library asks for it by imports that the
 /// rewriting resolves.
-pub fn rewrite(from: &Path, to: &Path) -> Result<()> {
-    let linked = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
-    let (renamed, functions) = unwinding::forking_functions(&linked)
-        .with_context(|| format!("{} is no module", from.display()))?;
+pub fn rewrite(from: &Path, to: &Path, casts: Casts) -> Result<()> {
     let directory = directory_beside(to)?;
-    let result = rewrite_in(&directory, &renamed, &functions, to);
+    let result = rewrite_in(&directory, from, to, casts);
     fs::remove_dir_all(&directory)
         .with_context(|| format!("cannot remove {}", directory.display()))?;
     result
 }
 
-fn rewrite_in(directory: &Path, renamed: &[u8], functions: &[String], to: &Path) -> Result<()> {
+fn rewrite_in(directory: &Path, from: &Path, to: &Path, casts: Casts) -> Result<()> {
+    // Which functions may fork is found by the types of calls, so those come first.
+    let callable = match casts {
+        Casts::None => from.to_owned(),
+        Casts::OfFunctions => with_one_type(from, directory)?,
+    };
+    let linked = fs::read(&callable).with_context(|| format!("cannot read {}", from.display()))?;
+    let (renamed, functions) = unwinding::forking_functions(&linked)
+        .with_context(|| format!("{} is no module", from.display()))?;
     let input = directory.join("input.wasm");
     fs::write(&input, renamed)?;
     let mut rewriting = Command::new("node");
@@ -81,6 +86,21 @@ fn rewrite_in(directory: &Path, renamed: &[u8], functions: &[String], to: &Path)
             .arg("-o")
             .arg(to),
     )
+}
+
+/// Makes all calls through pointers be of one type, and keeps names.
+fn with_one_type(from: &Path, directory: &Path) -> Result<PathBuf> {
+    let callable = directory.join("callable.wasm");
+    run_quietly(
+        Command::new("node")
+            .arg(rewriter()?)
+            .args(FEATURES)
+            .args(["--debuginfo", "--fpcast-emu"])
+            .arg(from)
+            .arg("-o")
+            .arg(&callable),
+    )?;
+    Ok(callable)
 }
 
 /// Makes a directory for what lies between the steps.
