@@ -1,4 +1,6 @@
 //! Programs whose sources are configured by GNU Autoconf: Debian's packages, built as a table says.
+//!
+//! Their authors' releases are taken without Debian's patches, which would need more tools.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +15,6 @@ use crate::process::run_quietly;
 #[derive(Debug)]
 pub struct Configured {
     package: Package,
-    patches: Patches,
     /// What `configure` is told, also what it could find out only by running programs.
     options: &'static [&'static str],
     /// Beside [`FLAGS`], when `configure` has tried what there is.
@@ -25,12 +26,11 @@ pub struct Configured {
     pub casts: Casts,
 }
 
-/// Debian's shell for scripts. Debian's patches would need more tools.
+/// Debian's shell for scripts.
 ///
 /// Some of its commands are defined without parameters and called with two.
 pub const DASH: Configured = Configured {
     package: sources::DASH,
-    patches: Patches::None,
     options: &["--without-libedit", "--disable-fnmatch", "--disable-glob"],
     compiler_flags: "",
     linker_flags: "",
@@ -39,12 +39,11 @@ pub const DASH: Configured = Configured {
     casts: Casts::OfFunctions,
 };
 
-/// GNU's shell, with job control and its own readline. Debian's patches would need more tools.
+/// GNU's shell, with job control and its own readline.
 ///
 /// It calls functions through pointers of other types in too many places to patch them.
 pub const BASH: Configured = Configured {
     package: sources::BASH,
-    patches: Patches::None,
     options: &[
         "--enable-readline",
         "--with-curses=no",
@@ -82,7 +81,6 @@ pub const BASH: Configured = Configured {
 
 pub const TAR: Configured = Configured {
     package: sources::TAR,
-    patches: Patches::Debian,
     options: &[
         "--disable-nls",
         "--without-posix-acls",
@@ -98,7 +96,6 @@ pub const TAR: Configured = Configured {
 
 pub const GZIP: Configured = Configured {
     package: sources::GZIP,
-    patches: Patches::Debian,
     options: &[],
     compiler_flags: "",
     linker_flags: "",
@@ -109,7 +106,6 @@ pub const GZIP: Configured = Configured {
 
 pub const XZ: Configured = Configured {
     package: sources::XZ,
-    patches: Patches::Debian,
     options: &[
         "--disable-doc",
         "--disable-lzma-links",
@@ -130,7 +126,7 @@ pub const XZ: Configured = Configured {
 };
 
 const FLAGS: &str = "-O2 -w";
-/// Patches may be newer than what Automake has made of them; what it made is good enough, and it need not be there.
+/// A file may be newer than what Automake has made of it; what it made is good enough, and it need not be there.
 const NO_AUTOMAKE: &[&str] = &[
     "ACLOCAL=:",
     "AUTOCONF=:",
@@ -142,7 +138,7 @@ const NO_AUTOMAKE: &[&str] = &[
 impl Configured {
     /// Compiles and links; returns the module.
     pub fn link(&self) -> Result<PathBuf> {
-        let directory = self.package.unpack(self.patches)?;
+        let directory = self.package.unpack(Patches::None)?;
         let compiler = [vec![tools::CLANG.to_string()], library::compiler_flags()?].concat();
         run_quietly(
             Command::new("./configure")

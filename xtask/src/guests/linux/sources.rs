@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::work_dir;
 use crate::process::{read, run_quietly};
@@ -64,7 +64,7 @@ pub enum Patches {
 impl Package {
     /// Makes a new directory of the sources.
     pub fn unpack(&self, patches: Patches) -> Result<PathBuf> {
-        let description = self.fetch()?;
+        let fetched = self.fetch(patches)?;
         let directory = work_dir().join("build").join(self.name);
         remove(&directory)?;
         fs::create_dir_all(directory.parent().expect("it is below ours"))?;
@@ -72,7 +72,7 @@ impl Package {
             Patches::Debian => run_quietly(
                 Command::new("dpkg-source")
                     .args(["--no-check", "--extract"])
-                    .arg(&description)
+                    .arg(&fetched)
                     .arg(&directory),
             )?,
             Patches::None => {
@@ -80,7 +80,7 @@ impl Package {
                 run_quietly(
                     Command::new("tar")
                         .args(["--strip-components=1", "-xf"])
-                        .arg(self.original()?)
+                        .arg(&fetched)
                         .arg("-C")
                         .arg(&directory),
                 )?;
@@ -89,24 +89,38 @@ impl Package {
         Ok(directory)
     }
 
-    /// Fetches the package unless it is there; returns the file that describes it.
-    fn fetch(&self) -> Result<PathBuf> {
+    /// Fetches what is needed of the package unless it is there; returns the file to unpack:
+    /// the description of the whole, or the tar of the authors' release.
+    ///
+    /// That tar alone lasts: Debian's patches are replaced at each of its revisions, and a mirror
+    /// may have the list of the new ones before the files.
+    fn fetch(&self, patches: Patches) -> Result<PathBuf> {
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _guard = ONE_AT_A_TIME
             .lock()
             .expect("no fetch panics with the lock held");
-        if let Some(description) = self.file(".dsc")? {
-            return Ok(description);
+        if let Some(path) = self.fetched(patches)? {
+            return Ok(path);
         }
         apt_lists()?;
+        let part = match patches {
+            Patches::Debian => "--download-only",
+            Patches::None => "--tar-only",
+        };
         run_quietly(
             Command::new("apt-get")
                 .args(apt_options())
                 // Not the version that is installed here.
-                .args(["source", "--only-source", "--download-only", self.name])
+                .args([
+                    "source",
+                    "--only-source",
+                    "--download-only",
+                    part,
+                    self.name,
+                ])
                 .current_dir(packages_dir()),
         )?;
-        self.file(".dsc")?.with_context(|| {
+        self.fetched(patches)?.with_context(|| {
             format!(
                 "`{}` of `{SUITE}` is no longer version `{}`",
                 self.name, self.version
@@ -114,14 +128,18 @@ impl Package {
         })
     }
 
-    /// The tar of the authors' release.
-    fn original(&self) -> Result<PathBuf> {
-        for packing in ["gz", "bz2", "xz"] {
-            if let Some(path) = self.file(&format!(".orig.tar.{packing}"))? {
-                return Ok(path);
+    /// The file to unpack, once it is here.
+    fn fetched(&self, patches: Patches) -> Result<Option<PathBuf>> {
+        let endings: &[&str] = match patches {
+            Patches::Debian => &[".dsc"],
+            Patches::None => &[".orig.tar.gz", ".orig.tar.bz2", ".orig.tar.xz"],
+        };
+        for ending in endings {
+            if let Some(path) = self.file(ending)? {
+                return Ok(Some(path));
             }
         }
-        bail!("`{}` has no original sources", self.name)
+        Ok(None)
     }
 
     /// The file of the package with this ending.
@@ -185,6 +203,7 @@ fn apt_options() -> Vec<String> {
         option("Dir::Etc::SourceParts", Path::new("/dev/null")),
         option("Dir::State::Lists", &directory.join("lists")),
         option("Dir::Cache", &directory.join("cache")),
+        "-oAcquire::Retries=3".to_string(),
     ]
 }
 
