@@ -18,6 +18,8 @@
 //! | `listing` | which containers `ps` and `inspect` show, and what of them |
 //! | `events` | what happened, kept and followed |
 //! | `exec` | programs beside the first of a container that runs |
+//! | `attach` | what a container prints and is typed, by several commands |
+//! | `top` | a container's processes |
 //! | `pause` | all processes of a container stand still, and go on |
 //! | `build` | images from Balenafiles |
 //! | `building` | each instruction and option of a build: context in, tree out |
@@ -43,6 +45,7 @@
 //! | `published` | programs that nobody here wrote |
 
 mod arguments;
+mod attach;
 mod base;
 mod build;
 mod building;
@@ -84,5 +87,6 @@ mod steps;
 mod terminal;
 mod threads;
 mod together;
+mod top;
 mod volume_disks;
 mod volumes;

@@ -78,11 +78,21 @@ impl Format {
 impl List {
     /// Returns the text of a list.
     pub(crate) fn text(&self, format: &Format, rows: &[impl Serialize]) -> Result<String, Report> {
+        self.text_of(self.columns, format, rows)
+    }
+
+    /// Returns the text of a list whose table shows these fields in place of its own.
+    pub(crate) fn text_of(
+        &self,
+        columns: &[&str],
+        format: &Format,
+        rows: &[impl Serialize],
+    ) -> Result<String, Report> {
         let rows = rows.iter().map(|row| {
             serde_json::to_value(row).expect("rows are of texts, numbers and lists of them")
         });
         match format {
-            Format::Table => Ok(self.table(rows)),
+            Format::Table => Ok(self.table(columns, rows)),
             Format::Json => Ok(rows.map(|row| format!("{row}\n")).collect()),
             Format::TableOf(template) => self.table_of(template, rows),
             Format::Each(template) => Ok(rows
@@ -91,15 +101,15 @@ impl List {
         }
     }
 
-    fn table(&self, rows: impl Iterator<Item = Value>) -> String {
+    fn table(&self, columns: &[&str], rows: impl Iterator<Item = Value>) -> String {
         let heading = |name: &&str| self.fields.iter().find(|(field, _)| field == name);
-        let headings = self.columns.iter().filter_map(heading);
+        let headings = columns.iter().filter_map(heading);
         let headings = headings.map(|(_, heading)| (*heading).to_owned()).collect();
         let cell = |row: &Value, name: &str| match &row[name] {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let cells = rows.map(|row| self.columns.iter().map(|name| cell(&row, name)).collect());
+        let cells = rows.map(|row| columns.iter().map(|name| cell(&row, name)).collect());
         table(&std::iter::once(headings).chain(cells).collect::<Vec<_>>())
     }
 

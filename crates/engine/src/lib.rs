@@ -13,6 +13,7 @@
 //! | [`supervise`] | a sandbox from its start to its recorded end, in this process |
 //! | [`restart`] | when a container is started again |
 //! | [`filter`] | which containers are asked for |
+//! | [`attach`] | what goes between a command and a program that it is attached to |
 //! | [`files`] | files between a container and the host |
 //! | [`step`] | a program of a build, in a sandbox of its own |
 //! | [`logs`] | reading what programs printed |
@@ -29,6 +30,7 @@
 //! container's directory, from before the record is visible until the process ends: whoever gets the lock knows
 //! that it is dead, however it died, and finishes what it could not ([`Engine::containers`]).
 
+pub mod attach;
 pub mod build_caches;
 pub mod check;
 pub mod engine;

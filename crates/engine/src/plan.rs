@@ -73,6 +73,8 @@ pub struct NewContainer {
     pub health_checks: HealthChecks,
     pub has_terminal: bool,
     pub is_stdin_open: bool,
+    /// Whether it ends with that of the command that is attached.
+    pub is_stdin_once: bool,
 }
 
 impl NewContainer {
@@ -107,6 +109,7 @@ impl NewContainer {
             health_checks: HealthChecks::OfImage,
             has_terminal: false,
             is_stdin_open: false,
+            is_stdin_once: false,
         }
     }
 }
@@ -296,6 +299,7 @@ fn process(request: &NewContainer, config: &ImageConfig) -> Result<ProcessSpec, 
         stop_signal: stop_signal(request, config)?,
         has_terminal: request.has_terminal,
         is_stdin_open: request.is_stdin_open,
+        is_stdin_once: request.is_stdin_once,
     })
 }
 

@@ -17,6 +17,7 @@ use crate::family::{Change, NOBODY};
 use crate::futex::Futexes;
 use crate::kernel::Kernel;
 use crate::locks::ProcessLocks;
+use crate::platform::Nanoseconds;
 use crate::settings::Settings;
 use crate::signal::{Disposition, Posted, SignalInfo, Signals};
 use crate::tty::Pair;
@@ -134,6 +135,8 @@ pub struct Process {
     pub kernel: Arc<Kernel>,
     pub fds: FdTable,
     pub signals: Signals,
+    /// Monotonic time.
+    pub started_at: Nanoseconds,
     image: RwLock<Arc<ProcessImage>>,
     /// Replaced as a whole, so that a walk takes all of it at once.
     standpoint: Mutex<Arc<Standpoint>>,
@@ -185,11 +188,13 @@ impl Process {
         let fds_max = kernel.config.fds_max;
         let kernel_limits = kernel.config.resource_limits.clone();
         let locks = ProcessLocks::new(Arc::clone(&kernel.locks), pid);
+        let started_at = kernel.clock.monotonic();
         Process {
             pid,
             kernel,
             fds: FdTable::new(fds_max, locks),
             signals: Signals::default(),
+            started_at,
             image: RwLock::new(Arc::new(image)),
             standpoint: Mutex::new(Arc::new(Standpoint {
                 fs,
@@ -215,6 +220,7 @@ impl Process {
             pid,
             fds: self.fds.fork(locks),
             signals: self.signals.fork(),
+            started_at: kernel.clock.monotonic(),
             image: RwLock::new(self.image()),
             standpoint: Mutex::new(self.standpoint()),
             exit: Mutex::new(None),
@@ -253,6 +259,17 @@ impl Process {
     /// Returns its name: that which it gave itself, or the last part of its program's. Linux: `comm`.
     pub fn name(&self) -> Vec<u8> {
         crate::vfs::proc::comm(self)
+    }
+
+    /// Returns its state as `ps` shows it: `S` sleeping, as whoever is not asking just now, `T` stopped, `Z` ended and not waited for.
+    pub fn state_letter(&self) -> char {
+        if self.poll_exit(Waker::noop()).is_some() {
+            'Z'
+        } else if self.signals.is_stopped() {
+            'T'
+        } else {
+            'S'
+        }
     }
 
     /// Returns the number of the process's parent; 0 if none of the container's processes is that.

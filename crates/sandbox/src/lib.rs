@@ -18,6 +18,7 @@
 //!
 //! Only this crate names wasmtime.
 
+pub mod attach;
 pub mod container;
 pub mod control;
 pub mod disks;

@@ -150,6 +150,9 @@ pub struct ProcessSpec {
     /// Whether the standard input stays open, also without a caller: Docker's `-i`.
     #[serde(default)]
     pub is_stdin_open: bool,
+    /// Whether it ends with that of a command that is attached: Docker's `StdinOnce`, of what was not made for the background.
+    #[serde(default)]
+    pub is_stdin_once: bool,
 }
 
 /// The network.

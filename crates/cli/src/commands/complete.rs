@@ -238,7 +238,7 @@ fn containers(command: &str) -> Vec<String> {
         "start" => !container.state.is_up(),
         "pause" => container.state.status == Status::Running,
         "unpause" => container.state.status == Status::Paused,
-        "stop" | "kill" | "port" | "stats" | "exec" => container.state.is_up(),
+        "stop" | "kill" | "port" | "stats" | "exec" | "attach" | "top" => container.state.is_up(),
         _ => true,
     };
     let containers = engine.containers().unwrap_or_default();

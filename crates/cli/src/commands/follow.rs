@@ -6,23 +6,12 @@ use std::time::Duration;
 
 use minke_engine::logs::LogReader;
 use minke_engine::watch::Watch;
-use minke_engine::{Container, Engine, EngineError};
+use minke_engine::{Container, Engine};
 
 use crate::report::Report;
 
 /// How long a follower waits before it looks again whether the container still lives. A sandbox that is killed changes no file.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
-
-/// Follows what a container prints from now on. See [`to_the_end`].
-pub(super) fn from_now(
-    engine: &Engine,
-    container: &Container,
-    signals: &OwnedFd,
-) -> Result<u8, Report> {
-    let mut log = engine.logs(container);
-    log.keep_last(0)?;
-    to_the_end(engine, container, log, signals)
-}
 
 /// Prints what a container prints, on the streams it uses, until it has ended for good; returns its exit code.
 /// Signals that arrive are passed on.
@@ -55,11 +44,7 @@ fn pass_on(engine: &Engine, container: &Container, signals: &OwnedFd) -> Result<
     let mut numbers = [0; 64];
     let count = rustix::io::read(signals, &mut numbers[..]).unwrap_or(0);
     for number in &numbers[..count] {
-        match engine.kill(container, &number.to_string()) {
-            // It may have ended meanwhile.
-            Ok(()) | Err(EngineError::NotRunning { .. }) => {}
-            Err(error) => return Err(error.into()),
-        }
+        super::attach::pass_on(engine, container, *number)?;
     }
     Ok(())
 }

@@ -186,6 +186,7 @@ fn container_json(engine: &Engine, container: &Container) -> Value {
             "StopTimeout": config.stop_timeout_s,
             "Tty": process.has_terminal,
             "OpenStdin": process.is_stdin_open,
+            "StdinOnce": process.is_stdin_once,
         },
         "NetworkSettings": { "Ports": ports(container) },
     })

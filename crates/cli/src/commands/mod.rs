@@ -10,6 +10,8 @@ use minke_engine::{Container, Engine, Home};
 use crate::base::BASE;
 use crate::report::{Kind, Report};
 
+mod attach;
+mod attached;
 mod build;
 mod builder;
 mod commit;
@@ -56,6 +58,7 @@ mod tag;
 mod terminal;
 #[cfg(test)]
 mod tests;
+mod top;
 mod unpause;
 mod update;
 mod variables;
@@ -121,6 +124,7 @@ commands! {
     Create(Box<create::Create>),
     Start(start::Start),
     Exec(Box<exec::Exec>),
+    Attach(attach::Attach),
     Ps(ps::Ps),
     Logs(logs::Logs),
     Inspect(inspect::Inspect),
@@ -131,6 +135,7 @@ commands! {
     Unpause(unpause::Unpause),
     Wait(wait::Wait),
     Stats(stats::Stats),
+    Top(top::Top),
     Events(events::Events),
     Rename(rename::Rename),
     Update(update::Update),

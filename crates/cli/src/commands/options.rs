@@ -307,6 +307,7 @@ impl ContainerOptions {
             },
             has_terminal: self.tty,
             is_stdin_open: self.interactive,
+            is_stdin_once: self.interactive,
             ..NewContainer::new(program)
         })
     }

@@ -53,7 +53,9 @@ impl Run {
                 "leave out `-i` or `--restart`, or add `-d`",
             ));
         }
-        let request = self.options.request()?;
+        let mut request = self.options.request()?;
+        // Docker: the input of what runs in the background stays open.
+        request.is_stdin_once &= is_attached;
         let engine = engine()?;
         let created = self.options.create(&engine, request)?;
         let result = match (is_attached, is_kept_up) {

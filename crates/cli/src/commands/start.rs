@@ -4,7 +4,7 @@ use clap::Args;
 use minke_engine::{Container, Engine, RestartPolicy};
 
 use super::run::{Compiling, attached};
-use super::{follow, terminal};
+use super::{attach, follow, terminal};
 use crate::commands::{engine, for_each};
 use crate::output::print_line;
 use crate::report::Report;
@@ -51,8 +51,7 @@ impl Start {
         let process = &container.config.spec.process;
         let is_interactive = self.interactive && process.is_stdin_open;
         if container.state.is_alive() {
-            let signals = minke_engine::signals::forward()?;
-            return follow::from_now(engine, container, &signals);
+            return Self::attach(engine, container, is_interactive);
         }
         if container.config.restart != RestartPolicy::No {
             return self.start_and_follow(engine, container);
@@ -65,8 +64,16 @@ impl Start {
         match started? {
             Some(outcome) => Ok(super::run::exit_code(&outcome)),
             // Another command was faster.
-            None => follow::from_now(engine, container, &minke_engine::signals::forward()?),
+            None => Self::attach(engine, container, is_interactive),
         }
+    }
+
+    /// Attaches to one that runs, or that another command is starting: then that is waited for.
+    fn attach(engine: &Engine, container: &Container, is_typed: bool) -> Result<u8, Report> {
+        engine.start(container)?;
+        let container = engine.container(container.id())?;
+        let signals = Some(minke_engine::signals::forward()?);
+        attach::to_running(engine, &container, is_typed, signals)
     }
 
     fn start_and_follow(&self, engine: &Engine, container: &Container) -> Result<u8, Report> {

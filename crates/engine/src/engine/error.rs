@@ -53,6 +53,10 @@ pub enum EngineError {
     PausedForExec { name: String },
     #[error("cannot start paused container `{name}`, try unpause instead")]
     PausedForStart { name: String },
+    #[error("you cannot attach to paused container `{name}`, unpause it first")]
+    PausedForAttach { name: String },
+    #[error("you cannot attach to stopped container `{name}`, start it first")]
+    StoppedForAttach { name: String },
     #[error("container `{name}` is already paused")]
     PausedAlready { name: String },
     #[error("container `{name}` is not paused")]
@@ -100,8 +104,12 @@ impl EngineError {
             EngineError::NotRunning { .. } => Some("`minke ps` lists what runs".to_owned()),
             EngineError::PausedForExec { name }
             | EngineError::PausedForStart { name }
+            | EngineError::PausedForAttach { name }
             | EngineError::PausedAlready { name } => {
                 Some(format!("let it go on with `minke unpause {name}`"))
+            }
+            EngineError::StoppedForAttach { name } => {
+                Some(format!("start it with `minke start -a {name}`"))
             }
             EngineError::NotPaused { .. } => {
                 Some("`minke ps --filter status=paused` lists what is".to_owned())

@@ -17,6 +17,7 @@ use crate::record::{ContainerConfig, ContainerState, Lock, Record};
 use crate::supervise::{self, Attachment, Outcome, Progress};
 use crate::volumes::Volumes;
 
+mod attach;
 mod change;
 mod error;
 mod exec;

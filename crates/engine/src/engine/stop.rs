@@ -320,6 +320,8 @@ fn action(request: &Request) -> &'static str {
         Request::Snapshot { .. } => "take a snapshot of",
         Request::Files(_) => "copy files of",
         Request::Exec(_) => "run a program in",
+        Request::Processes => "show the processes of",
+        Request::Attach(_) => "attach to",
     }
 }
 

@@ -18,6 +18,7 @@
 //! | `stopped` | the files of a container that does not run |
 //! | `streams` | standard streams: the caller's, the log, or both |
 //! | `target` | what the control socket acts on |
+//! | `top` | its processes, for commands |
 //! | `users` | who the first process acts as |
 
 use std::fs::File;
@@ -34,6 +35,7 @@ use minke_kernel::process::{FsContext, ProcessImage};
 use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
+use crate::attach::Attached;
 use crate::control::{Listener, Server};
 use crate::disks::{Disks, Lower};
 use crate::executor::{self, Executor, ExecutorConfig, Spawner, TaskError};
@@ -63,6 +65,7 @@ mod step;
 mod stopped;
 mod streams;
 mod target;
+mod top;
 mod users;
 
 use exec::ExecService;
@@ -218,6 +221,7 @@ pub fn run(
         .server(listener, control_group, live_observer, spec)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
     let callers_modes = std::mem::take(&mut prepared.callers_modes);
+    let attached = Arc::clone(&prepared.attached);
     let terminal = prepared.terminal.take().map(TerminalReader::start);
     let terminal = terminal
         .transpose()
@@ -245,6 +249,7 @@ pub fn run(
     }
     observer.ended(&outcome);
     server.finish(outcome.exit_code);
+    attached.finish(outcome.exit_code);
     Ok(outcome)
 }
 
@@ -303,6 +308,8 @@ struct Prepared {
     /// Starts other programs.
     launcher: Arc<Launcher>,
     published: Vec<(PublishedPort, SocketAddr)>,
+    /// Commands that see what it prints.
+    attached: Arc<Attached>,
     /// Of a terminal of its own.
     terminal: Option<TerminalReader>,
     /// How the caller's terminal was.
@@ -342,7 +349,7 @@ impl Prepared {
         let process = make_process(&kernel, spec, user, loaded.path)?;
         let task = Arc::new(Task::main_of(process));
         let callers_modes = streams::callers_modes(surroundings, &spec.process);
-        let terminal = streams::open(&task, &executor, surroundings, &spec.process)
+        let opened = streams::open(&task, &executor, surroundings, &spec.process)
             .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
         let quota = executor.quota().set(spec.limits.cpus);
         quota.map_err(|error| StartError::failed("cannot limit the CPU time", &error))?;
@@ -353,7 +360,8 @@ impl Prepared {
             program: loaded.program,
             launcher,
             published: bound,
-            terminal,
+            attached: opened.attached,
+            terminal: opened.terminal,
             callers_modes,
             lower,
             disks,
@@ -379,6 +387,7 @@ impl Prepared {
             root: self.disks.take_root().map(Arc::new),
             exec: ExecService::new(&self.launcher, &spec.hostname, observer),
             pause: PauseService::new(self.executor.spawner(), stop_signal, live_observer),
+            attached: Arc::clone(&self.attached),
         };
         listener.server(
             Some(signals),

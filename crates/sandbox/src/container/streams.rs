@@ -9,11 +9,12 @@ use minke_abi::Result;
 use minke_abi::linux::{FileType, OpenFlags, PollEvents};
 use minke_kernel::calls::paths::At;
 use minke_kernel::vfs::Metadata;
-use minke_kernel::{File, FileDescription, ModesChange, Task, TerminalModes};
+use minke_kernel::{File, FileDescription, Task};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
 
 use super::{Attachment, Stdin, Surroundings};
+use crate::attach::{Attached, Hub, InputEnd, NoInput, Output, TypedInput, TypedSink};
 use crate::executor::{Executor, Reactor};
 use crate::logs::{LogWriter, Stream};
 use crate::platform::stdio::Direction;
@@ -24,13 +25,13 @@ use crate::spec::ProcessSpec;
 ///
 /// With a terminal (`-t`) the caller's own is passed on: its line discipline, its window. Standard output and standard error are
 /// then one stream, as on any terminal. Without a caller the guest gets a terminal of its own; the reader of that is returned.
-/// Without `-t` a guest sees none, wherever the streams lead, as with Docker.
+/// Without `-t` a guest sees none, wherever the streams lead, as with Docker. Commands may be attached to all of them.
 pub(super) fn open(
     task: &Task,
     executor: &Executor,
     surroundings: &Surroundings,
     process: &ProcessSpec,
-) -> io::Result<Option<TerminalReader>> {
+) -> io::Result<Opened> {
     let log = match surroundings.has_log {
         true => Some(Arc::new(LogWriter::open(&surroundings.state_directory)?)),
         false => None,
@@ -40,12 +41,15 @@ pub(super) fn open(
         true => Terminal::Shown,
         false => Terminal::Hidden,
     };
+    let hub = Arc::<Hub>::default();
     if let (Attachment::Detached, Terminal::Shown, Some(log)) =
         (surroundings.attachment, terminal, &log)
     {
-        return open_own_terminal(task, reactor, log).map(Some);
+        let terminal = Some(open_own_terminal(task, reactor, log, &hub)?);
+        let attached = Attached::new(hub, Arc::new(NoInput));
+        return Ok(Opened { attached, terminal });
     }
-    open_input(task, reactor, surroundings.attachment, process, terminal)?;
+    let input = open_input(task, reactor, surroundings.attachment, process, terminal)?;
     let outputs = match terminal {
         Terminal::Shown => [(Stream::Stdout, stdio::stdout()); 2],
         Terminal::Hidden => [
@@ -54,22 +58,28 @@ pub(super) fn open(
         ],
     };
     for (stream, fd) in outputs {
-        let kept = log.as_ref().map(|log| LogStream::new(log.sink(stream)));
-        let file: Arc<dyn File> = match (surroundings.attachment, kept) {
-            (Attachment::Detached, Some(kept)) => kept,
-            (Attachment::Detached, None) => {
-                open_null(task, OpenFlags::WRONLY)?;
-                continue;
-            }
-            (Attachment::Attached { .. }, None) => host_output(reactor, fd, terminal)?,
-            (Attachment::Attached { .. }, Some(kept)) => Arc::new(Tee {
-                host: host_output(reactor, fd, terminal)?,
-                kept,
-            }),
+        let output = Output {
+            stream,
+            host: match surroundings.attachment {
+                Attachment::Detached => None,
+                Attachment::Attached { .. } => Some(host_output(reactor, fd, terminal)?),
+            },
+            kept: log.as_ref().map(|log| LogStream::new(log.sink(stream))),
+            hub: Arc::clone(&hub),
         };
-        place(task, file, OpenFlags::WRONLY)?;
+        place(task, Arc::new(output), OpenFlags::WRONLY)?;
     }
-    Ok(None)
+    Ok(Opened {
+        attached: Attached::new(hub, input),
+        terminal: None,
+    })
+}
+
+/// The standard streams of the first process, from outside.
+pub(super) struct Opened {
+    pub(super) attached: Arc<Attached>,
+    /// Of a terminal of its own.
+    pub(super) terminal: Option<TerminalReader>,
 }
 
 /// Opens descriptors 0, 1 and 2 on those that a command passed, each `None` for `/dev/null`. The guest sees no terminal.
@@ -111,6 +121,7 @@ fn open_own_terminal(
     task: &Task,
     reactor: &Arc<Reactor>,
     log: &Arc<LogWriter>,
+    hub: &Arc<Hub>,
 ) -> io::Result<TerminalReader> {
     let terminal = platform::Terminal::open()?;
     let stream = |direction| -> io::Result<_> {
@@ -120,7 +131,12 @@ fn open_own_terminal(
     place(task, stream(Direction::In)?, OpenFlags::RDONLY)?;
     place(task, stream(Direction::Out)?, OpenFlags::WRONLY)?;
     place(task, stream(Direction::Out)?, OpenFlags::WRONLY)?;
-    Ok(terminal.into_reader(LogStream::new(log.sink(Stream::Stdout))))
+    Ok(terminal.into_reader(Output {
+        stream: Stream::Stdout,
+        host: None,
+        kept: Some(LogStream::new(log.sink(Stream::Stdout))),
+        hub: Arc::clone(hub),
+    }))
 }
 
 /// Whether a guest may see that a stream is a terminal.
@@ -136,22 +152,31 @@ fn open_input(
     attachment: Attachment,
     process: &ProcessSpec,
     terminal: Terminal,
-) -> io::Result<()> {
-    let fd = match attachment {
-        Attachment::Attached { stdin: Stdin::Open } => duplicate(stdio::stdin())?,
-        Attachment::Detached if process.is_stdin_open => endless_input()?,
+) -> io::Result<Arc<dyn TypedSink>> {
+    let host = match attachment {
+        Attachment::Attached { stdin: Stdin::Open } => {
+            let fd = duplicate(stdio::stdin())?;
+            let input = shown(HostStream::new(reactor, fd, Direction::In), terminal);
+            if terminal == Terminal::Shown {
+                place(task, input, OpenFlags::RDONLY)?;
+                return Ok(Arc::new(NoInput));
+            }
+            Some(input)
+        }
+        Attachment::Detached if process.is_stdin_open => None,
         // Docker: without `-i` the standard input is `/dev/null`.
-        _ => return open_null(task, OpenFlags::RDONLY),
+        _ => {
+            open_null(task, OpenFlags::RDONLY)?;
+            return Ok(Arc::new(NoInput));
+        }
     };
-    let input = shown(HostStream::new(reactor, fd, Direction::In), terminal);
-    place(task, input, OpenFlags::RDONLY)
-}
-
-/// An input on which nobody writes and which does not end, for as long as the process lives.
-fn endless_input() -> io::Result<OwnedFd> {
-    let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    std::mem::forget(writer);
-    Ok(reader)
+    let end = match process.is_stdin_once {
+        true => InputEnd::Closed,
+        false => InputEnd::Open,
+    };
+    let input = TypedInput::new(host, end);
+    place(task, Arc::clone(&input) as _, OpenFlags::RDONLY)?;
+    Ok(input)
 }
 
 fn shown(stream: Arc<HostStream>, terminal: Terminal) -> Arc<dyn File> {
@@ -223,53 +248,5 @@ impl File for Plain {
 
     fn readable_bytes(&self) -> Result<usize> {
         self.0.readable_bytes()
-    }
-}
-
-/// A stream of the caller whose lines are kept too.
-struct Tee {
-    host: Arc<dyn File>,
-    kept: Arc<LogStream>,
-}
-
-impl File for Tee {
-    fn write(&self, bytes: &[u8]) -> Result<usize> {
-        let count = self.host.write(bytes)?;
-        // The log takes everything at once.
-        let _ = self.kept.write(&bytes[..count]);
-        Ok(count)
-    }
-
-    fn poll(&self, interest: PollEvents, waker: Option<&Waker>) -> PollEvents {
-        self.host.poll(interest, waker)
-    }
-
-    fn register(&self, interest: PollEvents, waker: &Waker) {
-        self.host.register(interest, waker);
-    }
-
-    fn metadata(&self) -> Result<Metadata> {
-        self.host.metadata()
-    }
-
-    fn is_terminal(&self) -> bool {
-        self.host.is_terminal()
-    }
-
-    fn window(&self) -> Option<[u16; 4]> {
-        self.host.window()
-    }
-
-    fn modes(&self) -> Result<TerminalModes> {
-        self.host.modes()
-    }
-
-    fn set_modes(&self, modes: &TerminalModes, when: ModesChange) -> Result<()> {
-        self.host.set_modes(modes, when)
-    }
-
-    fn close(&self) {
-        self.host.close();
-        self.kept.close();
     }
 }

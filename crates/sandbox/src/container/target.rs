@@ -16,7 +16,12 @@ use minke_kernel::{Kernel, Process};
 use super::exec::ExecService;
 use super::footprint;
 use super::pause::PauseService;
-use crate::control::{Controlled, ExecRequest, Fate, LimitsChange, Response, Statistics, message};
+use super::top;
+use crate::attach::{Attached, Typing};
+use crate::control::{
+    AttachRequest, Controlled, ExecRequest, Fate, LimitsChange, ProcessStatus, Response,
+    Statistics, message,
+};
 use crate::disks::{Lower, RootDisk};
 use crate::executor::{CpuQuota, Executor, Spawner};
 use crate::files::changes::RuntimePaths;
@@ -85,6 +90,7 @@ pub(super) struct Services {
     pub(super) root: Option<Arc<RootDisk>>,
     pub(super) exec: ExecService,
     pub(super) pause: PauseService,
+    pub(super) attached: Arc<Attached>,
 }
 
 impl Target {
@@ -245,6 +251,20 @@ impl Controlled for Target {
                 message: "the container has ended".to_owned(),
             }),
         }
+    }
+
+    fn attach(&self, request: &AttachRequest, stream: UnixStream) -> Result<(), String> {
+        let typing = match request.is_typed {
+            true => Typing::Taken,
+            false => Typing::Dropped,
+        };
+        let greeting = message::encode(&Response::Done);
+        self.services.attached.admit(stream, typing, &greeting)
+    }
+
+    fn processes(&self) -> Vec<ProcessStatus> {
+        let kernel = self.kernel.upgrade();
+        kernel.map_or_else(Vec::new, |kernel| top::processes(&kernel))
     }
 
     fn limit(&self, change: &LimitsChange) {

@@ -6,9 +6,12 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::attach::Connection;
 use crate::files::request::FilesRequest;
 
-use super::{ExecRequest, Request, Response, descriptors, message, open_directory, short_path};
+use super::{
+    AttachRequest, ExecRequest, Request, Response, descriptors, message, open_directory, short_path,
+};
 
 /// A connection to a running sandbox.
 #[derive(Debug)]
@@ -52,6 +55,13 @@ impl Client {
         let first = message::receive(&mut &self.stream)?;
         self.stream.set_read_timeout(None)?;
         Ok((first, ExecClient(self.stream)))
+    }
+
+    /// Asks to be attached to the first process; returns the answer, and the connection on which frames follow [`Response::Done`].
+    pub fn attach(mut self, request: AttachRequest) -> io::Result<(Response, Connection)> {
+        let answer = self.ask(&Request::Attach(request))?;
+        self.stream.set_read_timeout(None)?;
+        Ok((answer, Connection::new(self.stream)?))
     }
 
     /// Sends a request and waits for its answer; `UnexpectedEof` when the sandbox died meanwhile.

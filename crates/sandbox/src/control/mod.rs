@@ -24,7 +24,10 @@ mod server;
 mod tests;
 
 pub use client::{Client, ExecClient};
-pub use request::{ExecRequest, LimitsChange, Request, Response, Statistics, take_request};
+pub use request::{
+    AttachRequest, ExecRequest, LimitsChange, ProcessStatus, Request, Response, Statistics,
+    take_request,
+};
 pub use server::{Controlled, Fate, Listener, Server};
 
 /// The socket's name in the run directory.

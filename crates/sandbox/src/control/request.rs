@@ -38,6 +38,18 @@ pub enum Request {
     /// Starts a program beside the first. The connection is its own from then on: the answer is [`Response::Begun`], and
     /// [`Response::Ended`] when the program has ended; or [`Response::NotBegun`] or [`Response::ModulesWanted`], and the end.
     Exec(ExecRequest),
+    /// Answers with [`Response::Processes`].
+    Processes,
+    /// Shows what the first process prints from now on. The connection is its own from then on: the answer is [`Response::Done`], and
+    /// [frames](crate::attach::Frame) behind it in both directions; or [`Response::Refused`], and the end.
+    Attach(AttachRequest),
+}
+
+/// How a command is attached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachRequest {
+    /// Whether what the command is typed reaches the process, if that was started with an input.
+    pub is_typed: bool,
 }
 
 /// A program to start in a running container. Descriptors come with the first byte of the request, in the order of the
@@ -83,6 +95,9 @@ pub enum Response {
         exit_code: u8,
     },
     Statistics(Statistics),
+    Processes {
+        processes: Vec<ProcessStatus>,
+    },
     FileStatus {
         /// `None` where there is nothing.
         status: Option<FileStatus>,
@@ -129,6 +144,25 @@ pub struct Statistics {
     pub network_received_bytes: u64,
     #[serde(default)]
     pub network_sent_bytes: u64,
+}
+
+/// A process of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    pub pid: u32,
+    /// 0 for the first, and for those that commands started.
+    pub parent: u32,
+    /// The effective user.
+    pub uid: u32,
+    /// Seconds since 1970.
+    pub started_at_s: u64,
+    /// Linux: `proc_pid_stat(5)`: `S`, `T` or `Z`.
+    pub state: char,
+    pub threads: u32,
+    /// Number N of its controlling terminal `/dev/pts/N`.
+    pub terminal: Option<u32>,
+    /// Its arguments with blanks between them, perhaps cut short.
+    pub command: String,
 }
 
 /// Takes the first whole request out of bytes that were received; `None` when more are needed.

@@ -16,8 +16,8 @@ use crate::files::frames;
 use crate::files::request::FilesRequest;
 
 use super::{
-    ExecRequest, LimitsChange, Request, Response, SOCKET_NAME, Statistics, descriptors, message,
-    open_directory, short_path, take_request,
+    AttachRequest, ExecRequest, LimitsChange, ProcessStatus, Request, Response, SOCKET_NAME,
+    Statistics, descriptors, message, open_directory, short_path, take_request,
 };
 
 /// Bounds the connections at one time. A further one takes the place of one that has asked nothing yet; else it waits in the
@@ -66,6 +66,10 @@ pub trait Controlled: Send + Sync {
         descriptors: Vec<OwnedFd>,
         stream: UnixStream,
     ) -> Result<(), Response>;
+    /// Attaches a client to the first process, and answers it; an error is a message for it, behind which the connection is closed.
+    fn attach(&self, request: &AttachRequest, stream: UnixStream) -> Result<(), String>;
+    /// Returns all processes.
+    fn processes(&self) -> Vec<ProcessStatus>;
     /// Changes what the container may have.
     fn limit(&self, change: &LimitsChange);
 }
@@ -382,6 +386,10 @@ impl Connection {
             Request::Snapshot { name } => self.hand_over_snapshot(name.clone(), server),
             Request::Files(request) => self.hand_over(request.clone(), server),
             Request::Exec(request) => self.hand_over_exec(request.clone(), server),
+            Request::Processes => self.answer(&Response::Processes {
+                processes: server.target.processes(),
+            }),
+            Request::Attach(request) => self.hand_over_attached(request, server),
         }
     }
 
@@ -408,6 +416,16 @@ impl Connection {
     fn hand_over_snapshot(&mut self, name: String, server: &Server) {
         let stream = self.stream.try_clone().map_err(|error| error.to_string());
         let handed_over = stream.and_then(|stream| server.target.snapshot(name, stream));
+        if let Err(message) = handed_over {
+            self.answer(&Response::Refused { message });
+        }
+        self.is_closed = true;
+    }
+
+    /// Gives the connection to who shows what the first process prints.
+    fn hand_over_attached(&mut self, request: &AttachRequest, server: &Server) {
+        let stream = self.stream.try_clone().map_err(|error| error.to_string());
+        let handed_over = stream.and_then(|stream| server.target.attach(request, stream));
         if let Err(message) = handed_over {
             self.answer(&Response::Refused { message });
         }

@@ -15,8 +15,8 @@ use crate::files::frames::FrameReader;
 use crate::files::request::FilesRequest;
 
 use super::{
-    Client, Controlled, ExecRequest, Fate, LimitsChange, Listener, Request, Response, SOCKET_NAME,
-    Server, Statistics, message, take_request,
+    AttachRequest, Client, Controlled, ExecRequest, Fate, LimitsChange, Listener, ProcessStatus,
+    Request, Response, SOCKET_NAME, Server, Statistics, message, take_request,
 };
 
 #[derive(Default)]
@@ -117,6 +117,14 @@ impl Controlled for Container {
                 .expect("read");
         }
         Ok(())
+    }
+
+    fn attach(&self, _request: &AttachRequest, _stream: UnixStream) -> Result<(), String> {
+        Err("it has no streams".to_owned())
+    }
+
+    fn processes(&self) -> Vec<ProcessStatus> {
+        vec![ProcessStatus::default()]
     }
 
     fn limit(&self, change: &LimitsChange) {

@@ -15,7 +15,7 @@ use rustix::event::{EventfdFlags, PollFd, PollFlags};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
-use super::LogStream;
+use crate::attach::Output;
 
 /// How much is taken from a terminal at a time.
 const READ_BYTES_MAX: usize = 4096;
@@ -53,7 +53,7 @@ impl Terminal {
     }
 
     /// Names where what programs print goes, and gives up the programs' end.
-    pub fn into_reader(self, sink: Arc<LogStream>) -> TerminalReader {
+    pub(crate) fn into_reader(self, sink: Output) -> TerminalReader {
         TerminalReader {
             master: self.master,
             sink,
@@ -64,7 +64,7 @@ impl Terminal {
 /// The end of a terminal that programs do not have.
 pub struct TerminalReader {
     master: OwnedFd,
-    sink: Arc<LogStream>,
+    sink: Output,
 }
 
 impl TerminalReader {
@@ -103,7 +103,8 @@ impl TerminalReader {
     fn take(&self) {
         let mut buffer = [0; READ_BYTES_MAX];
         while let Ok(count @ 1..) = rustix::io::read(&self.master, &mut buffer[..]) {
-            // A log takes everything at once.
+            self.sink.hub.wait_for_room();
+            // A log takes everything at once, and so do commands that there is room for.
             let _ = self.sink.write(&buffer[..count]);
         }
     }

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    commit, cp, create, diff, exec, export, inspect, kill, logs, pause, port, ps, rename, restart,
-    rm, run, start, stats, stop, unpause, update, wait,
+    attach, commit, cp, create, diff, exec, export, inspect, kill, logs, pause, port, ps, rename,
+    restart, rm, run, start, stats, stop, top, unpause, update, wait,
 };
 use crate::report::Report;
 
@@ -23,6 +23,7 @@ pub(crate) struct Container {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Attach(attach::Attach),
     Commit(commit::Commit),
     Cp(cp::Cp),
     Create(Box<create::Create>),
@@ -45,6 +46,7 @@ enum Command {
     Start(start::Start),
     Stats(stats::Stats),
     Stop(stop::Stop),
+    Top(top::Top),
     Unpause(unpause::Unpause),
     Update(update::Update),
     Wait(wait::Wait),
@@ -53,6 +55,7 @@ enum Command {
 impl Container {
     pub(crate) fn run(&self) -> Result<u8, Report> {
         match &self.command {
+            Command::Attach(command) => command.run(),
             Command::Commit(command) => command.run(),
             Command::Cp(command) => command.run(),
             Command::Create(command) => command.run(),
@@ -73,6 +76,7 @@ impl Container {
             Command::Start(command) => command.run(),
             Command::Stats(command) => command.run(),
             Command::Stop(command) => command.run(),
+            Command::Top(command) => command.run(),
             Command::Unpause(command) => command.run(),
             Command::Update(command) => command.run(),
             Command::Wait(command) => command.run(),

@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::task::Waker;
 
 use minke_abi::resource::{RESOURCES, UNLIMITED};
 use minke_abi::{Errno, Result};
@@ -111,14 +110,11 @@ fn exe(process: &Process) -> Result<MagicLink> {
     Ok(MagicLink::Text(path))
 }
 
-/// Sleeping, as whoever is not asking just now; or a zombie.
 fn state(process: &Process) -> (char, &'static str) {
-    if process.poll_exit(Waker::noop()).is_some() {
-        ('Z', "zombie")
-    } else if process.signals.is_stopped() {
-        ('T', "stopped")
-    } else {
-        ('S', "sleeping")
+    match process.state_letter() {
+        'Z' => ('Z', "zombie"),
+        'T' => ('T', "stopped"),
+        letter => (letter, "sleeping"),
     }
 }
 
