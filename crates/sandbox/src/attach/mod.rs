@@ -37,7 +37,8 @@ pub(crate) use service::{Attached, Typing};
 /// Bounds what waits for one command besides what the host's socket holds; as much again is being written.
 const PENDING_BYTES_MAX: usize = 64 << 10;
 
-/// How long a command may take nothing before it is dropped, and how long all are waited for at the end.
+/// How long a command may take nothing before it is dropped, and how long all are waited for at the end. A write of which the host took a part
+/// is noticed at the end of this time, and given up at the end of the next: the program waits twice as long at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Bounds the commands that are attached to one program.
