@@ -12,7 +12,7 @@ fn home_with(program: &str) -> Home {
     home.write("program", bytes);
     home.write(
         "Balenafile",
-        format!("FROM scratch\nCOPY --chmod=755 program /bin/{program}\n"),
+        format!("FROM scratch\nCOPY --chmod=755 program /bin/{program}\nWORKDIR /tmp\n"),
     );
     home.ok(&["build", "-t", "made", "."]);
     home
@@ -72,6 +72,11 @@ fn users_limits_names_and_attributes_are_kept_as_natively() {
     let ours = home.run(&["run", "--rm", "made", "/bin/settings", "/"]);
     assert_eq!(ours.stdout, native.stdout, "{}", ours.stderr);
     assert_eq!(ours.code, native.code);
+}
+
+#[test]
+fn the_library_prints_converts_sorts_matches_and_maps_as_the_machines_own() {
+    assert_as_natively("library", &[], &[]);
 }
 
 #[test]

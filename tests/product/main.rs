@@ -38,6 +38,7 @@
 //! | `examples` | each example, used as its README says |
 //! | `http` | an HTTP client that keeps its connection |
 //! | `together` | many commands at once |
+//! | `sdk` | programs compiled by `minke cc` |
 //! | `terminal` | `-t`: what programs see of a terminal, and what they change of it |
 //! | `threads` | programs with threads |
 //! | `volumes` | files that outlive containers |
@@ -82,6 +83,7 @@ mod restarts;
 mod roots;
 mod run;
 mod scripts;
+mod sdk;
 mod snapshots;
 mod steps;
 mod terminal;

@@ -102,6 +102,11 @@ const TOOLS: &[Tool] = &[
         needed_for: Purpose::Test,
     },
     Tool {
+        program: "cmake",
+        package: "cmake",
+        needed_for: Purpose::Test,
+    },
+    Tool {
         program: "npm",
         package: "npm",
         needed_for: Purpose::Test,

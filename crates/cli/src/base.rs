@@ -2,17 +2,18 @@
 
 use minke_engine::image::Provided;
 
-/// As `build.rs` found it; empty where `cargo xtask guests base` had not made it.
-const ARCHIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/base.tar"));
+use crate::embedded;
 
 /// What names lead to it, and how to have it.
 pub(crate) const BASE: Provided = Provided {
     names: &["minke/base", "balenaos/base"],
-    archive: if ARCHIVE.is_empty() {
-        None
-    } else {
-        Some(ARCHIVE)
+    archive: match embedded::BASE {
+        Some(it) => Some(it.bytes),
+        None => None,
     },
-    manifest: env!("BASE_MANIFEST"),
+    manifest: match embedded::BASE {
+        Some(it) => it.digest,
+        None => "",
+    },
     hint: "make it with `cargo xtask guests base`, and build minke again",
 };

@@ -14,6 +14,7 @@ use minke_engine::{Home, step, supervise};
 
 mod base;
 mod commands;
+mod embedded;
 mod format;
 mod output;
 mod report;

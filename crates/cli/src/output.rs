@@ -53,6 +53,12 @@ pub(crate) fn print_warning(message: &str, hint: &str) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Says on standard error what somebody may want to know.
+pub(crate) fn print_note(text: &str) {
+    // Where nothing can be said, there is nobody to tell.
+    let _ = writeln!(io::stderr().lock(), "note: {text}");
+}
+
 /// Returns how long ago a time was, in Docker's words. Docker: `go-units`, `HumanDuration()`.
 pub(crate) fn ago(seconds: i64) -> String {
     let minutes = seconds / 60;

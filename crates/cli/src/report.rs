@@ -8,6 +8,7 @@ use minke_build::BuildError;
 use minke_engine::EngineError;
 use minke_engine::supervise::StartErrorKind;
 use minke_engine::syntax::SyntaxError;
+use minke_sdk::SdkError;
 
 /// A failure, for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +146,12 @@ impl From<EngineError> for Report {
 
 impl From<BuildError> for Report {
     fn from(error: BuildError) -> Report {
+        Report::of(&error, error.hint())
+    }
+}
+
+impl From<SdkError> for Report {
+    fn from(error: SdkError) -> Report {
         Report::of(&error, error.hint())
     }
 }

@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use super::Unit;
 use super::base::{self, BaseImage};
-use super::linux::{LinuxBuild, Program, Returns, busybox, configured, library};
+use super::linux::sources::COMPILED_BY_TESTS;
+use super::linux::{LinuxBuild, Program, Returns, busybox, configured, library, sdk};
 use super::recipe::{CBuild, CargoBuild, Compiler, Library, NpmPackage, Recipe, Target};
 use crate::layout::{guests_dir, root};
 
@@ -99,10 +100,13 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/linux/tests/events.c", Returns::Twice),
     ("guests/linux/tests/said.c", Returns::Twice),
     ("guests/linux/tests/settings.c", Returns::Twice),
+    ("guests/linux/tests/library.c", Returns::Once),
 ];
 
 /// Those of them that are compared with the same program outside of a container.
-const NATIVE_TWINS: &[&str] = &["family", "jobs", "signals", "events", "said", "settings"];
+const NATIVE_TWINS: &[&str] = &[
+    "family", "jobs", "signals", "events", "said", "settings", "library",
+];
 
 /// Every unit.
 pub fn units() -> Result<Vec<Unit>> {
@@ -355,6 +359,14 @@ fn linux_programs() -> Vec<Unit> {
             inputs: vec![port],
             recipe: Recipe::LinuxLibrary,
         },
+        Unit {
+            name: "sdk".to_string(),
+            group: LINUX,
+            inputs: [library::PORT, library::CONFIGURATION, sdk::FILES]
+                .map(PathBuf::from)
+                .to_vec(),
+            recipe: Recipe::LinuxSdk,
+        },
         unit("bash", Program::Configured(&configured::BASH), &[]),
         unit("dash", Program::Configured(&configured::DASH), &[]),
         unit("tar", Program::Configured(&configured::TAR), &[]),
@@ -373,6 +385,12 @@ fn linux_programs() -> Vec<Unit> {
             &[source, "guests/c/check.h"],
         ));
     }
+    units.extend(COMPILED_BY_TESTS.iter().map(|package| Unit {
+        name: format!("sources-{}", package.name),
+        group: LINUX,
+        inputs: vec![],
+        recipe: Recipe::LinuxSources(*package),
+    }));
     units.extend(NATIVE_TWINS.iter().map(|it| native_twin(it)));
     units
 }
@@ -422,7 +440,7 @@ fn native_twin(name: &str) -> Unit {
         recipe: Recipe::C(CBuild {
             compiler: Compiler::Cc,
             source,
-            flags: vec!["-O2", "-w"],
+            flags: vec!["-O2", "-w", "-lm"],
             with: Library::None,
             output: guests_dir().join("native").join(name),
         }),

@@ -94,7 +94,7 @@ fn select(units: Vec<Unit>, names: &[String]) -> Result<Vec<Unit>> {
     let is_wanted = |unit: &Unit| is_named(unit) || (needs_programs && unit.is_in_base());
     let needs_library = units
         .iter()
-        .any(|it| is_wanted(it) && matches!(it.recipe, Recipe::Linux(_)));
+        .any(|it| is_wanted(it) && matches!(it.recipe, Recipe::Linux(_) | Recipe::LinuxSdk));
     Ok(units
         .into_iter()
         .filter(|it| is_wanted(it) || (needs_library && it.is_library()))
@@ -121,7 +121,11 @@ impl Unit {
     }
 
     fn is_program(&self) -> bool {
-        !EXAMPLES.contains(&self.group) && !self.is_library() && !self.is_image()
+        let is_none = matches!(
+            self.recipe,
+            Recipe::LinuxLibrary | Recipe::LinuxSdk | Recipe::LinuxSources(_) | Recipe::Base(_)
+        );
+        !EXAMPLES.contains(&self.group) && !is_none
     }
 }
 

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::base::BaseImage;
 use super::fetch;
-use super::linux::{self, LinuxBuild, library};
+use super::linux::sources::{Package, Patches};
+use super::linux::{self, LinuxBuild, library, sdk};
 use crate::layout::{guests_dir, root};
 use crate::process::{cargo, find, read, run_quietly};
 
@@ -26,6 +27,10 @@ pub enum Recipe {
     C(CBuild),
     /// The C library of [`Recipe::Linux`].
     LinuxLibrary,
+    /// It, for others to compile with.
+    LinuxSdk,
+    /// Sources that tests compile, as their authors released them.
+    LinuxSources(Package),
     Linux(LinuxBuild),
     /// The image that minke carries, of such programs.
     Base(BaseImage),
@@ -100,6 +105,8 @@ impl Recipe {
             Recipe::Cargo(build) => build.make(),
             Recipe::C(build) => build.make(),
             Recipe::LinuxLibrary => library::make(),
+            Recipe::LinuxSdk => sdk::make(),
+            Recipe::LinuxSources(package) => package.unpack(Patches::None).map(drop),
             Recipe::Linux(build) => build.make(),
             Recipe::Base(image) => image.make(),
             Recipe::Npm(package) => fetch::npm(package),
@@ -116,6 +123,8 @@ impl Recipe {
                 .collect(),
             Recipe::C(build) => build.outputs(),
             Recipe::LinuxLibrary => vec![library::output()],
+            Recipe::LinuxSdk => sdk::outputs(),
+            Recipe::LinuxSources(package) => vec![package.read_me()],
             Recipe::Linux(build) => build.outputs(),
             Recipe::Base(image) => image.outputs(),
             Recipe::Npm(package) => package
@@ -131,9 +140,9 @@ impl Recipe {
         match self {
             Recipe::Cargo(_) => rustc_version(),
             Recipe::C(build) => Ok(build.compiler.version()? + &build.with.version()?),
-            Recipe::LinuxLibrary | Recipe::Linux(_) => linux::version(),
+            Recipe::LinuxLibrary | Recipe::LinuxSdk | Recipe::Linux(_) => linux::version(),
             Recipe::Base(_) => packer_version(),
-            Recipe::Npm(_) => Ok(String::new()),
+            Recipe::LinuxSources(_) | Recipe::Npm(_) => Ok(String::new()),
         }
     }
 }

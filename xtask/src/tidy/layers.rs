@@ -35,6 +35,7 @@ const LAYERS: &[Layer] = &[
         "minke-disk",
         &["minke-archive", "minke-blockstore", "minke-ext4"],
     ),
+    layer("minke-sdk", &[]),
     layer("minke-image", &["minke-disk", "minke-ext4"]),
     layer(
         "minke-sandbox",
@@ -62,7 +63,13 @@ const LAYERS: &[Layer] = &[
     ),
     layer(
         "minke",
-        &["minke-engine", "minke-build", "minke-disk", "minke-ext4"],
+        &[
+            "minke-engine",
+            "minke-build",
+            "minke-disk",
+            "minke-ext4",
+            "minke-sdk",
+        ],
     ),
     layer("xtask", &["minke-archive"]),
 ];

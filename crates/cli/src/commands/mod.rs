@@ -14,6 +14,7 @@ mod attach;
 mod attached;
 mod build;
 mod builder;
+mod cc;
 mod commit;
 pub(crate) mod complete;
 mod completion;
@@ -48,6 +49,7 @@ mod rm;
 mod rmi;
 mod run;
 mod save;
+mod sdk;
 mod snapshot;
 mod start;
 mod stats;
@@ -156,6 +158,8 @@ commands! {
     Snapshot(snapshot::Snapshot),
     Volume(volume::Volume),
     Disk(disk::Disk),
+    Cc(cc::Cc),
+    Sdk(sdk::Sdk),
     Info(info::Info),
     Doctor(doctor::Doctor),
     Builder(builder::Builder),

@@ -14,6 +14,9 @@ use super::instance::find_memory;
 use super::memory::GuestMemory;
 use super::pagemap::{self, PageMap};
 
+/// The export in which a program goes on. One that was linked without restorable frames has none.
+const RESUME: &str = "resume";
+
 /// Bytes of a wasm page.
 const PAGE_BYTES: u64 = 65_536;
 
@@ -21,9 +24,12 @@ const PAGE_BYTES: u64 = 65_536;
 const COPIED_BYTES: usize = 4096;
 
 /// Makes a child of a guest's process with a copy of its memory, and starts it; returns its number. `ENOSYS` where the guest
-/// may start no others, `EAGAIN` and `ENOMEM` when the container has no room for it.
+/// may start no others or has no `resume`, `EAGAIN` and `ENOMEM` when the container has no room for it.
 pub(crate) async fn fork(caller: &mut Caller<'_, Guest>) -> Result<Pid> {
     let started = caller.data().started.clone().ok_or(Errno::ENOSYS)?;
+    if caller.get_export(RESUME).is_none() {
+        return Err(Errno::ENOSYS);
+    }
     let Some(GuestMemory::Local(memory)) = caller.data().memory.clone() else {
         return Err(Errno::ENOSYS);
     };

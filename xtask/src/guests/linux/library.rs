@@ -20,6 +20,23 @@ const MAKE_CONFIGURATION: &str = "ARCH = wasm32
 CFLAGS_AUTO = -O2 -fno-strict-aliasing -fno-builtin -w
 ";
 
+/// How musl compiles its own sources.
+const MUSL_FLAGS: &[&str] = &[
+    "-std=c99",
+    "-nostdinc",
+    "-ffreestanding",
+    "-D_XOPEN_SOURCE=700",
+    "-Iarch/wasm32",
+    "-Iarch/generic",
+    "-Iobj/src/internal",
+    "-Isrc/include",
+    "-Isrc/internal",
+    "-Iobj/include",
+    "-Iinclude",
+    "-O2",
+    "-w",
+];
+
 /// Libraries whose contents musl has in its only one.
 const EMPTY_LIBRARIES: &[&str] = &["crypt", "dl", "m", "pthread", "resolv", "rt", "util"];
 const EMPTY_ARCHIVE: &[u8] = b"!<arch>\n";
@@ -37,7 +54,8 @@ pub fn compiler_flags() -> Result<Vec<String>> {
     Ok(vec![format!("--config={}", there.display())])
 }
 
-fn directory() -> PathBuf {
+/// Where the library lies, with `include`, `lib` and `share`.
+pub fn directory() -> PathBuf {
     work_dir().join("system")
 }
 
@@ -61,7 +79,9 @@ pub fn make() -> Result<()> {
     sources::remove(&directory())?;
     make(&["lib/libc.a", "lib/crt1.o"])?;
     make(&["install-headers"])?;
-    install(&sources.join("lib"))
+    install(&sources.join("lib"))?;
+    install_licence(&sources)?;
+    make_plain(&sources)
 }
 
 /// Puts our port into musl's sources. Numbers of calls are x86_64's.
@@ -93,6 +113,35 @@ fn port(sources: &Path) -> Result<()> {
         )?;
     }
     fs::write(sources.join("config.mak"), MAKE_CONFIGURATION).context("cannot configure musl")
+}
+
+/// Makes the library of programs whose frames cannot be restored: linked before the other, it stands for its `fork`.
+fn make_plain(sources: &Path) -> Result<()> {
+    let object = sources.join("obj/plain-fork.o");
+    run_quietly(
+        Command::new(tools::CLANG)
+            .arg(format!("--target={}", tools::TARGET))
+            .args(MUSL_FLAGS)
+            .arg("-c")
+            .arg(root().join(PORT).join("plain/fork.c"))
+            .arg("-o")
+            .arg(&object)
+            .current_dir(sources),
+    )?;
+    run_quietly(
+        Command::new(tools::AR)
+            .arg("rcs")
+            .arg(directory().join("lib/libplain.a"))
+            .arg(&object),
+    )
+}
+
+fn install_licence(sources: &Path) -> Result<()> {
+    let directory = directory().join("share");
+    fs::create_dir_all(&directory)?;
+    fs::copy(sources.join("COPYRIGHT"), directory.join("musl.COPYRIGHT"))
+        .context("musl has no licence")?;
+    Ok(())
 }
 
 fn install(built: &Path) -> Result<()> {

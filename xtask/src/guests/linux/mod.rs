@@ -6,7 +6,8 @@
 pub mod busybox;
 pub mod configured;
 pub mod library;
-mod sources;
+pub mod sdk;
+pub mod sources;
 mod tools;
 mod unwinding;
 

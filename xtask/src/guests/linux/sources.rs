@@ -17,9 +17,9 @@ const SUITE: &str = "trixie";
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// A source package.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Package {
-    name: &'static str,
+    pub name: &'static str,
     /// The version of its authors, without Debian's.
     version: &'static str,
 }
@@ -54,6 +54,18 @@ pub const XZ: Package = Package {
     version: "5.8.1",
 };
 
+pub const LUA: Package = Package {
+    name: "lua5.4",
+    version: "5.4.7",
+};
+pub const ZLIB: Package = Package {
+    name: "zlib",
+    version: "1.3.dfsg+really1.3.1",
+};
+
+/// What tests compile with `minke cc`.
+pub const COMPILED_BY_TESTS: &[Package] = &[LUA, ZLIB];
+
 /// Which changes of Debian's are taken.
 #[derive(Debug, Clone, Copy)]
 pub enum Patches {
@@ -62,6 +74,11 @@ pub enum Patches {
 }
 
 impl Package {
+    /// A file of the authors' that each of these packages has.
+    pub fn read_me(&self) -> PathBuf {
+        work_dir().join("build").join(self.name).join("README")
+    }
+
     /// Makes a new directory of the sources.
     pub fn unpack(&self, patches: Patches) -> Result<PathBuf> {
         let fetched = self.fetch(patches)?;

@@ -1,6 +1,7 @@
 //! The compiler and the rewriter, and which versions of them are known to agree.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -112,7 +113,7 @@ fn directory_beside(output: &Path) -> Result<PathBuf> {
 }
 
 /// Binaryen's `wasm-opt`, a newer one than Debian's.
-fn rewriter() -> Result<PathBuf> {
+pub fn rewriter() -> Result<PathBuf> {
     let directory = work_dir().join("binaryen");
     let program = directory.join("wasm-opt");
     if !program.exists() {
@@ -127,5 +128,7 @@ fn rewriter() -> Result<PathBuf> {
             ],
         })?;
     }
+    // `minke cc` runs it as a program.
+    fs::set_permissions(&program, PermissionsExt::from_mode(0o755))?;
     Ok(program)
 }

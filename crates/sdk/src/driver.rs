@@ -1,0 +1,360 @@
+//! Compiles and links.
+//!
+//! Whether a program forks is known when it is linked. A program that does is rewritten, and the rewriter knows exceptions, which
+//! `setjmp` is compiled to, in their older form only. So an object that calls `setjmp` is kept in clang's intermediate form and
+//! compiled when it is linked; all others are compiled at once. A program is linked without `fork` first. If it then still asks the
+//! kernel for a copy of itself, it is linked again with frames that can be restored, and rewritten for that.
+
+use std::ffi::{OsStr, OsString};
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::{fs, io};
+
+use tempfile::TempDir;
+
+use crate::arguments::{CommandLine, Item, Library, Stage};
+use crate::{SdkError, System, Tools, object};
+
+/// What leaves it to the linker how `setjmp` is compiled.
+const LATER: &str = "-flto";
+
+/// What makes the linker compile `setjmp` to exceptions.
+const JUMPS: &[&str] = &["-wasm-enable-sjlj", "-exception-model=wasm"];
+
+/// In which of wasm's two forms exceptions are written.
+const FINAL_FORM: &str = "-wasm-use-legacy-eh=false";
+const OLDER_FORM: &str = "-wasm-use-legacy-eh=true";
+
+/// What modules use of wasm. Binaryen's `--all-features` would write what other readers refuse.
+const FEATURES: &[&str] = &[
+    "--enable-bulk-memory",
+    "--enable-bulk-memory-opt",
+    "--enable-call-indirect-overlong",
+    "--enable-exception-handling",
+    "--enable-extended-const",
+    "--enable-multivalue",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+];
+
+/// How a command line ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Done {
+    /// clang's exit code.
+    pub code: u8,
+    /// What a person may want to know.
+    pub note: Option<&'static str>,
+}
+
+impl Done {
+    fn with_code(code: u8) -> Done {
+        Done { code, note: None }
+    }
+}
+
+/// Does what a compiler's command line says.
+///
+/// # Errors
+/// Everything of [`SdkError`] but [`SdkError::NoSystem`] and [`SdkError::NotSystem`]. What clang says of a program goes to standard
+/// error, and is no error here.
+pub fn compile(system: &System, tools: &Tools, words: &[OsString]) -> Result<Done, SdkError> {
+    let line = CommandLine::parse(words)?;
+    let driver = Driver {
+        clang: tools.clang()?,
+        system,
+        tools,
+        line,
+    };
+    match driver.line.stage {
+        Stage::Text => driver.text(),
+        Stage::Joined => driver.joined(),
+        Stage::Objects => driver.objects(),
+        Stage::Program => driver.program(),
+    }
+}
+
+struct Driver<'s> {
+    clang: PathBuf,
+    system: &'s System,
+    tools: &'s Tools,
+    line: CommandLine,
+}
+
+impl Driver<'_> {
+    fn clang(&self) -> Command {
+        let mut command = Command::new(&self.clang);
+        let configuration = self.system.configuration();
+        command.arg(joined("--config=", configuration.as_os_str()));
+        command
+    }
+
+    /// The command line as it was, but for what was dropped.
+    fn whole(&self) -> Command {
+        let mut command = self.clang();
+        let mut current = &None;
+        for item in &self.line.items {
+            match item {
+                Item::Words(words) => command.args(words),
+                Item::Linked(path) => {
+                    set_language(&mut command, &mut current, &None);
+                    command.arg(path)
+                }
+                Item::Source { path, language } => {
+                    set_language(&mut command, &mut current, language);
+                    command.arg(path)
+                }
+            };
+        }
+        if let Some(output) = &self.line.output {
+            command.arg("-o").arg(output);
+        }
+        command
+    }
+
+    fn text(&self) -> Result<Done, SdkError> {
+        Ok(Done::with_code(run(&mut self.whole(), None)?))
+    }
+
+    /// Without start code and libraries, which the last link adds.
+    fn joined(&self) -> Result<Done, SdkError> {
+        let mut command = self.whole();
+        let mut plain = Command::new(&self.clang);
+        plain.args([
+            "--target=wasm32-linux-muslwali",
+            "-nostdlib",
+            "--no-wasm-opt",
+        ]);
+        plain.args(command.get_args().skip(1));
+        command = plain;
+        Ok(Done::with_code(run(&mut command, None)?))
+    }
+
+    fn objects(&self) -> Result<Done, SdkError> {
+        let input = self.standard_input()?;
+        let code = run(&mut self.whole(), input.as_deref())?;
+        let calls = || {
+            let objects = self.objects_written();
+            objects.iter().any(|it| calls_setjmp(it))
+        };
+        if code != 0 || !calls() {
+            return Ok(Done::with_code(code));
+        }
+        let mut command = self.whole();
+        let code = run(command.arg(LATER), input.as_deref())?;
+        Ok(Done::with_code(code))
+    }
+
+    /// What is compiled twice must be read once.
+    fn standard_input(&self) -> Result<Option<Vec<u8>>, SdkError> {
+        let is_read = |it: &Item| matches!(it, Item::Source { path, .. } if path == "-");
+        if !self.line.items.iter().any(is_read) {
+            return Ok(None);
+        }
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().read_to_end(&mut bytes);
+        read.map_err(SdkError::io("read", Path::new("standard input")))?;
+        Ok(Some(bytes))
+    }
+
+    /// The object of each source, as clang names them.
+    fn objects_written(&self) -> Vec<PathBuf> {
+        if let Some(output) = &self.line.output {
+            return vec![output.into()];
+        }
+        let sources = self.line.items.iter().filter_map(|item| match item {
+            Item::Source { path, .. } => Path::new(path).file_stem(),
+            _ => None,
+        });
+        sources
+            .map(|it| Path::new(it).with_extension("o"))
+            .collect()
+    }
+
+    fn program(&self) -> Result<Done, SdkError> {
+        let directory = TempDir::with_prefix("minke-cc-")
+            .map_err(SdkError::io("write in", &std::env::temp_dir()))?;
+        let mut files = Vec::new();
+        for item in &self.line.items {
+            let Item::Source { path, language } = item else {
+                continue;
+            };
+            let to = directory.path().join(format!("{}.o", files.len()));
+            let code = self.compile_one(path, language, &to)?;
+            if code != 0 {
+                return Ok(Done::with_code(code));
+            }
+            files.push(to);
+        }
+        self.link(&files, directory.path())
+    }
+
+    fn compile_one(
+        &self,
+        path: &OsStr,
+        language: &Option<OsString>,
+        to: &Path,
+    ) -> Result<u8, SdkError> {
+        let make = || {
+            let mut command = self.clang();
+            for item in &self.line.items {
+                if let Item::Words(words) = item {
+                    command.args(words);
+                }
+            }
+            command.arg("-c").arg("-o").arg(to);
+            set_language(&mut command, &mut &None, language);
+            command.arg(path);
+            command
+        };
+        let input = match path == "-" {
+            true => self.standard_input()?,
+            false => None,
+        };
+        let code = run(&mut make(), input.as_deref())?;
+        match code == 0 && calls_setjmp(to) {
+            true => run(make().arg(LATER), input.as_deref()),
+            false => Ok(code),
+        }
+    }
+
+    fn link(&self, objects: &[PathBuf], directory: &Path) -> Result<Done, SdkError> {
+        let output = PathBuf::from(self.line.output.as_deref().unwrap_or(OsStr::new("a.out")));
+        if self.line.library != Some(Library::Fork) {
+            let code = run(&mut self.linking(objects, Library::Plain, &output), None)?;
+            if code != 0 || !forks(&output)? {
+                return Ok(Done::with_code(code));
+            }
+            if self.line.library == Some(Library::Plain) {
+                let note = Some("the program calls `fork`, which will answer `ENOSYS`");
+                return Ok(Done { code, note });
+            }
+        }
+        let rewriter = self.tools.rewriter().inspect_err(|_| {
+            // A program that was not asked for must not be taken for the one that was.
+            let _ = fs::remove_file(&output);
+        })?;
+        let linked = directory.join("linked.wasm");
+        let mut code = run(&mut self.linking(objects, Library::Fork, &linked), None)?;
+        if code == 0 {
+            code = run(&mut rewriting(&rewriter, &linked, &output), None)?;
+        }
+        if code != 0 {
+            // As above.
+            let _ = fs::remove_file(&output);
+            return Ok(Done::with_code(code));
+        }
+        make_executable(&output)?;
+        let note =
+            Some("the program forks: its frames can be restored, at some cost in size and speed");
+        Ok(Done { code, note })
+    }
+
+    /// The command that links, with objects in the places of their sources.
+    fn linking(&self, objects: &[PathBuf], library: Library, output: &Path) -> Command {
+        let mut command = self.clang();
+        let mut objects = objects.iter();
+        for item in &self.line.items {
+            match item {
+                Item::Words(words) => command.args(words),
+                Item::Linked(path) => command.arg(path),
+                Item::Source { .. } => command.args(objects.next()),
+            };
+        }
+        let form = match library {
+            Library::Plain => {
+                command.arg("-lplain");
+                FINAL_FORM
+            }
+            Library::Fork => OLDER_FORM,
+        };
+        let options = JUMPS.iter().chain([&form]);
+        command.args(options.map(|it| format!("-Wl,-mllvm,{it}")));
+        command.arg("-o").arg(output);
+        command
+    }
+}
+
+/// Says what the files that follow are written in, where that changes.
+fn set_language<'l>(
+    command: &mut Command,
+    current: &mut &'l Option<OsString>,
+    language: &'l Option<OsString>,
+) {
+    if *current != language {
+        let none = OsString::from("none");
+        command.arg("-x").arg(language.as_ref().unwrap_or(&none));
+        *current = language;
+    }
+}
+
+/// Lets a program write its frames into memory and restore them, and brings exceptions into their final form. No import takes part in
+/// the first, so none is named: the C library asks for it by imports that the rewriting resolves.
+fn rewriting(rewriter: &Path, linked: &Path, output: &Path) -> Command {
+    let mut command = Command::new(rewriter);
+    command
+        .args(FEATURES)
+        .args(["--asyncify", "--pass-arg=asyncify-imports@none.none", "-O2"])
+        .arg("--translate-to-exnref")
+        .arg(linked)
+        .arg("-o")
+        .arg(output);
+    command
+}
+
+/// Linkers do that, `wasm-opt` does not.
+fn make_executable(path: &Path) -> Result<(), SdkError> {
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(path, permissions).map_err(SdkError::io("change the mode of", path))
+}
+
+/// What clang has not written, since it was told to write elsewhere, is no object of ours.
+fn calls_setjmp(path: &Path) -> bool {
+    fs::read(path).is_ok_and(|bytes| object::calls_setjmp(&bytes))
+}
+
+fn forks(module: &Path) -> Result<bool, SdkError> {
+    let bytes = fs::read(module).map_err(SdkError::io("read", module))?;
+    Ok(object::forks(&bytes))
+}
+
+/// Runs a program with our standard streams, or with an input of ours; returns its exit code as a shell would.
+fn run(command: &mut Command, input: Option<&[u8]>) -> Result<u8, SdkError> {
+    let path = PathBuf::from(command.get_program());
+    let status = match input {
+        Some(input) => run_with_input(command, input),
+        None => command.status(),
+    };
+    status.map(exit_code).map_err(SdkError::io("run", &path))
+}
+
+fn run_with_input(command: &mut Command, input: &[u8]) -> io::Result<ExitStatus> {
+    let mut child = command.stdin(Stdio::piped()).spawn()?;
+    if let Some(mut pipe) = child.stdin.take() {
+        // Who does not read on has said why on standard error.
+        let _ = pipe.write_all(input);
+    }
+    child.wait()
+}
+
+fn exit_code(status: ExitStatus) -> u8 {
+    match status.code() {
+        Some(code) => u8::try_from(code).unwrap_or(1),
+        None => {
+            128 + status
+                .signal()
+                .and_then(|it| u8::try_from(it).ok())
+                .unwrap_or(0)
+        }
+    }
+}
+
+fn joined(option: &str, value: &OsStr) -> OsString {
+    let mut word = OsString::from(option);
+    word.push(value);
+    word
+}
