@@ -35,6 +35,18 @@ fn assert_as_natively(program: &str, arguments: &[&str], native_arguments: &[&st
     assert_eq!(ours.code, native.code);
 }
 
+/// Compares what is printed by a program that works in a directory: in the container's root, and in the home.
+fn assert_as_natively_in_a_directory(program: &str) {
+    let home = home_with(program);
+    let native = Command::new(guest(&format!("native/{program}")))
+        .arg(home.path())
+        .output();
+    let native = Ended::of(&native.expect("a native program"));
+    let ours = home.run(&["run", "--rm", "made", &format!("/bin/{program}"), "/"]);
+    assert_eq!(ours.stdout, native.stdout, "{}", ours.stderr);
+    assert_eq!(ours.code, native.code);
+}
+
 #[test]
 fn processes_fork_exec_spawn_and_wait_as_natively() {
     let native = guest("native/family");
@@ -63,15 +75,12 @@ fn what_is_said_of_signals_is_told_queued_and_read_as_natively() {
 
 #[test]
 fn users_limits_names_and_attributes_are_kept_as_natively() {
-    let home = home_with("settings");
-    let directory = home.path();
-    let native = Command::new(guest("native/settings"))
-        .arg(directory)
-        .output();
-    let native = Ended::of(&native.expect("a native program"));
-    let ours = home.run(&["run", "--rm", "made", "/bin/settings", "/"]);
-    assert_eq!(ours.stdout, native.stdout, "{}", ours.stderr);
-    assert_eq!(ours.code, native.code);
+    assert_as_natively_in_a_directory("settings");
+}
+
+#[test]
+fn what_happens_to_files_is_told_as_natively() {
+    assert_as_natively_in_a_directory("watching");
 }
 
 #[test]

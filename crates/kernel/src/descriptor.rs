@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use minke_abi::linux::{OpenFlags, PollEvents};
 use minke_abi::{Errno, Result};
 
+use crate::events::notify::{Happening, Notifier};
 use crate::file::File;
 use crate::locks::{DescriptionLocks, FileId, FileLocks, ProcessLocks};
 use crate::vfs::{Inode, Location};
@@ -24,6 +25,8 @@ pub struct FileDescription {
     offset: Mutex<u64>,
     /// No write goes beyond this size (`RLIMIT_FSIZE`).
     size_max: u64,
+    /// Told what is read and written, and when it is closed.
+    notifier: Option<Arc<Notifier>>,
     /// Set when it is first locked.
     locks: OnceLock<DescriptionLocks>,
 }
@@ -35,15 +38,16 @@ impl FileDescription {
         location: Option<Arc<Location>>,
         flags: OpenFlags,
     ) -> Arc<FileDescription> {
-        FileDescription::limited(file, location, flags, u64::MAX)
+        FileDescription::limited(file, location, flags, u64::MAX, None)
     }
 
-    /// Wraps an opened file that may be written up to a size.
+    /// Wraps an opened file that may be written up to a size, and tells a notifier what happens to it.
     pub fn limited(
         file: Arc<dyn File>,
         location: Option<Arc<Location>>,
         flags: OpenFlags,
         size_max: u64,
+        notifier: Option<Arc<Notifier>>,
     ) -> Arc<FileDescription> {
         let kept = flags
             - (OpenFlags::CREAT
@@ -57,6 +61,7 @@ impl FileDescription {
             flags: AtomicU32::new(kept.bits()),
             offset: Mutex::new(0),
             size_max,
+            notifier,
             locks: OnceLock::new(),
         })
     }
@@ -88,6 +93,8 @@ impl FileDescription {
         let mut offset = self.offset_guard();
         let count = self.file.read_at(buffer, *offset)?;
         *offset += count as u64;
+        drop(offset);
+        self.tell(count, Happening::ACCESS);
         Ok(count)
     }
 
@@ -102,19 +109,25 @@ impl FileDescription {
         if self.flags().contains(OpenFlags::APPEND) && !bytes.is_empty() {
             let (count, end) = self.file.append(self.within_limit_at_end(bytes)?)?;
             *offset = end;
+            drop(offset);
+            self.tell(count, Happening::MODIFY);
             return Ok(count);
         }
         let count = self
             .file
             .write_at(self.within_limit(bytes, *offset)?, *offset)?;
         *offset += count as u64;
+        drop(offset);
+        self.tell(count, Happening::MODIFY);
         Ok(count)
     }
 
     /// Reads at a position without moving the description's own (`pread`).
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> Result<usize> {
         self.check_readable()?;
-        self.file.read_at(buffer, offset)
+        let count = self.file.read_at(buffer, offset)?;
+        self.tell(count, Happening::ACCESS);
+        Ok(count)
     }
 
     /// Writes at a position without moving the description's own (`pwrite`); appends with `O_APPEND`, as Linux does.
@@ -122,10 +135,27 @@ impl FileDescription {
         self.check_writable()?;
         if self.flags().contains(OpenFlags::APPEND) {
             let bytes = self.within_limit_at_end(bytes)?;
-            return self.file.append(bytes).map(|(count, _)| count);
+            let (count, _) = self.file.append(bytes)?;
+            self.tell(count, Happening::MODIFY);
+            return Ok(count);
         }
-        self.file
-            .write_at(self.within_limit(bytes, offset)?, offset)
+        let bytes = self.within_limit(bytes, offset)?;
+        let count = self.file.write_at(bytes, offset)?;
+        self.tell(count, Happening::MODIFY);
+        Ok(count)
+    }
+
+    /// Tells who watches the file that so many bytes were read or written.
+    fn tell(&self, count: usize, what: Happening) {
+        if count > 0 {
+            self.tell_all(what);
+        }
+    }
+
+    fn tell_all(&self, what: Happening) {
+        if let (Some(notifier), Some(location)) = (&self.notifier, &self.location) {
+            notifier.tell(location, what);
+        }
     }
 
     /// Returns what of `bytes` may be written at an offset; `EFBIG` when that is nothing. Linux: mm/filemap.c
@@ -223,6 +253,10 @@ impl Drop for FileDescription {
     fn drop(&mut self) {
         // While the file is open: then nothing else gets its inode number.
         drop(self.locks.take());
+        self.tell_all(match self.flags().is_writable() {
+            true => Happening::CLOSE_WRITE,
+            false => Happening::CLOSE_NOWRITE,
+        });
         self.file.close();
     }
 }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minke_abi::linux::Signal;
 use minke_abi::{Errno, Result};
 
+use crate::events::notify::Notifier;
 use crate::family::ProcessTable;
 use crate::locks::FileLocks;
 use crate::net::Network;
@@ -42,6 +43,8 @@ pub struct Kernel {
     pub memory: Arc<MemoryBudget>,
     /// Locks on files, of all file systems.
     pub locks: Arc<FileLocks>,
+    /// Who watches what happens to files.
+    pub notifier: Arc<Notifier>,
     /// Monotonic time of the container's start, for `/proc/uptime`.
     pub started_at: u64,
     names: Mutex<HostNames>,
@@ -75,6 +78,7 @@ impl Kernel {
             mounts,
             memory,
             locks: Arc::default(),
+            notifier: Arc::default(),
             started_at,
             terminals: Terminals::default(),
             processes: Mutex::default(),

@@ -10,11 +10,12 @@ use minke_abi::{Errno, Result};
 use crate::calls::open::size_change;
 use crate::calls::paths::{Access, At, Follow, TimeChange, check_writable};
 use crate::descriptor::{Fd, FileDescription};
+use crate::events::notify::Happening;
 use crate::process::Credentials;
 use crate::task::Task;
 use crate::vfs::permission::{check, check_chown, is_owner, mode_to_set, without_set_id};
 use crate::vfs::walk::Place;
-use crate::vfs::{AttributeChange, Inode, Timestamp};
+use crate::vfs::{AttributeChange, Inode, Location, Timestamp};
 
 /// Largest size that a file may be given. Linux: `loff_t`.
 const SIZE_MAX: u64 = i64::MAX as u64;
@@ -23,13 +24,18 @@ impl Task {
     /// Changes permission bits. Linux: `fchmodat2(2)`.
     pub fn change_mode(&self, at: At, path: &[u8], mode: u32, follow: Follow) -> Result<()> {
         let credentials = self.process.credentials();
-        let place = self.find(at, path, follow, &credentials)?;
-        set_mode(&place, mode, &credentials)
+        let location = self.resolve(at, path, follow)?;
+        set_mode(&Place::of(&location), mode, &credentials)?;
+        self.tell(&location, Happening::ATTRIB);
+        Ok(())
     }
 
     /// Changes an open file's permission bits.
     pub fn fchmod(&self, fd: Fd, mode: u32) -> Result<()> {
-        set_mode(&self.open_place(fd)?, mode, &self.process.credentials())
+        let location = self.open_location(fd)?;
+        set_mode(&Place::of(&location), mode, &self.process.credentials())?;
+        self.tell(&location, Happening::ATTRIB);
+        Ok(())
     }
 
     /// Changes owner and group; `None` keeps. Linux: `fchownat(2)`.
@@ -42,14 +48,18 @@ impl Task {
         follow: Follow,
     ) -> Result<()> {
         let credentials = self.process.credentials();
-        let place = self.find(at, path, follow, &credentials)?;
-        set_owner(&place, uid, gid, &credentials)
+        let location = self.resolve(at, path, follow)?;
+        set_owner(&Place::of(&location), uid, gid, &credentials)?;
+        self.tell(&location, Happening::ATTRIB);
+        Ok(())
     }
 
     /// Changes an open file's owner and group; `None` keeps.
     pub fn fchown(&self, fd: Fd, uid: Option<u32>, gid: Option<u32>) -> Result<()> {
-        let place = self.open_place(fd)?;
-        set_owner(&place, uid, gid, &self.process.credentials())
+        let location = self.open_location(fd)?;
+        set_owner(&Place::of(&location), uid, gid, &self.process.credentials())?;
+        self.tell(&location, Happening::ATTRIB);
+        Ok(())
     }
 
     /// Changes access and modification times. Linux: `utimensat(2)`.
@@ -65,8 +75,8 @@ impl Task {
             return Ok(());
         }
         let credentials = self.process.credentials();
-        let place = self.find(at, path, follow, &credentials)?;
-        self.set_times_of(&place, accessed, modified, &credentials)
+        let location = self.resolve(at, path, follow)?;
+        self.set_times_of(&location, accessed, modified, &credentials)
     }
 
     /// Changes an open file's access and modification times.
@@ -74,24 +84,24 @@ impl Task {
         if (accessed, modified) == (TimeChange::Keep, TimeChange::Keep) {
             return Ok(());
         }
-        let place = self.open_place(fd)?;
-        self.set_times_of(&place, accessed, modified, &self.process.credentials())
+        let location = self.open_location(fd)?;
+        self.set_times_of(&location, accessed, modified, &self.process.credentials())
     }
 
     fn set_times_of(
         &self,
-        place: &Place,
+        location: &Location,
         accessed: TimeChange,
         modified: TimeChange,
         credentials: &Credentials,
     ) -> Result<()> {
-        check_writable(&place.mount)?;
+        check_writable(&location.mount)?;
         let is_touch = (accessed, modified) == (TimeChange::Now, TimeChange::Now);
-        if !is_owner(&place.inode.permissions()?, credentials) {
+        if !is_owner(&location.inode.permissions()?, credentials) {
             if !is_touch {
                 return Err(Errno::EPERM);
             }
-            check(&*place.inode, credentials, Access::WRITE)?;
+            check(&*location.inode, credentials, Access::WRITE)?;
         }
         let now = Timestamp::from_nanoseconds(self.process.kernel.clock.realtime());
         let time_of = |change| match change {
@@ -99,11 +109,18 @@ impl Task {
             TimeChange::Now => Some(now),
             TimeChange::Set(time) => Some(time),
         };
-        place.inode.set_attributes(&AttributeChange {
+        location.inode.set_attributes(&AttributeChange {
             accessed: time_of(accessed),
             modified: time_of(modified),
             ..AttributeChange::default()
-        })
+        })?;
+        self.tell(location, Happening::ATTRIB);
+        Ok(())
+    }
+
+    /// Tells who watches a file or its directory.
+    pub(super) fn tell(&self, location: &Location, what: Happening) {
+        self.process.kernel.notifier.tell(location, what);
     }
 
     /// Sets a file's size by path.
@@ -115,16 +132,18 @@ impl Task {
             return Err(Errno::EFBIG);
         }
         let credentials = self.process.credentials();
-        let place = self.find(at, path, Follow::Yes, &credentials)?;
-        match place.inode.file_type() {
+        let location = self.resolve(at, path, Follow::Yes)?;
+        match location.inode.file_type() {
             FileType::Regular => {}
             FileType::Directory => return Err(Errno::EISDIR),
             _ => return Err(Errno::EINVAL),
         }
-        check_writable(&place.mount)?;
-        check(&*place.inode, &credentials, Access::WRITE)?;
-        let change = size_change(&*place.inode, size, &credentials)?;
-        place.inode.set_attributes(&change)
+        check_writable(&location.mount)?;
+        check(&*location.inode, &credentials, Access::WRITE)?;
+        let change = size_change(&*location.inode, size, &credentials)?;
+        location.inode.set_attributes(&change)?;
+        self.tell(&location, Happening::MODIFY);
+        Ok(())
     }
 
     /// Sets an open file's size. Linux: `ftruncate(2)`.
@@ -141,7 +160,11 @@ impl Task {
             return Err(Errno::EINVAL);
         }
         let change = size_change(&**inode, size, &self.process.credentials())?;
-        inode.set_attributes(&change)
+        inode.set_attributes(&change)?;
+        if let Some(location) = &description.location {
+            self.tell(location, Happening::MODIFY);
+        }
+        Ok(())
     }
 
     /// Returns a description that is more than a place: `EBADF` for `O_PATH`.
@@ -157,10 +180,15 @@ impl Task {
     }
 
     /// Returns where an open file is. What has no place, such as a pipe, has no attributes to change: `EPERM`.
-    pub(super) fn open_place(&self, fd: Fd) -> Result<Place> {
+    pub(super) fn open_location(&self, fd: Fd) -> Result<Arc<Location>> {
         let description = self.open_description_of(fd)?;
-        let location = description.location.as_ref().ok_or(Errno::EPERM)?;
-        Ok(Place::of(location))
+        description.location.clone().ok_or(Errno::EPERM)
+    }
+
+    /// Returns the place of an open file.
+    pub(super) fn open_place(&self, fd: Fd) -> Result<Place> {
+        let location = self.open_location(fd)?;
+        Ok(Place::of(&location))
     }
 }
 

@@ -8,13 +8,16 @@ use minke_abi::signal::SignalSet;
 use minke_abi::{Errno, Result};
 
 use crate::alarm::Remaining;
+use crate::calls::paths::{Access, At, Follow};
 use crate::descriptor::{Fd, FileDescription};
 use crate::events::counter::{EventCounter, Takes};
 use crate::events::epoll::{Epoll, Interest, Ready, WatchFlags};
+use crate::events::notify::{Happening, Inotify};
 use crate::events::signals::SignalFile;
 use crate::events::timer::TimerFile;
 use crate::file::File;
 use crate::task::{Deadline, Task};
+use crate::vfs::permission::check;
 
 /// What `epoll_ctl` does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,38 @@ impl Task {
         let file: &SignalFile = file.downcast_ref().ok_or(Errno::EINVAL)?;
         file.set_signals(set);
         Ok(())
+    }
+
+    /// Makes a descriptor that tells what happens to files. Flags: `O_CLOEXEC`, `O_NONBLOCK`. Linux: `inotify_init1(2)`.
+    pub fn make_inotify(&self, flags: OpenFlags) -> Result<Fd> {
+        self.give_number(Arc::new(Inotify::new(self)), flags)
+    }
+
+    /// Watches what a path names; returns the watch's number. Linux: `inotify_add_watch(2)`.
+    pub fn watch_file(&self, fd: Fd, path: &[u8], wanted: Happening) -> Result<i32> {
+        let adds_and_creates = Happening::MASK_ADD | Happening::MASK_CREATE;
+        if wanted.is_empty() || wanted.contains(adds_and_creates) {
+            return Err(Errno::EINVAL);
+        }
+        let description = self.process.fds.get(fd)?;
+        let inotify = inotify_of(&description)?;
+        let credentials = self.process.credentials();
+        let follow = match wanted.contains(Happening::DONT_FOLLOW) {
+            true => Follow::No,
+            false => Follow::Yes,
+        };
+        let place = self.find(At::Cwd, path, follow, &credentials)?;
+        if wanted.contains(Happening::ONLYDIR) && !place.is_directory() {
+            return Err(Errno::ENOTDIR);
+        }
+        check(&*place.inode, &credentials, Access::READ)?;
+        inotify.watch(&place.inode, wanted)
+    }
+
+    /// Stops watching. Linux: `inotify_rm_watch(2)`.
+    pub fn forget_watch(&self, fd: Fd, number: i32) -> Result<()> {
+        let description = self.process.fds.get(fd)?;
+        inotify_of(&description)?.forget(number)
     }
 
     /// Gives a file without a name a descriptor to read and write it.
@@ -127,6 +162,11 @@ impl Task {
 }
 
 fn timer_of(description: &FileDescription) -> Result<&TimerFile> {
+    let file: &dyn Any = &*description.file;
+    file.downcast_ref().ok_or(Errno::EINVAL)
+}
+
+fn inotify_of(description: &FileDescription) -> Result<&Inotify> {
     let file: &dyn Any = &*description.file;
     file.downcast_ref().ok_or(Errno::EINVAL)
 }

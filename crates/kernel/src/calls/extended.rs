@@ -5,6 +5,7 @@ use minke_abi::{Errno, Result};
 
 use crate::calls::paths::{Access, At, Follow, check_writable};
 use crate::descriptor::Fd;
+use crate::events::notify::Happening;
 use crate::process::Credentials;
 use crate::task::Task;
 use crate::vfs::permission::{STICKY, check, is_owner};
@@ -50,8 +51,10 @@ impl Task {
         follow: Follow,
     ) -> Result<()> {
         let credentials = self.process.credentials();
-        let place = self.find(at, path, follow, &credentials)?;
-        set(&place, name, new, &credentials)
+        let location = self.resolve(at, path, follow)?;
+        set(&Place::of(&location), name, new, &credentials)?;
+        self.tell(&location, Happening::ATTRIB);
+        Ok(())
     }
 
     /// Sets an open file's extended attribute. Linux: `fsetxattr(2)`.
@@ -61,8 +64,11 @@ impl Task {
         name: &[u8],
         new: (&[u8], SetExtended),
     ) -> Result<()> {
-        let place = self.open_place(fd)?;
-        set(&place, name, new, &self.process.credentials())
+        let location = self.open_location(fd)?;
+        let credentials = self.process.credentials();
+        set(&Place::of(&location), name, new, &credentials)?;
+        self.tell(&location, Happening::ATTRIB);
+        Ok(())
     }
 
     /// Removes an extended attribute. Linux: `removexattr(2)`, `lremovexattr(2)`.
@@ -74,13 +80,19 @@ impl Task {
         follow: Follow,
     ) -> Result<()> {
         let credentials = self.process.credentials();
-        let place = self.find(at, path, follow, &credentials)?;
-        remove(&place, name, &credentials)
+        let location = self.resolve(at, path, follow)?;
+        remove(&Place::of(&location), name, &credentials)?;
+        self.tell(&location, Happening::ATTRIB);
+        Ok(())
     }
 
     /// Removes an open file's extended attribute. Linux: `fremovexattr(2)`.
     pub fn remove_file_extended_attribute(&self, fd: Fd, name: &[u8]) -> Result<()> {
-        remove(&self.open_place(fd)?, name, &self.process.credentials())
+        let location = self.open_location(fd)?;
+        let credentials = self.process.credentials();
+        remove(&Place::of(&location), name, &credentials)?;
+        self.tell(&location, Happening::ATTRIB);
+        Ok(())
     }
 
     /// Lists the names of an open file's extended attributes. Linux: `flistxattr(2)`.

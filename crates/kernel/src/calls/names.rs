@@ -9,6 +9,7 @@ use minke_abi::linux::{FileType, PATH_MAX};
 use minke_abi::{Errno, Result};
 
 use crate::calls::paths::{Access, At, Follow, check_writable};
+use crate::events::notify::{Happening, Notifier};
 use crate::process::Credentials;
 use crate::task::Task;
 use crate::vfs::permission::{MODE_MASK, check, check_create, check_delete, check_link, inherited};
@@ -55,7 +56,14 @@ impl Task {
             mode,
         };
         let name = walk.name(&last);
-        walk.place.inode.create(name, new, ownership).map(drop)
+        walk.place.inode.create(name, new, ownership)?;
+        let what = match is_directory {
+            true => Happening::CREATE | Happening::ISDIR,
+            false => Happening::CREATE,
+        };
+        let notifier = &self.process.kernel.notifier;
+        notifier.tell_directory(&**walk.place.inode, name, what, 0);
+        Ok(())
     }
 
     /// Gives a file another name. `follow` concerns the old path's last link.
@@ -80,7 +88,12 @@ impl Task {
         if old.is_directory() {
             return Err(Errno::EPERM);
         }
-        walk.place.inode.link(walk.name(&last), &old.inode)
+        let name = walk.name(&last);
+        walk.place.inode.link(name, &old.inode)?;
+        let notifier = &self.process.kernel.notifier;
+        notifier.tell_file(&*old.inode, Happening::ATTRIB);
+        notifier.tell_directory(&**walk.place.inode, name, Happening::CREATE, 0);
+        Ok(())
     }
 
     /// Removes a name that is not a directory.
@@ -106,7 +119,11 @@ impl Task {
             return Err(Errno::EISDIR);
         }
         check_not_covered(&walk, &victim)?;
-        walk.place.inode.unlink(walk.name(&last))
+        let name = walk.name(&last);
+        walk.place.inode.unlink(name)?;
+        let notifier = &self.process.kernel.notifier;
+        notifier.tell_removed(&**walk.place.inode, name, &*victim);
+        Ok(())
     }
 
     /// Removes an empty directory.
@@ -127,7 +144,11 @@ impl Task {
             return Err(Errno::ENOTDIR);
         }
         check_not_covered(&walk, &victim)?;
-        walk.place.inode.remove_directory(walk.name(&last))
+        let name = walk.name(&last);
+        walk.place.inode.remove_directory(name)?;
+        let notifier = &self.process.kernel.notifier;
+        notifier.tell_removed(&**walk.place.inode, name, &*victim);
+        Ok(())
     }
 
     /// Moves a name. Linux: `renameat2(2)`.
@@ -160,12 +181,17 @@ impl Task {
         if !ends.check(&credentials)? {
             return Ok(());
         }
+        let moved = ends.moved(&self.process.kernel.notifier)?;
         old.place.inode.rename(
             old.name(&old_last),
             &new.place.inode,
             new.name(&new_last),
             flags,
-        )
+        )?;
+        if let Some(moved) = moved {
+            ends.tell(&moved, &self.process.kernel.notifier);
+        }
+        Ok(())
     }
 }
 
@@ -228,6 +254,29 @@ impl RenameEnds<'_, '_> {
             check_not_covered(self.new, new)?;
         }
         Ok(true)
+    }
+
+    /// Returns what moves and what is in its way, if anybody is to be told.
+    fn moved(&self, notifier: &Notifier) -> Result<Option<Moved>> {
+        if !notifier.is_watched() {
+            return Ok(None);
+        }
+        Ok(Some(Moved {
+            old: self.old.look_up_last(self.old_last)?.ok_or(Errno::ENOENT)?,
+            new: self.new.look_up_last(self.new_last)?,
+        }))
+    }
+
+    /// Tells both directories, what was moved and what was replaced. Linux: `fsnotify_move()`.
+    fn tell(&self, moved: &Moved, notifier: &Notifier) {
+        let from = (&**self.old.place.inode, self.old.name(self.old_last));
+        let to = (&**self.new.place.inode, self.new.name(self.new_last));
+        tell_move(notifier, from, to, &*moved.old);
+        match &moved.new {
+            Some(new) if self.is_exchange() => tell_move(notifier, to, from, &**new),
+            Some(new) => notifier.tell_replaced(&**new),
+            None => {}
+        }
     }
 
     fn is_exchange(&self) -> bool {
@@ -314,6 +363,26 @@ impl RenameEnds<'_, '_> {
         }
         check(&**moved, credentials, Access::WRITE)
     }
+}
+
+/// What a rename moves, and what had the name that it gets.
+struct Moved {
+    old: Arc<dyn Inode>,
+    new: Option<Arc<dyn Inode>>,
+}
+
+/// A directory and a name in it.
+type End<'a> = (&'a dyn Inode, &'a [u8]);
+
+fn tell_move(notifier: &Notifier, from: End<'_>, to: End<'_>, inode: &dyn Inode) {
+    let flag = match inode.file_type() {
+        FileType::Directory => Happening::ISDIR,
+        _ => Happening::empty(),
+    };
+    let cookie = notifier.next_cookie();
+    notifier.tell_directory(from.0, from.1, Happening::MOVED_FROM | flag, cookie);
+    notifier.tell_directory(to.0, to.1, Happening::MOVED_TO | flag, cookie);
+    notifier.tell_file(inode, Happening::MOVE_SELF);
 }
 
 fn is_directory(inode: &Arc<dyn Inode>) -> bool {

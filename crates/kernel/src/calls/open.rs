@@ -8,6 +8,7 @@ use minke_abi::{Errno, Result};
 
 use crate::calls::paths::{Access, At, Follow, check_writable, is_special};
 use crate::descriptor::{Fd, FileDescription};
+use crate::events::notify::Happening;
 use crate::file::File;
 use crate::process::Credentials;
 use crate::task::Task;
@@ -69,8 +70,23 @@ impl Task {
             FileType::Regular => self.file_size_max(),
             _ => u64::MAX,
         };
-        let location = Some(location);
-        Ok(FileDescription::limited(file, location, flags, size_max))
+        let notifier = Arc::clone(&self.process.kernel.notifier);
+        if opened.is_new
+            && let Some(parent) = &location.parent
+        {
+            notifier.tell_directory(&**parent, &location.name, Happening::CREATE, 0);
+        }
+        if flags.contains(OpenFlags::TRUNC) && !opened.is_new {
+            notifier.tell(&location, Happening::MODIFY);
+        }
+        notifier.tell(&location, Happening::OPEN);
+        Ok(FileDescription::limited(
+            file,
+            Some(location),
+            flags,
+            size_max,
+            Some(notifier),
+        ))
     }
 
     /// Returns the size up to which the process may make files.

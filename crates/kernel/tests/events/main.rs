@@ -14,3 +14,4 @@ mod blocking;
 
 mod counters;
 mod epoll;
+mod notify;

@@ -1,4 +1,4 @@
-//! Descriptors of which something is read that has happened: `epoll`, `eventfd`, `timerfd`.
+//! Descriptors of which something is read that has happened: `epoll`, `eventfd`, `timerfd`, `inotify`.
 
 use minke_abi::linux::OpenFlags;
 use minke_abi::{Errno, Result};
@@ -6,6 +6,7 @@ use minke_kernel::alarm::Remaining;
 use minke_kernel::calls::events::WatchChange;
 use minke_kernel::events::counter::Takes;
 use minke_kernel::events::epoll::{Interest, Ready};
+use minke_kernel::events::notify::Happening;
 use minke_kernel::task::Deadline;
 use wasmtime::Caller;
 
@@ -13,6 +14,7 @@ use super::clocks::{read_clock, write_timer};
 use super::poll::mask_meanwhile;
 use crate::personality::linux::context::{Arguments, Context, TIME_BYTES, task_of};
 use crate::personality::linux::table::Syscall;
+use crate::personality::musl::paths::checked_path;
 use crate::personality::musl::poll::deadline_after_ms;
 use crate::runtime::Guest;
 
@@ -63,6 +65,18 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("eventfd2", 290, |c, a| {
         make_counter(c, a.word(0), a.word(1))
     }),
+    Syscall::now("inotify_init", 253, |c, _| make_inotify(c, 0)),
+    Syscall::now("inotify_init1", 294, |c, a| make_inotify(c, a.word(0))),
+    Syscall::now("inotify_add_watch", 254, |c, a| {
+        let path = checked_path(c, a.address(1), 0)?;
+        let wanted = Happening::from_bits_truncate(a.word(2));
+        let watch = c.task().watch_file(a.fd(0), &path, wanted)?;
+        Ok(i64::from(watch))
+    })
+    .partial("what the host changes in a bound directory is not told; `IN_DELETE_SELF` comes with the end of the last name, not of the last descriptor"),
+    Syscall::now("inotify_rm_watch", 255, |c, a| {
+        c.task().forget_watch(a.fd(0), a.int(1)).map(|()| 0)
+    }),
     Syscall::now("timerfd_create", 283, timerfd_create)
         .partial("clocks of real and of monotonic time"),
     Syscall::now("timerfd_settime", 286, timerfd_settime)
@@ -72,6 +86,11 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         write_timer(c, a.address(1), left, 1).map(|()| 0)
     }),
 ];
+
+fn make_inotify(context: &Context<'_>, raw: u32) -> Result<i64> {
+    let flags = descriptor_flags(raw)?;
+    Ok(i64::from(context.task().make_inotify(flags)?.0))
+}
 
 /// Reads the flags that make these descriptors, all of which are `O_CLOEXEC` and `O_NONBLOCK`.
 pub(super) fn descriptor_flags(raw: u32) -> Result<OpenFlags> {
