@@ -79,6 +79,11 @@ fn users_limits_names_and_attributes_are_kept_as_natively() {
 }
 
 #[test]
+fn ends_of_fifos_wait_for_each_other_as_natively() {
+    assert_as_natively_in_a_directory("fifos");
+}
+
+#[test]
 fn what_happens_to_files_is_told_as_natively() {
     assert_as_natively_in_a_directory("watching");
 }

@@ -157,6 +157,11 @@ pub trait File: Any + Send + Sync {
         Err(Errno::ENOTTY)
     }
 
+    /// Whether this is an end of a fifo whose other end nobody has opened since: for that, an `open` that may wait does.
+    fn awaits_peer(&self) -> bool {
+        false
+    }
+
     /// Called when the last descriptor of the description has gone.
     fn close(&self) {}
 }

@@ -54,8 +54,8 @@ impl Fifo {
 
     /// Opens the fifo behind `inode`; `ENXIO` for a non-blocking writer without readers.
     ///
-    /// Linux waits in `open` until the other end has come; here the first read or write of a
-    /// blocking end does. Linux: fs/pipe.c fifo_open().
+    /// Linux waits in `open` until the other end has come, as [`Task::open_waiting`] does; where a personality opens
+    /// without waiting, the first read or write of a blocking end waits. Linux: fs/pipe.c fifo_open().
     pub fn open(
         self: &Arc<Fifo>,
         inode: Arc<dyn Inode>,
@@ -214,6 +214,17 @@ impl File for PipeEnd {
         match &self.identity {
             Identity::Anonymous(inode) => Ok(inode.metadata()),
             Identity::Named(inode) => inode.metadata(),
+        }
+    }
+
+    fn awaits_peer(&self) -> bool {
+        let now = self.fifo.stream.status();
+        match self.access {
+            Access::Read => {
+                self.patience == Patience::UntilPeerComes && self.is_before_writers(&now)
+            }
+            Access::Write => self.awaits_readers(&now),
+            Access::Both => false,
         }
     }
 

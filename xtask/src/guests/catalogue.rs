@@ -102,11 +102,12 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/linux/tests/settings.c", Returns::Twice),
     ("guests/linux/tests/library.c", Returns::Once),
     ("guests/linux/tests/watching.c", Returns::Twice),
+    ("guests/linux/tests/fifos.c", Returns::Twice),
 ];
 
 /// Those of them that are compared with the same program outside of a container.
 const NATIVE_TWINS: &[&str] = &[
-    "family", "jobs", "signals", "events", "said", "settings", "library", "watching",
+    "family", "jobs", "signals", "events", "said", "settings", "library", "watching", "fifos",
 ];
 
 /// Every unit.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use minke_abi::linux::{FileType, OpenFlags};
+use minke_abi::linux::{FileType, OpenFlags, PollEvents};
 use minke_abi::resource::FSIZE;
 use minke_abi::{Errno, Result};
 
@@ -11,7 +11,7 @@ use crate::descriptor::{Fd, FileDescription};
 use crate::events::notify::Happening;
 use crate::file::File;
 use crate::process::Credentials;
-use crate::task::Task;
+use crate::task::{Deadline, Task};
 use crate::vfs::permission::{
     MODE_MASK, check, check_create, check_open_or_create, inherited, is_owner, without_set_id,
 };
@@ -35,6 +35,32 @@ impl Task {
         self.process
             .fds
             .insert(description, flags.contains(OpenFlags::CLOEXEC))
+    }
+
+    /// Opens as [`Task::open`] does, but waits until somebody has opened a fifo's other end. Linux: fs/pipe.c `fifo_open()`.
+    pub async fn open_waiting(
+        &self,
+        at: At,
+        path: &[u8],
+        flags: OpenFlags,
+        mode: u32,
+    ) -> Result<Fd> {
+        self.process.fds.check_room()?;
+        let description = self.open_description(at, path, flags, mode)?;
+        if description.file.awaits_peer() {
+            self.wait_for_peer(&*description.file).await?;
+        }
+        self.process
+            .fds
+            .insert(description, flags.contains(OpenFlags::CLOEXEC))
+    }
+
+    async fn wait_for_peer(&self, file: &dyn File) -> Result<()> {
+        let met = self.wait_for(Deadline::Never, |cx| {
+            file.register(PollEvents::IN | PollEvents::OUT, cx.waker());
+            (!file.awaits_peer()).then_some(Ok(()))
+        });
+        met.await.unwrap_or(Err(Errno::EINTR))
     }
 
     /// Opens a path without giving it a descriptor.

@@ -1,27 +1,32 @@
 //! Calls that name files by path.
 
+use minke_abi::Result;
 use minke_abi::linux::OpenFlags;
 use minke_kernel::calls::At;
+use wasmtime::Caller;
 
+use crate::personality::linux::context::{Context, task_of};
 use crate::personality::linux::table::Syscall;
 use crate::personality::musl::paths::{
-    access, change_directory, checked_path, getcwd, link, make_directory, make_node, open,
+    MODE_BITS, access, change_directory, checked_path, getcwd, link, make_directory, make_node,
     read_link, remove_directory, rename, symlink, unlink, unlinkat,
 };
+use crate::runtime::{Guest, GuestAddr};
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
-    Syscall::now("open", 2, |c, a| {
-        open(c, At::Cwd, a.address(0), a.word(1), a.word(2))
+    Syscall::waiting("open", 2, |c, a| {
+        Box::pin(async move { open(c, At::Cwd, a.address(0), a.word(1), a.word(2)).await })
     })
-    .partial("a fifo opens without waiting for the other end"),
-    Syscall::now("openat", 257, |c, a| {
-        open(c, a.at(0), a.address(1), a.word(2), a.word(3))
+    .restarting(),
+    Syscall::waiting("openat", 257, |c, a| {
+        Box::pin(async move { open(c, a.at(0), a.address(1), a.word(2), a.word(3)).await })
     })
-    .partial("a fifo opens without waiting for the other end"),
-    Syscall::now("creat", 85, |c, a| {
+    .restarting(),
+    Syscall::waiting("creat", 85, |c, a| {
         let flags = OpenFlags::CREAT | OpenFlags::WRONLY | OpenFlags::TRUNC;
-        open(c, At::Cwd, a.address(0), flags.bits(), a.word(1))
-    }),
+        Box::pin(async move { open(c, At::Cwd, a.address(0), flags.bits(), a.word(1)).await })
+    })
+    .restarting(),
     Syscall::now("mkdir", 83, |c, a| {
         make_directory(c, At::Cwd, a.address(0), a.word(1))
     }),
@@ -100,3 +105,18 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         Ok(i64::from(c.task().set_umask(a.word(0))))
     }),
 ];
+
+/// Waits where a fifo's other end is not open yet.
+async fn open(
+    caller: &mut Caller<'_, Guest>,
+    at: At,
+    path: GuestAddr,
+    flags: u32,
+    mode: u32,
+) -> Result<i64> {
+    let path = Context::of(caller).path(path)?;
+    let flags = OpenFlags::from_bits_retain(flags);
+    let task = task_of(caller);
+    let fd = task.open_waiting(at, &path, flags, mode & MODE_BITS);
+    Ok(i64::from(fd.await?.0))
+}
