@@ -166,6 +166,8 @@ static void roots_are_changed(const char *directory)
 int main(int count, char **arguments)
 {
 	if (count < 2 || chdir(arguments[1])) return 2;
+	/* What whoever runs the tests leaves open would be counted. */
+	for (int fd = 3; fd < 64; fd++) close(fd);
 	attributes();
 	roots_are_changed(arguments[1]);
 	names_and_promises();
