@@ -356,7 +356,7 @@ fn linux_programs() -> Vec<Unit> {
     let unit = |name: &str, program, sources: &[&str]| linux_unit(name, LINUX, program, sources);
     let mut units = vec![
         Unit {
-            name: "linux-library".to_string(),
+            name: "libc".to_string(),
             group: LINUX,
             inputs: vec![port],
             recipe: Recipe::LinuxLibrary,
