@@ -116,8 +116,6 @@ fn what_cannot_be_run_is_told_and_leaves_nothing() {
         home.ok(&["cp", "script", &format!("{name}:/srv/script")]);
         home.run(&["exec", name, "./script"])
             .assert_fails(126, &["cannot execute `/srv/script`"]);
-        home.run(&["exec", "-t", name, "sh"])
-            .assert_fails(125, &["cannot have a terminal yet"]);
         let stats = home.ok(&["stats", "--no-stream", "--format", "{{.PIDs}}", name]);
         assert_eq!(stats, "1");
     }

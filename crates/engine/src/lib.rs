@@ -24,8 +24,8 @@
 //!
 //! # Which process does what
 //!
-//! No daemon. `minke run` in the foreground is the sandbox itself; detached, it executes itself again as
-//! `minke sandbox` and waits for one [`StartReport`](supervise::StartReport). A container with a restart policy has a
+//! No daemon. `minke run` in the foreground is the sandbox itself; detached, or with a terminal, it executes itself again as
+//! `minke sandbox` and waits for its [`StartReport`](supervise::StartReport). A container with a restart policy has a
 //! `minke supervisor` between the two, which starts the sandbox again. A living sandbox or supervisor holds the lock of its
 //! container's directory, from before the record is visible until the process ends: whoever gets the lock knows
 //! that it is dead, however it died, and finishes what it could not ([`Engine::containers`]).
@@ -65,7 +65,7 @@ pub use minke_sandbox::control::parse_signal as signal_number;
 pub use minke_sandbox::jail::{LANDLOCK_VERSION_WANTED, landlock_version};
 pub use minke_sandbox::{signals, spec};
 pub use plan::{FurtherLimits, HealthChecks, MountsFrom, NewContainer, Program};
-pub use record::{Container, ContainerConfig, ContainerState, Status};
+pub use record::{Container, ContainerConfig, ContainerState, KILLED_CODE, Status};
 pub use restart::RestartPolicy;
 pub use supervise::{Attachment, Outcome};
 pub use volumes::{NewVolume, Volume, VolumeDriver, VolumeFilter};

@@ -48,7 +48,7 @@ const STOPPED: &str = "stopped";
 const ROOT_CHANGES: &str = "root.changes";
 
 /// Exit code of a sandbox that was killed. Docker: 128 + `SIGKILL`.
-pub(crate) const KILLED_CODE: u8 = 137;
+pub const KILLED_CODE: u8 = 137;
 
 /// What a container was made from.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -37,9 +37,9 @@ pub fn forward() -> io::Result<OwnedFd> {
     Ok(reader)
 }
 
-/// Passes one more signal on, after [`forward`].
-pub(crate) fn forward_also(signal: Signal) -> io::Result<()> {
-    set_handler(signal)
+/// Tells of changes of the terminal's window too (`SIGWINCH`), after [`forward`].
+pub fn forward_window_changes() -> io::Result<()> {
+    set_handler(Signal::WINCH)
 }
 
 fn set_handler(signal: Signal) -> io::Result<()> {

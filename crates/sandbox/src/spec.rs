@@ -144,7 +144,7 @@ pub struct ProcessSpec {
     pub user: String,
     /// What `stop` sends.
     pub stop_signal: String,
-    /// Whether its standard streams are a terminal, if the caller's are: Docker's `-t`.
+    /// Whether its standard streams are a terminal of the container's kernel: Docker's `-t`.
     #[serde(default)]
     pub has_terminal: bool,
     /// Whether the standard input stays open, also without a caller: Docker's `-i`.

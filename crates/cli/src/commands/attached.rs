@@ -5,8 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use minke_engine::attach::{Connection, Frame, Stream};
 use rustix::event::{PollFd, PollFlags};
+use rustix::process::Signal;
 use rustix::stdio;
 
+use super::detach::{DetachKeys, Sifted};
+use super::terminal::{self, Raw};
 use crate::report::Report;
 
 /// How much is read of what is typed at a time: less than a frame may hold.
@@ -22,6 +25,10 @@ pub(super) enum Ending {
     Ended(u8),
     /// The sandbox closed the connection without a word: it was killed, or gave this command up.
     CutOff,
+    /// A signal ended this command.
+    Signalled(u8),
+    /// The keys that leave the program were typed.
+    Detached,
 }
 
 /// A connection, and what is done with it.
@@ -29,6 +36,8 @@ pub(super) struct Attachment {
     pub(super) connection: Connection,
     /// Whether this command's standard input is read.
     pub(super) is_typed: bool,
+    /// The keys that leave a program whose streams are a terminal: then that of this command is as one with it.
+    pub(super) terminal: Option<DetachKeys>,
     /// Where numbers of signals come from, if they are not just to end this command.
     pub(super) signals: Option<OwnedFd>,
 }
@@ -42,15 +51,24 @@ struct Ready {
 }
 
 impl Attachment {
-    /// Copies until something ends it.
+    /// Copies until something ends it; `on_signal` may. The terminal of this command is as it was when it returns.
     pub(super) fn run(
         mut self,
-        mut on_signal: impl FnMut(u8) -> Result<(), Report>,
+        mut on_signal: impl FnMut(u8) -> Result<Option<Ending>, Report>,
     ) -> Result<Ending, Report> {
+        let _raw = match self.terminal.is_some() && self.is_typed {
+            true => Raw::enter()?,
+            false => None,
+        };
+        if self.terminal.is_some() {
+            self.tell_window();
+        }
         loop {
             let ready = self.wait()?;
-            if ready.is_signalled {
-                self.take_signals(&mut on_signal)?;
+            if ready.is_signalled
+                && let Some(ending) = self.take_signals(&mut on_signal)?
+            {
+                return Ok(ending);
             }
             if ready.can_send && self.connection.send_rest().is_err() {
                 self.is_typed = false;
@@ -60,8 +78,10 @@ impl Attachment {
             {
                 return Ok(ending);
             }
-            if ready.is_typed {
-                self.take_typed()?;
+            if ready.is_typed
+                && let Some(ending) = self.take_typed()
+            {
+                return Ok(ending);
             }
         }
     }
@@ -113,10 +133,10 @@ impl Attachment {
     }
 
     /// Passes on what is typed. The other side may have gone: then what it printed before is still to be shown.
-    fn take_typed(&mut self) -> Result<(), Report> {
+    fn take_typed(&mut self) -> Option<Ending> {
         let mut buffer = [0; TYPED_BYTES];
         let count = match rustix::io::read(stdio::stdin(), &mut buffer[..]) {
-            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return Ok(()),
+            Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => return None,
             // A terminal that is gone types nothing any more.
             Err(_) => 0,
             Ok(count) => count,
@@ -124,27 +144,44 @@ impl Attachment {
         if count == 0 {
             self.is_typed = false;
             let _ = self.connection.send(&Frame::TypedEnd);
-            return Ok(());
+            return None;
         }
-        let typed = Frame::Typed(buffer[..count].to_vec());
-        if self.connection.send(&typed).is_err() {
+        let Sifted { typed, is_detached } = match &mut self.terminal {
+            Some(keys) => keys.sift(&buffer[..count]),
+            None => Sifted {
+                typed: buffer[..count].to_vec(),
+                is_detached: false,
+            },
+        };
+        if !typed.is_empty() && self.connection.send(&Frame::Typed(typed)).is_err() {
             self.is_typed = false;
         }
-        Ok(())
+        is_detached.then_some(Ending::Detached)
     }
 
     fn take_signals(
         &mut self,
-        on_signal: &mut impl FnMut(u8) -> Result<(), Report>,
-    ) -> Result<(), Report> {
+        on_signal: &mut impl FnMut(u8) -> Result<Option<Ending>, Report>,
+    ) -> Result<Option<Ending>, Report> {
         let mut numbers = [0; SIGNALS_MAX];
         let signals = self.signals.as_ref();
         let count = signals.map_or(0, |signals| {
             rustix::io::read(signals, &mut numbers[..]).unwrap_or(0)
         });
         for number in &numbers[..count] {
-            on_signal(*number)?;
+            if i32::from(*number) == Signal::WINCH.as_raw() {
+                self.tell_window();
+            } else if let Some(ending) = on_signal(*number)? {
+                return Ok(Some(ending));
+            }
         }
-        Ok(())
+        Ok(None)
+    }
+
+    /// Tells the size of this command's window. The other side may have gone: that is noticed where it is read.
+    pub(super) fn tell_window(&mut self) {
+        if let Some(size) = terminal::window_size() {
+            let _ = self.connection.send(&Frame::Window(size));
+        }
     }
 }

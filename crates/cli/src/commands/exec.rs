@@ -1,9 +1,13 @@
 //! `minke exec`: a program in a container that runs, beside its first.
 
 use clap::Args;
-use minke_engine::{ExecStreams, NewExec};
+use minke_engine::attach::AttachRequest;
+use minke_engine::{Container, Engine, ExecStreams, KILLED_CODE, NewExec};
 
+use super::attached::{Attachment, Ending};
+use super::detach::DetachOption;
 use super::variables::Variables;
+use super::{attach, terminal};
 use crate::commands::engine;
 use crate::report::{Kind, Report};
 
@@ -15,7 +19,7 @@ use crate::report::{Kind, Report};
 /// not there. Interrupting this command leaves the program running, as with Docker.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  minke exec web ls -l /data\n  minke exec -i web sh < script.sh\n  minke exec -d -e LEVEL=2 -w /srv -u 1000 web worker"
+    after_help = "Examples:\n  minke exec web ls -l /data\n  minke exec -it web bash\n  minke exec -i web sh < script.sh\n  minke exec -d -e LEVEL=2 -w /srv -u 1000 web worker"
 )]
 pub(crate) struct Exec {
     /// Leave the program in the background
@@ -26,9 +30,12 @@ pub(crate) struct Exec {
     #[arg(short, long)]
     interactive: bool,
 
-    /// Give the program a terminal; refused, there are none for `exec` yet
+    /// Give the program a terminal
     #[arg(short, long)]
     tty: bool,
+
+    #[command(flatten)]
+    leaving: DetachOption,
 
     #[command(flatten)]
     variables: Variables,
@@ -58,12 +65,8 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(crate) fn run(&self) -> Result<u8, Report> {
-        if self.tty {
-            return Err(Report::usage(
-                "a program that is started with `exec` cannot have a terminal yet",
-                "leave out `-t`",
-            ));
-        }
+        let is_typed = self.interactive && !self.detach;
+        terminal::check(is_typed, self.tty)?;
         let engine = engine()?;
         let container = engine.container(&self.container)?;
         let asked = NewExec {
@@ -72,6 +75,10 @@ impl Exec {
             working_directory: self.workdir.clone(),
             user: self.user.clone(),
             streams: match (self.detach, self.interactive) {
+                _ if self.tty => ExecStreams::Terminal(AttachRequest {
+                    is_typed,
+                    window: terminal::window_size(),
+                }),
                 (true, _) => ExecStreams::None,
                 (false, false) => ExecStreams::Outputs,
                 (false, true) => ExecStreams::All,
@@ -81,9 +88,39 @@ impl Exec {
         if self.detach {
             return Ok(0);
         }
+        if self.tty {
+            return self.show(&engine, &container, exec, is_typed);
+        }
         exec.wait().map_err(|error| Report {
             kind: Kind::Run,
             ..Report::from(error)
         })
+    }
+
+    /// Is attached to the program's terminal until that ends; returns the exit code.
+    fn show(
+        &self,
+        engine: &Engine,
+        container: &Container,
+        exec: minke_engine::Exec,
+        is_typed: bool,
+    ) -> Result<u8, Report> {
+        let attachment = Attachment {
+            connection: exec.into_connection()?,
+            is_typed,
+            terminal: Some(self.leaving.detach_keys.clone()),
+            signals: Some(attach::forward(true)?),
+        };
+        // Docker: a program that is started beside the first gets no signals from the command.
+        match attachment.run(|number| Ok(Some(Ending::Signalled(number))))? {
+            Ending::Ended(code) => Ok(code),
+            Ending::Signalled(number) => Ok(128 + number),
+            Ending::Detached => Ok(attach::detached()),
+            Ending::CutOff if engine.processes(container).is_ok() => Err(Report::new(
+                "the program goes on, but what it prints was not taken in time",
+                "have it print less, or let it write a file",
+            )),
+            Ending::CutOff => Ok(KILLED_CODE),
+        }
     }
 }

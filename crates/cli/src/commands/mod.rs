@@ -22,6 +22,7 @@ mod confirm;
 mod container;
 mod cp;
 mod create;
+mod detach;
 mod diff;
 mod disk;
 mod doctor;

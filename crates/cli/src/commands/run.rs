@@ -6,9 +6,12 @@ use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressFinish};
+use minke_engine::attach::AttachRequest;
 use minke_engine::supervise::{Progress, Stdin};
 use minke_engine::{Attachment, Created, Engine, Outcome, RestartPolicy};
 
+use super::attach::{self, Manner};
+use super::detach::DetachOption;
 use super::options::ContainerOptions;
 use super::{follow, terminal};
 use crate::commands::engine;
@@ -31,6 +34,9 @@ pub(crate) struct Run {
     /// Run in the background and print the container's id
     #[arg(short, long)]
     detach: bool,
+
+    #[command(flatten)]
+    leaving: DetachOption,
 
     #[command(flatten)]
     options: ContainerOptions,
@@ -61,12 +67,26 @@ impl Run {
         let result = match (is_attached, is_kept_up) {
             (false, _) => start(created),
             (true, true) => start_and_follow(&engine, created),
+            (true, false) if self.options.tty => self.run_on_terminal(&engine, created),
             (true, false) => self.run_here(created),
         };
         if result.is_err() {
             self.options.forget_id();
         }
         result
+    }
+
+    /// Runs it in a process of its own, which goes on when this command is left.
+    fn run_on_terminal(&self, engine: &Engine, created: Created<'_>) -> Result<u8, Report> {
+        let compiling = Compiling::default();
+        let request = AttachRequest {
+            is_typed: self.options.interactive,
+            window: terminal::window_size(),
+        };
+        let started = created.start_attached(request, &|progress| compiling.show(progress));
+        let (container, connection) = started?;
+        let manner = Manner::passing_on(&self.leaving);
+        attach::show(engine, &container, (connection, request), manner)
     }
 
     fn run_here(&self, created: Created<'_>) -> Result<u8, Report> {
@@ -129,8 +149,13 @@ impl Compiling {
 /// Returns the code that a container ended with, and says what of its work was lost.
 pub(super) fn exit_code(outcome: &Outcome) -> u8 {
     if let Some(lost) = &outcome.lost {
-        let hint = "free space on the host and look for errors of its disks; what is beside an image file is not lost: the next container that uses it has it";
-        Report::new(lost.clone(), hint).print();
+        report_lost(lost);
     }
     outcome.exit_code
+}
+
+/// Says what of a container's work was lost.
+pub(super) fn report_lost(lost: &str) {
+    let hint = "free space on the host and look for errors of its disks; what is beside an image file is not lost: the next container that uses it has it";
+    Report::new(lost.to_owned(), hint).print();
 }

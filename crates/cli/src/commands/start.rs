@@ -3,6 +3,8 @@
 use clap::Args;
 use minke_engine::{Container, Engine, RestartPolicy};
 
+use super::attach::Manner;
+use super::detach::DetachOption;
 use super::run::{Compiling, attached};
 use super::{attach, follow, terminal};
 use crate::commands::{engine, for_each};
@@ -22,6 +24,9 @@ pub(crate) struct Start {
     /// Attach, and give the container this command's standard input if it was made with `-i`
     #[arg(short, long)]
     interactive: bool,
+
+    #[command(flatten)]
+    leaving: DetachOption,
 
     /// Names, ids or beginnings of ids
     #[arg(required = true, value_name = "CONTAINER")]
@@ -51,29 +56,50 @@ impl Start {
         let process = &container.config.spec.process;
         let is_interactive = self.interactive && process.is_stdin_open;
         if container.state.is_alive() {
-            return Self::attach(engine, container, is_interactive);
+            return self.attach(engine, container, is_interactive);
         }
         if container.config.restart != RestartPolicy::No {
             return self.start_and_follow(engine, container);
         }
         terminal::check(is_interactive, process.has_terminal)?;
         let compiling = Compiling::default();
+        if process.has_terminal {
+            let request = attach::request(container, is_interactive);
+            let show = |progress| compiling.show(progress);
+            return match engine.start_attached(container, request, &show)? {
+                Some(connection) => {
+                    let attached = (connection, request);
+                    attach::show(
+                        engine,
+                        container,
+                        attached,
+                        Manner::passing_on(&self.leaving),
+                    )
+                }
+                // Another command was faster.
+                None => self.attach(engine, container, is_interactive),
+            };
+        }
         let attachment = attached(is_interactive);
         let started =
             engine.start_here(container, attachment, &|progress| compiling.show(progress));
         match started? {
             Some(outcome) => Ok(super::run::exit_code(&outcome)),
             // Another command was faster.
-            None => Self::attach(engine, container, is_interactive),
+            None => self.attach(engine, container, is_interactive),
         }
     }
 
     /// Attaches to one that runs, or that another command is starting: then that is waited for.
-    fn attach(engine: &Engine, container: &Container, is_typed: bool) -> Result<u8, Report> {
+    fn attach(&self, engine: &Engine, container: &Container, is_typed: bool) -> Result<u8, Report> {
         engine.start(container)?;
         let container = engine.container(container.id())?;
-        let signals = Some(minke_engine::signals::forward()?);
-        attach::to_running(engine, &container, is_typed, signals)
+        attach::to_running(
+            engine,
+            &container,
+            is_typed,
+            Manner::passing_on(&self.leaving),
+        )
     }
 
     fn start_and_follow(&self, engine: &Engine, container: &Container) -> Result<u8, Report> {

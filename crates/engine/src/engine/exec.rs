@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use minke_image::program;
+use minke_sandbox::attach::Connection;
 use minke_sandbox::container::{StartError, StartErrorKind};
-use minke_sandbox::control::{Client, ExecClient, ExecRequest, Response};
+use minke_sandbox::control::{AttachRequest, Client, ExecClient, ExecRequest, Response};
 use minke_sandbox::runtime::module_server;
 use rustix::stdio;
 
@@ -37,6 +38,8 @@ pub enum ExecStreams {
     Outputs,
     /// To those of this process.
     All,
+    /// To a terminal of the program's own, to which this process is attached.
+    Terminal(AttachRequest),
 }
 
 /// A program that was started in a container.
@@ -44,6 +47,11 @@ pub enum ExecStreams {
 pub struct Exec(ExecClient);
 
 impl Exec {
+    /// Takes the connection over, of a program with a terminal.
+    pub fn into_connection(self) -> io::Result<Connection> {
+        self.0.into_connection()
+    }
+
     /// Waits for the program's end; returns its exit code, 137 when it ended with the container.
     pub fn wait(self) -> Result<u8, io::Error> {
         match self.0.wait() {
@@ -116,7 +124,7 @@ impl Engine {
     ) -> Result<(Response, ExecClient), EngineError> {
         request.has_modules = modules.is_some();
         let mut passed: Vec<BorrowedFd<'_>> = match streams {
-            ExecStreams::None => Vec::new(),
+            ExecStreams::None | ExecStreams::Terminal(_) => Vec::new(),
             ExecStreams::Outputs => vec![stdio::stdout(), stdio::stderr()],
             ExecStreams::All => vec![stdio::stdin(), stdio::stdout(), stdio::stderr()],
         };
@@ -159,7 +167,13 @@ fn request(container: &Container, asked: &NewExec) -> Result<ExecRequest, Engine
     if !cwd.starts_with('/') {
         return Err(PlanError::RelativeDirectory(cwd.clone()).into());
     }
-    let env = environment(&process.env, &asked.env)?;
+    let terminal = match asked.streams {
+        ExecStreams::Terminal(request) => Some(request),
+        _ => None,
+    };
+    // Docker: `container/env.go`; the container's own variable wins.
+    let of_terminal = terminal.map(|_| "TERM=xterm".to_owned());
+    let env = environment([of_terminal.as_slice(), &process.env, &asked.env])?;
     let search = env.iter().find_map(|it| it.strip_prefix("PATH="));
     let word = asked.args.first().map_or("", String::as_str);
     Ok(ExecRequest {
@@ -169,17 +183,18 @@ fn request(container: &Container, asked: &NewExec) -> Result<ExecRequest, Engine
         cwd: cwd.clone(),
         user: asked.user.as_ref().unwrap_or(&process.user).clone(),
         has_input: asked.streams == ExecStreams::All,
-        has_outputs: asked.streams != ExecStreams::None,
+        has_outputs: matches!(asked.streams, ExecStreams::Outputs | ExecStreams::All),
+        terminal,
         has_modules: false,
         env,
     })
 }
 
-/// The container's variables, with those that are asked for: each name once, the last value wins.
-fn environment(own: &[String], asked: &[String]) -> Result<Vec<String>, PlanError> {
+/// Joins variables: each name once, the last value wins.
+fn environment(lists: [&[String]; 3]) -> Result<Vec<String>, PlanError> {
     let mut places = BTreeMap::new();
     let mut merged: Vec<String> = Vec::new();
-    for variable in own.iter().chain(asked) {
+    for variable in lists.into_iter().flatten() {
         let name = variable.split('=').next().unwrap_or_default();
         if name.is_empty() {
             return Err(PlanError::NamelessVariable(variable.clone()));

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use minke_image::{BUILD_CACHE_BYTES_MAX, Image, Provided, Store};
+use minke_sandbox::attach::Connection;
+use minke_sandbox::control::AttachRequest;
 use minke_sandbox::logs;
 use minke_sandbox::spec::{MountSpec, RootDiskSpec};
 
@@ -13,8 +15,8 @@ use crate::events::{Event, EventLog};
 use crate::home::{Home, make_private};
 use crate::names::{self, NameError, ignore_missing};
 use crate::plan::{self, HealthChecks, NewContainer, Program};
-use crate::record::{ContainerConfig, ContainerState, Lock, Record};
-use crate::supervise::{self, Attachment, Outcome, Progress};
+use crate::record::{Container, ContainerConfig, ContainerState, Lock, Record, Status};
+use crate::supervise::{self, Attachment, Outcome, Progress, Starter};
 use crate::volumes::Volumes;
 
 mod attach;
@@ -267,10 +269,32 @@ impl Created<'_> {
             home,
             &self.config,
             lock,
-            attachment,
-            None,
+            Starter::Here(attachment),
             progress,
         )?)
+    }
+
+    /// Starts it in a process of its own, attached to it before its guest runs; what it is then and the connection are returned.
+    pub fn start_attached(
+        mut self,
+        request: AttachRequest,
+        progress: &dyn Fn(Progress),
+    ) -> Result<(Container, Connection), EngineError> {
+        self.engine.check_disks(&self.config)?;
+        let lock = self.draft.keep();
+        let connection = self
+            .engine
+            .start_connected(&self.config, &lock, request, progress);
+        if connection.is_err() {
+            // What is left of it goes.
+            self.draft.lock = Some(lock);
+        }
+        let state = ContainerState {
+            status: Status::Running,
+            ..ContainerState::created()
+        };
+        let config = self.config.clone();
+        Ok((Container { config, state }, connection?))
     }
 
     /// Starts it in a process of its own; returns its id once its guest is about to run.

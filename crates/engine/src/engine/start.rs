@@ -3,12 +3,15 @@
 use std::io;
 use std::time::Duration;
 
+use minke_sandbox::attach::Connection;
+use minke_sandbox::control::AttachRequest;
+
 use super::{Engine, EngineError, Stopping};
 use crate::events::Event;
 use crate::home::make_private;
 use crate::record::{Container, ContainerConfig, ContainerState, Lock, Status};
 use crate::restart::RestartPolicy;
-use crate::supervise::{self, Attachment, Outcome, Progress};
+use crate::supervise::{self, Attachment, Outcome, Progress, StartError, StartRequest, Starter};
 use crate::watch::Watch;
 
 /// How long another command's start is waited for before the look is repeated. It changes a file when it is done, but not when it is killed.
@@ -39,8 +42,24 @@ impl Engine {
         let Some(Ready { config, lock }) = self.make_ready(container)? else {
             return Ok(None);
         };
-        let outcome = supervise::run(&self.home, &config, lock, attachment, None, progress)?;
+        let starter = Starter::Here(attachment);
+        let outcome = supervise::run(&self.home, &config, lock, starter, progress)?;
         Ok(Some(outcome))
+    }
+
+    /// Starts a container in a process of its own, attached to it before its guest runs; `None` when it runs already. One with a restart
+    /// policy cannot be started so.
+    pub fn start_attached(
+        &self,
+        container: &Container,
+        request: AttachRequest,
+        progress: &dyn Fn(Progress),
+    ) -> Result<Option<Connection>, EngineError> {
+        let Some(Ready { config, lock }) = self.make_ready(container)? else {
+            return Ok(None);
+        };
+        self.start_connected(&config, &lock, request, progress)
+            .map(Some)
     }
 
     /// Stops a container and starts it again; one that does not run is started.
@@ -59,12 +78,32 @@ impl Engine {
         config: &ContainerConfig,
         lock: &Lock,
     ) -> Result<(), EngineError> {
-        let start = match config.restart {
-            RestartPolicy::No => supervise::start_sandbox,
-            _ => supervise::start_supervisor,
-        };
-        start(&self.home, &config.spec.id, lock)?;
+        let (home, id) = (&self.home, &config.spec.id);
+        match config.restart {
+            RestartPolicy::No => {
+                supervise::start_sandbox(home, id, lock, StartRequest::default(), &|_| {})?;
+            }
+            _ => {
+                supervise::start_supervisor(home, id, lock)?;
+            }
+        }
         Ok(())
+    }
+
+    pub(super) fn start_connected(
+        &self,
+        config: &ContainerConfig,
+        lock: &Lock,
+        request: AttachRequest,
+        progress: &dyn Fn(Progress),
+    ) -> Result<Connection, EngineError> {
+        let attached = Some(request);
+        let request = StartRequest { attached };
+        let (home, id) = (&self.home, &config.spec.id);
+        let started = supervise::start_sandbox(home, id, lock, request, progress)?;
+        self.events().record(&Event::of_container("attach", config));
+        Connection::new(started.stream)
+            .map_err(|error| StartError::failed("cannot attach to the container", &error).into())
     }
 
     /// Takes a container's lock and prepares its record and directories; `None` when it runs already.

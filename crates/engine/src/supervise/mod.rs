@@ -9,16 +9,16 @@
 //! | `supervisor` | the process that starts a container again when it has ended |
 
 use std::fs;
-use std::io::{self, Write};
-use std::net::Shutdown;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use minke_sandbox::container::{self, LiveObserver, Observer, Started, Surroundings};
+use minke_sandbox::container::{self, FirstCommand, LiveObserver, Observer, Started, Surroundings};
 pub use minke_sandbox::container::{
     Attachment, Outcome, Progress, StartError, StartErrorKind, Stdin,
 };
+use minke_sandbox::control::{AttachRequest, message};
 pub use minke_sandbox::disks::settle::{SETTLE_COMMAND, settle_main};
 use minke_sandbox::logs;
 pub use minke_sandbox::runtime::compiler::{COMPILE_COMMAND, compile_main};
@@ -41,10 +41,21 @@ pub use process::{SANDBOX_COMMAND, sandbox_main};
 pub(crate) use process::{start_sandbox, start_supervisor};
 pub use supervisor::{SUPERVISOR_COMMAND, supervisor_main};
 
-/// What a process that starts a container tells whoever started it, once.
+/// What a process that starts a container is told first by whoever started it. Both ways are messages as over the control socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StartRequest {
+    /// Whether the other end is attached from the start: then frames go over the connection after [`StartReport::Started`].
+    pub attached: Option<AttachRequest>,
+}
+
+/// What a process that starts a container tells whoever started it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "report", rename_all = "lowercase")]
 pub enum StartReport {
+    /// It takes its time; more is told.
+    Progress {
+        progress: Progress,
+    },
     /// The guest is about to run its first instruction.
     Started,
     Failed(StartError),
@@ -56,18 +67,36 @@ pub(crate) fn run(
     home: &Home,
     config: &ContainerConfig,
     lock: Lock,
-    attachment: Attachment,
-    report: Option<UnixStream>,
+    starter: Starter,
     progress: &dyn Fn(Progress),
 ) -> Result<Outcome, StartError> {
+    let (attachment, report, attached) = match starter {
+        Starter::Here(attachment) => (attachment, None, None),
+        Starter::Other { stream, request } => {
+            (Attachment::Detached, Some(stream), request.attached)
+        }
+    };
+    let first_command = report.clone().zip(attached);
+    let first_command = first_command.map(|(stream, request)| FirstCommand { request, stream });
     let mut keeper = Keeper::new(home, config, report)
         .map_err(|error| StartError::failed("cannot read the container's record", &error))?;
-    let result = keeper.run(attachment, progress);
+    let result = keeper.run(attachment, first_command, progress);
     if let Err(error) = &result {
         keeper.not_started(error);
     }
     drop(lock);
     result
+}
+
+/// Who starts a container.
+pub(crate) enum Starter {
+    /// The command is this process.
+    Here(Attachment),
+    /// It is another one, at the other end of a connection.
+    Other {
+        stream: Arc<UnixStream>,
+        request: StartRequest,
+    },
 }
 
 /// Keeps the record of a container that runs in this process.
@@ -81,7 +110,7 @@ struct Keeper {
     /// How it was before this start; `None` for one that `run` made for it.
     before: Option<ContainerState>,
     /// Whom to tell that the container has started.
-    report: Option<UnixStream>,
+    report: Option<Arc<UnixStream>>,
     /// `None` when it could not be opened.
     events: Option<Arc<EventWriter>>,
     /// Read before the jail closes.
@@ -94,7 +123,7 @@ impl Keeper {
     fn new(
         home: &Home,
         config: &ContainerConfig,
-        report: Option<UnixStream>,
+        report: Option<Arc<UnixStream>>,
     ) -> io::Result<Keeper> {
         let id = &config.spec.id;
         let record = Record::new(home.containers().join(id));
@@ -119,6 +148,7 @@ impl Keeper {
     fn run(
         &mut self,
         attachment: Attachment,
+        first_command: Option<FirstCommand>,
         progress: &dyn Fn(Progress),
     ) -> Result<Outcome, StartError> {
         let limits = &self.config.spec.limits;
@@ -156,6 +186,7 @@ impl Keeper {
             .filter_map(|path| path.parent().map(Path::to_path_buf))
             .collect(),
             attachment,
+            first_command,
             control_group: self.group.as_ref().map(|group| Arc::clone(&group.entrance)),
             // Nobody can read the log of what is gone.
             has_log: attachment == Attachment::Detached || !self.config.is_auto_removed,
@@ -328,7 +359,7 @@ impl Observer for Keeper {
         // A command that is gone cannot print the id: then nobody would know of the container.
         self.report
             .take()
-            .map_or(Ok(()), |report| send(report, &StartReport::Started))
+            .map_or(Ok(()), |report| send(&report, &StartReport::Started))
     }
 
     fn ended(&mut self, outcome: &Outcome) {
@@ -391,8 +422,6 @@ fn bound_port((port, address): &(PublishedPort, std::net::SocketAddr)) -> Publis
     }
 }
 
-/// Sends the one report, and its end: the socket may have other descriptors.
-fn send(mut stream: UnixStream, report: &StartReport) -> io::Result<()> {
-    stream.write_all(&serde_json::to_vec(report)?)?;
-    stream.shutdown(Shutdown::Write)
+fn send(stream: &UnixStream, report: &StartReport) -> io::Result<()> {
+    message::send(&mut &*stream, report)
 }

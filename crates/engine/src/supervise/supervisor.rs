@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use minke_sandbox::control::{Client, Request, parse_signal};
 
 use super::process::take_descriptors;
-use super::{StartError, StartReport, death, is_restarted, send, start_sandbox};
+use super::{StartError, StartReport, StartRequest, death, is_restarted, send, start_sandbox};
 use crate::events::{Event, EventLog};
 use crate::home::Home;
 use crate::record::{ContainerConfig, ContainerState, Lock, Record, Status};
@@ -29,7 +29,8 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Is the supervisor: takes its descriptors and keeps the container running; returns its last exit code.
 pub fn supervisor_main(home: &Home, id: &str) -> u8 {
-    let (report, lock) = match take_descriptors() {
+    // Nobody is attached to one that is supervised from its start.
+    let (report, lock, _) = match take_descriptors() {
         Ok(taken) => taken,
         Err(error) => {
             tracing::error!(%error, "not started by `minke run` or `minke start`");
@@ -69,12 +70,13 @@ impl Supervisor<'_> {
             Ok(child) => child,
             Err(error) => {
                 let code = error.kind.exit_code();
-                send(report, &StartReport::Failed(error))?;
+                send(&report, &StartReport::Failed(error))?;
                 return Ok(code);
             }
         };
         // A command that is gone does not end the container: it asked for one that stays.
-        let _ = send(report, &StartReport::Started);
+        let _ = send(&report, &StartReport::Started);
+        drop(report);
         loop {
             self.stop_if_asked()?;
             child.wait()?;
@@ -98,7 +100,9 @@ impl Supervisor<'_> {
     fn start(&self) -> Result<Child, StartError> {
         crate::home::make_private(&self.run_directory)
             .map_err(|error| StartError::failed("cannot make the run directory", &error))?;
-        start_sandbox(self.home, self.id, &self.lock)
+        let request = StartRequest::default();
+        let started = start_sandbox(self.home, self.id, &self.lock, request, &|_| {})?;
+        Ok(started.child)
     }
 
     /// Ends a container that was stopped between two runs, when there was nobody to be told.

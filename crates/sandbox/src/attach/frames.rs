@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::WindowSize;
 use crate::logs::Stream;
 
 /// Bounds a frame's bytes; longer ones are refused before they are held.
@@ -17,6 +18,8 @@ pub enum Frame {
     Typed(Vec<u8>),
     /// To the program: no more bytes come.
     TypedEnd,
+    /// To the program's terminal, if it has one: the window that shows it has this size now.
+    Window(WindowSize),
     /// From the program.
     Printed(Stream, Vec<u8>),
     /// The program has ended with this code; nothing comes behind it.
@@ -28,6 +31,7 @@ const TYPED_END: u8 = 1;
 const STDOUT: u8 = 2;
 const STDERR: u8 = 3;
 const ENDED: u8 = 4;
+const WINDOW: u8 = 5;
 
 impl Frame {
     /// Lays the frame out behind what is there.
@@ -35,6 +39,7 @@ impl Frame {
         match self {
             Frame::Typed(typed) => append(bytes, TYPED, typed),
             Frame::TypedEnd => append(bytes, TYPED_END, &[]),
+            Frame::Window(size) => append(bytes, WINDOW, &size.map(u16::to_le_bytes).concat()),
             Frame::Printed(stream, printed) => append_printed(bytes, *stream, printed),
             Frame::Ended(code) => append(bytes, ENDED, &[*code]),
         }
@@ -86,6 +91,10 @@ fn parse(kind: u8, body: &[u8]) -> io::Result<Frame> {
         (STDOUT, _) => Ok(Frame::Printed(Stream::Stdout, body.to_vec())),
         (STDERR, _) => Ok(Frame::Printed(Stream::Stderr, body.to_vec())),
         (ENDED, [code]) => Ok(Frame::Ended(*code)),
+        (WINDOW, [a, b, c, d, e, f, g, h]) => {
+            let size = [[*a, *b], [*c, *d], [*e, *f], [*g, *h]];
+            Ok(Frame::Window(size.map(u16::from_le_bytes)))
+        }
         _ => Err(malformed(format!("a frame of kind {kind}"))),
     }
 }

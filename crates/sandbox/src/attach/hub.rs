@@ -123,7 +123,7 @@ impl Hub {
 }
 
 /// Wakes a thread.
-struct Unpark(Thread);
+pub(super) struct Unpark(pub(super) Thread);
 
 impl Wake for Unpark {
     fn wake(self: Arc<Self>) {

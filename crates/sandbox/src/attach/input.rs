@@ -11,7 +11,7 @@ use minke_kernel::File;
 use minke_kernel::vfs::Metadata;
 use minke_kernel::wait::WaitQueue;
 
-use super::{TYPED_BYTES_MAX, output};
+use super::{TYPED_BYTES_MAX, WindowSize, output};
 
 /// Takes what commands are typed.
 pub(crate) trait TypedSink: Send + Sync {
@@ -23,6 +23,9 @@ pub(crate) trait TypedSink: Send + Sync {
 
     /// A command has no more.
     fn end(&self) {}
+
+    /// The window of a command has this size.
+    fn set_window(&self, _size: WindowSize) {}
 }
 
 /// Takes what is typed for a program that reads nothing.

@@ -13,6 +13,7 @@
 //! | `hub` | what was printed, on its way to each command |
 //! | `input` | what was typed, on its way to the program |
 //! | `output` | a standard stream: to the caller, to the log, and to commands |
+//! | `terminal` | a terminal of the container's kernel in place of the streams |
 //! | `service` | the threads that serve commands |
 //! | `connection` | a command's side |
 
@@ -24,6 +25,7 @@ mod hub;
 mod input;
 mod output;
 mod service;
+mod terminal;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +35,10 @@ pub(crate) use hub::Hub;
 pub(crate) use input::{InputEnd, NoInput, TypedInput, TypedSink};
 pub(crate) use output::Output;
 pub(crate) use service::{Attached, Typing};
+pub(crate) use terminal::{Showing, Terminal};
+
+/// The size of a terminal's window: rows, columns, pixels wide, pixels high. Linux: the order of `struct winsize`.
+pub type WindowSize = [u16; 4];
 
 /// Bounds what waits for one command besides what the host's socket holds; as much again is being written.
 const PENDING_BYTES_MAX: usize = 64 << 10;

@@ -5,8 +5,8 @@ use std::task::Waker;
 
 use minke_abi::linux::{FileType, PollEvents};
 use minke_abi::{Errno, Result};
+use minke_kernel::File;
 use minke_kernel::vfs::{Metadata, Timestamp};
-use minke_kernel::{File, ModesChange, TerminalModes};
 
 use super::{Hub, PENDING_BYTES_MAX};
 use crate::logs::Stream;
@@ -66,23 +66,6 @@ impl File for Output {
             Some(host) => host.metadata(),
             None => Ok(metadata_of_pipe()),
         }
-    }
-
-    fn is_terminal(&self) -> bool {
-        self.host.as_ref().is_some_and(|host| host.is_terminal())
-    }
-
-    fn window(&self) -> Option<[u16; 4]> {
-        self.host.as_ref().and_then(|host| host.window())
-    }
-
-    fn modes(&self) -> Result<TerminalModes> {
-        self.host.as_ref().ok_or(Errno::ENOTTY)?.modes()
-    }
-
-    fn set_modes(&self, modes: &TerminalModes, when: ModesChange) -> Result<()> {
-        let host = self.host.as_ref().ok_or(Errno::ENOTTY)?;
-        host.set_modes(modes, when)
     }
 
     fn close(&self) {

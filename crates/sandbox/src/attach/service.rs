@@ -10,7 +10,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use super::hub::Pending;
-use super::{Frame, Hub, PATIENCE, TypedSink};
+use super::{Frame, Hub, PATIENCE, TypedSink, WindowSize};
+use crate::control::AttachRequest;
 
 /// Stack of a thread: it calls nothing deep.
 const STACK_BYTES: usize = 128 << 10;
@@ -32,6 +33,15 @@ pub(crate) struct Attached {
 pub(crate) enum Typing {
     Taken,
     Dropped,
+}
+
+impl Typing {
+    pub(crate) fn of(request: &AttachRequest) -> Typing {
+        match request.is_typed {
+            true => Typing::Taken,
+            false => Typing::Dropped,
+        }
+    }
 }
 
 impl Attached {
@@ -75,6 +85,11 @@ impl Attached {
         .map_err(failed)
     }
 
+    /// Changes the size of the program's window, if it has one: that of whoever told last, as with Docker.
+    pub(crate) fn set_window(&self, size: WindowSize) {
+        self.input.set_window(size);
+    }
+
     /// Tells all commands the exit code, and waits until they have everything that was printed, or [`PATIENCE`] is over.
     pub(crate) fn finish(&self, exit_code: u8) {
         self.end(exit_code);
@@ -109,6 +124,7 @@ impl Attached {
                 match (frame, typing) {
                     (Frame::Typed(bytes), Typing::Taken) => self.give(&bytes, stream)?,
                     (Frame::TypedEnd, Typing::Taken) => self.input.end(),
+                    (Frame::Window(size), _) => self.set_window(size),
                     _ => {}
                 }
             }

@@ -52,6 +52,7 @@ fn every_frame_is_read_as_it_was_written_however_it_comes() {
     let all = [
         Frame::Typed(b"typed".to_vec()),
         Frame::TypedEnd,
+        Frame::Window([24, 80, 640, 0x102]),
         Frame::Printed(Stream::Stdout, b"out".to_vec()),
         Frame::Printed(Stream::Stderr, b"err".to_vec()),
         Frame::Ended(3),

@@ -3,7 +3,7 @@
 //! Such a process is a child of nobody, as one that `docker exec` starts is in its namespace: its parent is 0, and nobody in
 //! the container waits for it. It ends with process 1 at the latest.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Weak};
@@ -15,8 +15,10 @@ use minke_kernel::{ExitStatus, Kernel, Pid, Process, Task};
 
 use super::error::{StartError, StartErrorKind};
 use super::{LiveObserver, UMASK, environment, mounts, outcome, program, streams, users};
-use crate::control::{ExecRequest, Response, message};
+use crate::attach::{Attached, Hub, Output, Showing, Terminal, Typing};
+use crate::control::{AttachRequest, ExecRequest, Response, message};
 use crate::executor::JoinHandle;
+use crate::logs::Stream;
 use crate::processes::Launcher;
 use crate::runtime::module_server::ModuleServer;
 
@@ -126,19 +128,72 @@ impl Client {
     }
 }
 
+/// A program's terminal, and the client that is attached to it.
+struct Screen {
+    attached: Arc<Attached>,
+    showing: Showing,
+}
+
+impl Screen {
+    /// Attaches a client to the terminal of a process that runs nothing yet.
+    fn open(
+        terminal: Arc<Terminal>,
+        request: &AttachRequest,
+        client: &UnixStream,
+        pid: Pid,
+    ) -> io::Result<Screen> {
+        let stream = client.try_clone()?;
+        let hub = Arc::<Hub>::default();
+        let attached = Attached::new(Arc::clone(&hub), Arc::clone(&terminal) as _);
+        let output = Output {
+            stream: Stream::Stdout,
+            host: None,
+            kept: None,
+            hub,
+        };
+        let showing = Showing::start(terminal, output)?;
+        let greeting = message::encode(&Response::Begun { pid: pid.0 });
+        match attached.admit(stream, Typing::of(request), &greeting) {
+            Ok(()) => Ok(Screen { attached, showing }),
+            Err(message) => {
+                showing.finish();
+                Err(io::Error::other(message))
+            }
+        }
+    }
+
+    /// Tells the client the exit code, behind the last that was printed. Nobody waits for that here.
+    fn end(self, exit_code: u8) {
+        let Screen { attached, showing } = self;
+        showing.finish_before(move || attached.end(exit_code));
+    }
+}
+
 /// A program that runs for a client. When it goes away, the end is told, however it came.
 struct Running {
     client: Client,
     id: String,
     exit_code: u8,
+    /// With a terminal.
+    screen: Option<Screen>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         let exit_code = self.exit_code;
         self.client.observer.exec_ended(&self.id, exit_code);
-        self.client.answer(&Response::Ended { exit_code });
+        match self.screen.take() {
+            Some(screen) => screen.end(exit_code),
+            None => self.client.answer(&Response::Ended { exit_code }),
+        }
     }
+}
+
+/// A program that has begun.
+struct Begun {
+    pid: Pid,
+    running: JoinHandle<ExitStatus>,
+    screen: Option<Screen>,
 }
 
 /// A program that a client asks for.
@@ -152,18 +207,24 @@ struct Exec {
 impl Exec {
     /// Runs the program to its end. Loading it may take its time: the executor lets others run meanwhile.
     async fn run(self, streams: [Option<OwnedFd>; 3], client: Client) {
-        let (process, running) = match self.begin(streams) {
+        let begun = match self.begin(streams, &client.stream) {
             Ok(begun) => begun,
             Err(error) => return client.answer(&not_begun(error)),
         };
-        let pid = process.pid;
-        drop(process);
-        client.answer(&Response::Begun { pid: pid.0 });
+        let Begun {
+            pid,
+            running,
+            screen,
+        } = begun;
+        if screen.is_none() {
+            client.answer(&Response::Begun { pid: pid.0 });
+        }
         let mut told = Running {
             client,
             id: self.request.id.clone(),
             // When the container ends, this future goes away as the process does.
             exit_code: 128 + Signal::KILL.raw(),
+            screen,
         };
         told.exit_code = match running.await {
             Ok(status) => outcome(&status).exit_code,
@@ -175,10 +236,11 @@ impl Exec {
     fn begin(
         &self,
         streams: [Option<OwnedFd>; 3],
-    ) -> Result<(Arc<Process>, JoinHandle<ExitStatus>), StartError> {
+        client: &UnixStream,
+    ) -> Result<Begun, StartError> {
         let (process, image) = self.make_process()?;
-        match self.load(&process, image, streams) {
-            Ok(running) => Ok((process, running)),
+        match self.load(&process, image, streams, client) {
+            Ok(begun) => Ok(begun),
             Err(error) => {
                 self.kernel.reap(process.pid);
                 process.exit(ExitStatus::Exited(0));
@@ -220,14 +282,44 @@ impl Exec {
         process: &Arc<Process>,
         image: ProcessImage,
         streams: [Option<OwnedFd>; 3],
-    ) -> Result<JoinHandle<ExitStatus>, StartError> {
+        client: &UnixStream,
+    ) -> Result<Begun, StartError> {
         let task = Task::main_of(Arc::clone(process));
-        streams::open_passed(&task, self.launcher.spawner().reactor(), streams)
+        let terminal = self
+            .open_streams(&task, streams)
             .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
         let path = image.path.clone();
         let image = self.launcher.open_from_outside(&task, image);
         let image = image.map_err(|errno| cannot_execute(&path, errno))?;
-        Ok(self.launcher.start(Arc::clone(process), image))
+        let pid = process.pid;
+        let screen = terminal.zip(self.request.terminal.as_ref());
+        let screen = screen
+            .map(|(terminal, request)| Screen::open(terminal, request, client, pid))
+            .transpose()
+            .map_err(|error| StartError::failed("cannot show the terminal", &error))?;
+        Ok(Begun {
+            pid,
+            running: self.launcher.start(Arc::clone(process), image),
+            screen,
+        })
+    }
+
+    /// Opens descriptors 0, 1 and 2; returns the terminal that they are, if one is asked for.
+    fn open_streams(
+        &self,
+        task: &Task,
+        passed: [Option<OwnedFd>; 3],
+    ) -> io::Result<Option<Arc<Terminal>>> {
+        match &self.request.terminal {
+            Some(request) => {
+                let size = request.window.unwrap_or_default();
+                streams::open_terminal(&self.kernel, task, size).map(Some)
+            }
+            None => {
+                let reactor = self.launcher.spawner().reactor();
+                streams::open_passed(task, reactor, passed).map(|()| None)
+            }
+        }
     }
 }
 

@@ -24,6 +24,7 @@
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -35,15 +36,13 @@ use minke_kernel::process::{FsContext, ProcessImage};
 use minke_kernel::{ExitStatus, Kernel, KernelConfig, Pid, Process, Task};
 use rustix::process::{Resource, Rlimit};
 
-use crate::attach::Attached;
-use crate::control::{Listener, Server};
+use crate::attach::{Attached, Output, Showing, Terminal, Typing};
+use crate::control::{AttachRequest, Listener, Server};
 use crate::disks::{Disks, Lower};
 use crate::executor::{self, Executor, ExecutorConfig, Spawner, TaskError};
 use crate::files::changes::RuntimePaths;
 use crate::jail::{self, FilesConfined, JailPolicy};
-use crate::platform::{
-    HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver, SavedModes, TerminalReader,
-};
+use crate::platform::{HostClock, HostEntropy, HostInternet, PublishedSockets, Resolver};
 use crate::processes::Launcher;
 pub use crate::runtime::Progress;
 use crate::runtime::module_server::ModuleServer;
@@ -102,10 +101,20 @@ pub struct Surroundings {
     /// Directories whose subdirectories the observer still removes, once they are empty.
     pub removable: Vec<PathBuf>,
     pub attachment: Attachment,
+    /// Is attached before the guest runs.
+    pub first_command: Option<FirstCommand>,
     /// Takes this process into a control group, when `0` is written to it.
     pub control_group: Option<Arc<File>>,
     /// Whether what is printed is kept.
     pub has_log: bool,
+}
+
+/// A command that starts a container in another process and is attached to it.
+#[derive(Clone, Debug)]
+pub struct FirstCommand {
+    pub request: AttachRequest,
+    /// Frames go over it once the start has been told.
+    pub stream: Arc<UnixStream>,
 }
 
 /// The surroundings of what leaves nothing behind and is asked by nobody.
@@ -118,6 +127,7 @@ fn surroundings_of_nothing() -> Surroundings {
         attachment: Attachment::Attached {
             stdin: Stdin::Closed,
         },
+        first_command: None,
         control_group: None,
         has_log: false,
     }
@@ -212,6 +222,7 @@ pub fn run(
     raise_descriptor_limit();
     let mut prepared = Prepared::new(spec, &surroundings, progress)?;
     let control_group = surroundings.control_group.clone();
+    let first_command = surroundings.first_command.clone();
     let listener = Listener::bind(&surroundings.run_directory)
         .map_err(|error| StartError::failed("cannot make the control socket", &error))?;
     let live_observer = observer.live_observer();
@@ -220,12 +231,16 @@ pub fn run(
     let mut server = prepared
         .server(listener, control_group, live_observer, spec)
         .map_err(|error| StartError::failed("cannot serve the control socket", &error))?;
-    let callers_modes = std::mem::take(&mut prepared.callers_modes);
     let attached = Arc::clone(&prepared.attached);
-    let terminal = prepared.terminal.take().map(TerminalReader::start);
-    let terminal = terminal
+    let terminal = prepared.terminal.take();
+    let showing = terminal.map(|(terminal, output)| Showing::start(terminal, output));
+    let showing = showing
         .transpose()
-        .map_err(|error| StartError::failed("cannot read the container's terminal", &error))?;
+        .map_err(|error| StartError::failed("cannot show the container's terminal", &error))?;
+    if let Some(command) = first_command {
+        admit(&attached, &command)
+            .map_err(|error| StartError::failed("cannot attach the command", &error))?;
+    }
     let started = Started {
         published: prepared.published.clone(),
         files_confined: jailed.files,
@@ -241,16 +256,21 @@ pub fn run(
     if let Err(reason) = disks.finish() {
         outcome.lose(reason);
     }
-    // The caller's terminal is as it was before anybody is told.
-    drop(callers_modes);
     // What was printed is in the log before anybody is told of the end.
-    if let Some(terminal) = terminal {
-        terminal.finish();
+    if let Some(showing) = showing {
+        showing.finish();
     }
     observer.ended(&outcome);
     server.finish(outcome.exit_code);
     attached.finish(outcome.exit_code);
     Ok(outcome)
+}
+
+/// Attaches the command that starts the container. It gets no greeting: what tells it of the start goes over the same connection.
+fn admit(attached: &Arc<Attached>, command: &FirstCommand) -> io::Result<()> {
+    let stream = command.stream.try_clone()?;
+    let admitted = attached.admit(stream, Typing::of(&command.request), &[]);
+    admitted.map_err(io::Error::other)
 }
 
 /// The host limits descriptors of the sandbox for all its guests together; the kernel limits each guest.
@@ -271,7 +291,6 @@ fn policy(spec: &SandboxSpec, surroundings: Surroundings) -> JailPolicy {
         writable: surroundings.writable,
         removable: surroundings.removable,
         has_network: spec.network.mode != NetworkModeSpec::None,
-        has_terminal: spec.process.has_terminal,
     };
     for mount in &spec.mounts {
         match mount {
@@ -310,10 +329,8 @@ struct Prepared {
     published: Vec<(PublishedPort, SocketAddr)>,
     /// Commands that see what it prints.
     attached: Arc<Attached>,
-    /// Of a terminal of its own.
-    terminal: Option<TerminalReader>,
-    /// How the caller's terminal was.
-    callers_modes: Vec<SavedModes>,
+    /// With `-t`, and where it is to be shown.
+    terminal: Option<(Arc<Terminal>, Output)>,
     /// What the root was before anything changed it.
     lower: Lower,
     disks: Disks,
@@ -348,8 +365,8 @@ impl Prepared {
         let launcher = launcher(runtime, &loaded.program, spec, &executor)?;
         let process = make_process(&kernel, spec, user, loaded.path)?;
         let task = Arc::new(Task::main_of(process));
-        let callers_modes = streams::callers_modes(surroundings, &spec.process);
-        let opened = streams::open(&task, &executor, surroundings, &spec.process)
+        let reactor = executor.reactor();
+        let opened = streams::open(&kernel, &task, reactor, surroundings, &spec.process)
             .map_err(|error| StartError::failed("cannot open the standard streams", &error))?;
         let quota = executor.quota().set(spec.limits.cpus);
         quota.map_err(|error| StartError::failed("cannot limit the CPU time", &error))?;
@@ -362,7 +379,6 @@ impl Prepared {
             published: bound,
             attached: opened.attached,
             terminal: opened.terminal,
-            callers_modes,
             lower,
             disks,
         })
@@ -376,9 +392,6 @@ impl Prepared {
         spec: &SandboxSpec,
     ) -> io::Result<Server> {
         let signals = signals::forward()?;
-        if !self.callers_modes.is_empty() {
-            signals::forward_also(Signal::WINCH)?;
-        }
         let observer = Arc::clone(&live_observer);
         let stop_signal = &spec.process.stop_signal;
         let services = Services {

@@ -53,7 +53,6 @@ pub fn serve_files(
     } = mounts::assemble(&spec, &clock, &memory)?;
     let jail = JailPolicy {
         has_network: false,
-        has_terminal: false,
         ..policy(&spec, surroundings_of_nothing())
     };
     jail::enter(&jail).map_err(|error| StartError::failed("cannot close the jail", &error))?;

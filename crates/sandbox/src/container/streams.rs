@@ -1,7 +1,7 @@
-//! Standard streams: of the first process the caller's, the log, or both; of others those that a command passes.
+//! Standard streams: of the first process a terminal, or the caller's, the log and those of commands; of others those that a command passes.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::Waker;
 
@@ -9,26 +9,35 @@ use minke_abi::Result;
 use minke_abi::linux::{FileType, OpenFlags, PollEvents};
 use minke_kernel::calls::paths::At;
 use minke_kernel::vfs::Metadata;
-use minke_kernel::{File, FileDescription, Task};
+use minke_kernel::{File, FileDescription, Kernel, Task};
 use rustix::io::fcntl_dupfd_cloexec;
 use rustix::stdio;
 
 use super::{Attachment, Stdin, Surroundings};
-use crate::attach::{Attached, Hub, InputEnd, NoInput, Output, TypedInput, TypedSink};
-use crate::executor::{Executor, Reactor};
+use crate::attach::{
+    Attached, Hub, InputEnd, NoInput, Output, Terminal, TypedInput, TypedSink, WindowSize,
+};
+use crate::executor::Reactor;
 use crate::logs::{LogWriter, Stream};
 use crate::platform::stdio::Direction;
-use crate::platform::{self, HostStream, LogStream, SavedModes, TerminalReader};
+use crate::platform::{HostStream, LogStream};
 use crate::spec::ProcessSpec;
+
+/// The standard streams of the first process, from outside.
+pub(super) struct Opened {
+    pub(super) attached: Arc<Attached>,
+    /// What they are with `-t`, and where it is to be shown.
+    pub(super) terminal: Option<(Arc<Terminal>, Output)>,
+}
 
 /// Opens descriptors 0, 1 and 2.
 ///
-/// With a terminal (`-t`) the caller's own is passed on: its line discipline, its window. Standard output and standard error are
-/// then one stream, as on any terminal. Without a caller the guest gets a terminal of its own; the reader of that is returned.
-/// Without `-t` a guest sees none, wherever the streams lead, as with Docker. Commands may be attached to all of them.
+/// With `-t` all three are a terminal of the container's kernel. Without it a guest sees none, wherever the streams lead, as with Docker.
+/// Commands may be attached to either.
 pub(super) fn open(
+    kernel: &Arc<Kernel>,
     task: &Task,
-    executor: &Executor,
+    reactor: &Arc<Reactor>,
     surroundings: &Surroundings,
     process: &ProcessSpec,
 ) -> io::Result<Opened> {
@@ -36,38 +45,34 @@ pub(super) fn open(
         true => Some(Arc::new(LogWriter::open(&surroundings.state_directory)?)),
         false => None,
     };
-    let reactor = executor.reactor();
-    let terminal = match process.has_terminal {
-        true => Terminal::Shown,
-        false => Terminal::Hidden,
-    };
     let hub = Arc::<Hub>::default();
-    if let (Attachment::Detached, Terminal::Shown, Some(log)) =
-        (surroundings.attachment, terminal, &log)
-    {
-        let terminal = Some(open_own_terminal(task, reactor, log, &hub)?);
-        let attached = Attached::new(hub, Arc::new(NoInput));
-        return Ok(Opened { attached, terminal });
-    }
-    let input = open_input(task, reactor, surroundings.attachment, process, terminal)?;
-    let outputs = match terminal {
-        Terminal::Shown => [(Stream::Stdout, stdio::stdout()); 2],
-        Terminal::Hidden => [
-            (Stream::Stdout, stdio::stdout()),
-            (Stream::Stderr, stdio::stderr()),
-        ],
+    let output = |stream, host| Output {
+        stream,
+        host,
+        kept: log.as_ref().map(|log| LogStream::new(log.sink(stream))),
+        hub: Arc::clone(&hub),
     };
-    for (stream, fd) in outputs {
-        let output = Output {
-            stream,
-            host: match surroundings.attachment {
-                Attachment::Detached => None,
-                Attachment::Attached { .. } => Some(host_output(reactor, fd, terminal)?),
-            },
-            kept: log.as_ref().map(|log| LogStream::new(log.sink(stream))),
-            hub: Arc::clone(&hub),
+    if process.has_terminal {
+        let size = surroundings.first_command.as_ref();
+        let size = size.and_then(|command| command.request.window);
+        let terminal = open_terminal(kernel, task, size.unwrap_or_default())?;
+        terminal.set_console();
+        let shown = output(Stream::Stdout, None);
+        return Ok(Opened {
+            attached: Attached::new(hub, Arc::clone(&terminal) as _),
+            terminal: Some((terminal, shown)),
+        });
+    }
+    let input = open_input(task, reactor, surroundings.attachment, process)?;
+    for (stream, fd) in [
+        (Stream::Stdout, stdio::stdout()),
+        (Stream::Stderr, stdio::stderr()),
+    ] {
+        let host = match surroundings.attachment {
+            Attachment::Detached => None,
+            Attachment::Attached { .. } => Some(hidden(reactor, duplicate(fd)?, Direction::Out)),
         };
-        place(task, Arc::new(output), OpenFlags::WRONLY)?;
+        place(task, Arc::new(output(stream, host)), OpenFlags::WRONLY)?;
     }
     Ok(Opened {
         attached: Attached::new(hub, input),
@@ -75,11 +80,13 @@ pub(super) fn open(
     })
 }
 
-/// The standard streams of the first process, from outside.
-pub(super) struct Opened {
-    pub(super) attached: Arc<Attached>,
-    /// Of a terminal of its own.
-    pub(super) terminal: Option<TerminalReader>,
+/// Makes a terminal the standard streams of a process that runs nothing yet.
+pub(super) fn open_terminal(
+    kernel: &Arc<Kernel>,
+    task: &Task,
+    size: WindowSize,
+) -> io::Result<Arc<Terminal>> {
+    Terminal::open(kernel, task, size).map_err(io::Error::other)
 }
 
 /// Opens descriptors 0, 1 and 2 on those that a command passed, each `None` for `/dev/null`. The guest sees no terminal.
@@ -95,55 +102,11 @@ pub(super) fn open_passed(
             Direction::Out => OpenFlags::WRONLY,
         };
         match fd {
-            Some(fd) => {
-                let stream = HostStream::new(reactor, fd, direction);
-                place(task, shown(stream, Terminal::Hidden), flags)?;
-            }
+            Some(fd) => place(task, hidden(reactor, fd, direction), flags)?,
             None => open_null(task, flags)?,
         }
     }
     Ok(())
-}
-
-/// Remembers how the caller's terminals are that the guest may change.
-pub(super) fn callers_modes(surroundings: &Surroundings, process: &ProcessSpec) -> Vec<SavedModes> {
-    if surroundings.attachment == Attachment::Detached || !process.has_terminal {
-        return Vec::new();
-    }
-    let streams = [stdio::stdin(), stdio::stdout()].into_iter();
-    streams
-        .filter_map(|fd| SavedModes::of(duplicate(fd).ok()?))
-        .collect()
-}
-
-/// Gives a guest in the background a terminal whose output is the log's.
-fn open_own_terminal(
-    task: &Task,
-    reactor: &Arc<Reactor>,
-    log: &Arc<LogWriter>,
-    hub: &Arc<Hub>,
-) -> io::Result<TerminalReader> {
-    let terminal = platform::Terminal::open()?;
-    let stream = |direction| -> io::Result<_> {
-        let fd = duplicate(terminal.slave.as_fd())?;
-        Ok(HostStream::new(reactor, fd, direction))
-    };
-    place(task, stream(Direction::In)?, OpenFlags::RDONLY)?;
-    place(task, stream(Direction::Out)?, OpenFlags::WRONLY)?;
-    place(task, stream(Direction::Out)?, OpenFlags::WRONLY)?;
-    Ok(terminal.into_reader(Output {
-        stream: Stream::Stdout,
-        host: None,
-        kept: Some(LogStream::new(log.sink(Stream::Stdout))),
-        hub: Arc::clone(hub),
-    }))
-}
-
-/// Whether a guest may see that a stream is a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Terminal {
-    Shown,
-    Hidden,
 }
 
 fn open_input(
@@ -151,17 +114,10 @@ fn open_input(
     reactor: &Arc<Reactor>,
     attachment: Attachment,
     process: &ProcessSpec,
-    terminal: Terminal,
 ) -> io::Result<Arc<dyn TypedSink>> {
     let host = match attachment {
         Attachment::Attached { stdin: Stdin::Open } => {
-            let fd = duplicate(stdio::stdin())?;
-            let input = shown(HostStream::new(reactor, fd, Direction::In), terminal);
-            if terminal == Terminal::Shown {
-                place(task, input, OpenFlags::RDONLY)?;
-                return Ok(Arc::new(NoInput));
-            }
-            Some(input)
+            Some(hidden(reactor, duplicate(stdio::stdin())?, Direction::In))
         }
         Attachment::Detached if process.is_stdin_open => None,
         // Docker: without `-i` the standard input is `/dev/null`.
@@ -179,25 +135,14 @@ fn open_input(
     Ok(input)
 }
 
-fn shown(stream: Arc<HostStream>, terminal: Terminal) -> Arc<dyn File> {
-    match terminal {
-        Terminal::Shown => stream,
-        Terminal::Hidden => Arc::new(Plain(stream)),
-    }
+/// A stream of the host that is no terminal to a guest.
+fn hidden(reactor: &Arc<Reactor>, fd: OwnedFd, direction: Direction) -> Arc<dyn File> {
+    Arc::new(Plain(HostStream::new(reactor, fd, direction)))
 }
 
 fn open_null(task: &Task, flags: OpenFlags) -> io::Result<()> {
     let opened = task.open(At::Cwd, b"/dev/null", flags, 0);
     opened.map(drop).map_err(io::Error::other)
-}
-
-fn host_output(
-    reactor: &Arc<Reactor>,
-    fd: BorrowedFd<'_>,
-    terminal: Terminal,
-) -> io::Result<Arc<dyn File>> {
-    let stream = HostStream::new(reactor, duplicate(fd)?, Direction::Out);
-    Ok(shown(stream, terminal))
 }
 
 fn duplicate(fd: BorrowedFd<'_>) -> io::Result<OwnedFd> {

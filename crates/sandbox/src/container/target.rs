@@ -254,12 +254,12 @@ impl Controlled for Target {
     }
 
     fn attach(&self, request: &AttachRequest, stream: UnixStream) -> Result<(), String> {
-        let typing = match request.is_typed {
-            true => Typing::Taken,
-            false => Typing::Dropped,
-        };
         let greeting = message::encode(&Response::Done);
-        self.services.attached.admit(stream, typing, &greeting)
+        let attached = &self.services.attached;
+        if let Some(size) = request.window {
+            attached.set_window(size);
+        }
+        attached.admit(stream, Typing::of(request), &greeting)
     }
 
     fn processes(&self) -> Vec<ProcessStatus> {

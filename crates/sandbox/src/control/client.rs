@@ -76,6 +76,11 @@ impl Client {
 pub struct ExecClient(UnixStream);
 
 impl ExecClient {
+    /// Takes the connection over, of a program with a terminal.
+    pub fn into_connection(self) -> io::Result<Connection> {
+        Connection::new(self.0)
+    }
+
     /// Waits for the program's end; returns its exit code. `UnexpectedEof` when the sandbox ended without telling.
     pub fn wait(mut self) -> io::Result<u8> {
         match message::receive(&mut self.0)? {

@@ -5,6 +5,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::message;
+use crate::attach::WindowSize;
 use crate::files::request::{FileStatus, FilesRequest};
 
 /// What a command asks of a sandbox.
@@ -50,6 +51,9 @@ pub enum Request {
 pub struct AttachRequest {
     /// Whether what the command is typed reaches the process, if that was started with an input.
     pub is_typed: bool,
+    /// The size of the command's window, if it has one; the program's terminal gets it.
+    #[serde(default)]
+    pub window: Option<WindowSize>,
 }
 
 /// A program to start in a running container. Descriptors come with the first byte of the request, in the order of the
@@ -72,6 +76,10 @@ pub struct ExecRequest {
     pub has_input: bool,
     /// Whether a standard output and a standard error come; else they are `/dev/null`.
     pub has_outputs: bool,
+    /// How the command is attached to a terminal of the program, in place of streams: then [frames](crate::attach::Frame) follow
+    /// [`Response::Begun`] in both directions, and no [`Response::Ended`].
+    #[serde(default)]
+    pub terminal: Option<AttachRequest>,
     /// Whether a connection to a module server comes, for a sandbox that has none.
     pub has_modules: bool,
 }

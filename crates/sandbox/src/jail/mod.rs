@@ -32,8 +32,6 @@ pub struct JailPolicy {
     pub removable: Vec<PathBuf>,
     /// Whether Internet sockets may be made.
     pub has_network: bool,
-    /// Whether modes of terminals may be changed.
-    pub has_terminal: bool,
 }
 
 /// What the host let us give up.
@@ -60,7 +58,7 @@ pub fn enter(policy: &JailPolicy) -> Result<JailReport, JailError> {
     capabilities::drop_unneeded().map_err(JailError::Privileges)?;
     forbid_core_dumps().map_err(JailError::Privileges)?;
     let files = files::confine(policy).map_err(JailError::Files)?;
-    syscalls::limit(policy.has_network, policy.has_terminal).map_err(JailError::SystemCalls)?;
+    syscalls::limit(policy.has_network).map_err(JailError::SystemCalls)?;
     Ok(JailReport { files })
 }
 

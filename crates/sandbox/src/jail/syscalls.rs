@@ -193,23 +193,12 @@ const IOCTLS: &[u64] = &[
     0xc060_6610,
 ];
 
-/// Requests that change a terminal's modes; the last four are newer forms (`TCGETS2`, `TCSETS2`, `TCSETSW2`, `TCSETSF2`).
-const TERMINAL_IOCTLS: &[u64] = &[
-    libc::TCSETS,
-    libc::TCSETSW,
-    libc::TCSETSF,
-    0x802c_542a,
-    0x402c_542b,
-    0x402c_542c,
-    0x402c_542d,
-];
-
 /// Limits the calling thread and all others of the process.
-pub(super) fn limit(has_network: bool, has_terminal: bool) -> Result<(), seccompiler::Error> {
+pub(super) fn limit(has_network: bool) -> Result<(), seccompiler::Error> {
     let mut rules = process_rules()?;
     rules.extend(always(&[FILE_CALLS, LEGACY_CALLS, SOCKET_CALLS]));
     rules.extend(socket_rules(has_network)?);
-    rules.insert(libc::SYS_ioctl, device_rules(has_terminal)?);
+    rules.insert(libc::SYS_ioctl, one_of(1, IOCTLS.iter().copied())?);
     seccompiler::apply_filter_all_threads(&filter(rules)?)
 }
 
@@ -257,14 +246,6 @@ fn socket_rules(has_network: bool) -> Result<Rules, seccompiler::Error> {
         .iter()
         .map(|family| u64::from(family.cast_unsigned()));
     Ok(Rules::from([(libc::SYS_socket, one_of(0, families)?)]))
-}
-
-fn device_rules(has_terminal: bool) -> Result<Vec<SeccompRule>, seccompiler::Error> {
-    let of_terminals: &[u64] = match has_terminal {
-        true => TERMINAL_IOCTLS,
-        false => &[],
-    };
-    one_of(1, IOCTLS.iter().chain(of_terminals).copied())
 }
 
 /// Calls of every process; some are let through for some arguments only.

@@ -6,33 +6,27 @@
 //! | [`directory`] | host directories and files in the container's tree |
 //! | [`entropy`] | random bytes |
 //! | [`root`] | the root's lower tree, from an image's layers |
-//! | [`modes`] | modes of the host's terminals |
 //! | [`network`] | host sockets and published ports |
 //! | [`resolver`] | host names, looked up on threads of their own |
-//! | [`terminal`] | a terminal of a container in the background |
 //! | [`traffic`] | how much went through host sockets |
 //! | [`stdio`] | standard streams: inherited descriptors, and lines for a log |
 
 pub mod clock;
 pub mod directory;
 pub mod entropy;
-pub mod modes;
 pub mod network;
 pub mod published;
 pub mod resolver;
 pub mod root;
 pub mod stdio;
-pub mod terminal;
 pub mod traffic;
 
 pub use clock::HostClock;
 pub use entropy::HostEntropy;
-pub use modes::SavedModes;
 pub use network::HostInternet;
 pub use published::{PublishError, PublishedSockets};
 pub use resolver::Resolver;
 pub use stdio::{HostStream, LogSink, LogStream};
-pub use terminal::{ReadingThread, Terminal, TerminalReader};
 pub use traffic::TRAFFIC;
 
 use minke_abi::Errno;

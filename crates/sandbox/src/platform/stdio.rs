@@ -13,12 +13,12 @@ use std::task::Waker;
 
 use minke_abi::linux::{FileType, PollEvents};
 use minke_abi::{Errno, Result};
+use minke_kernel::File;
 use minke_kernel::vfs::{Metadata, Timestamp};
-use minke_kernel::{File, ModesChange, TerminalModes};
 use rustix::fs::{Mode, OFlags};
 
+use super::errno;
 use super::network::poll_now;
-use super::{errno, modes};
 use crate::executor::{PolledFd, Reactor};
 
 /// A write that a pipe which polls as writable takes without blocking. POSIX: `PIPE_BUF`.
@@ -180,19 +180,6 @@ impl File for HostStream {
 
     fn is_terminal(&self) -> bool {
         self.fd.is_terminal()
-    }
-
-    fn window(&self) -> Option<[u16; 4]> {
-        let size = rustix::termios::tcgetwinsize(&self.fd).ok()?;
-        Some([size.ws_row, size.ws_col, size.ws_xpixel, size.ws_ypixel])
-    }
-
-    fn modes(&self) -> Result<TerminalModes> {
-        modes::of(self.fd.as_fd())
-    }
-
-    fn set_modes(&self, modes: &TerminalModes, when: ModesChange) -> Result<()> {
-        modes::set(self.fd.as_fd(), modes, when)
     }
 
     fn readable_bytes(&self) -> Result<usize> {
