@@ -79,6 +79,11 @@ fn users_limits_names_and_attributes_are_kept_as_natively() {
 }
 
 #[test]
+fn descriptors_and_senders_travel_over_sockets_as_natively() {
+    assert_as_natively("passing", &[], &[]);
+}
+
+#[test]
 fn ends_of_fifos_wait_for_each_other_as_natively() {
     assert_as_natively_in_a_directory("fifos");
 }

@@ -106,6 +106,7 @@ errnos! {
     ENOBUFS = 105, "no buffer space available";
     EISCONN = 106, "transport endpoint is already connected";
     ENOTCONN = 107, "transport endpoint is not connected";
+    ETOOMANYREFS = 109, "too many references";
     ETIMEDOUT = 110, "connection timed out";
     ECONNREFUSED = 111, "connection refused";
     EHOSTDOWN = 112, "host is down";

@@ -18,8 +18,10 @@ static NEXT_INODE: AtomicU64 = AtomicU64::new(1);
 pub struct AnonymousInode {
     file_type: FileType,
     inode: u64,
-    uid: u32,
-    gid: u32,
+    /// The process that made it.
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
     created: Timestamp,
 }
 
@@ -31,6 +33,7 @@ impl AnonymousInode {
         AnonymousInode {
             file_type,
             inode: next_inode(),
+            pid: task.process.pid.0,
             uid: credentials.euid,
             gid: credentials.egid,
             created: Timestamp::from_nanoseconds(now),

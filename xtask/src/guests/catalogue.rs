@@ -103,11 +103,13 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/linux/tests/library.c", Returns::Once),
     ("guests/linux/tests/watching.c", Returns::Twice),
     ("guests/linux/tests/fifos.c", Returns::Twice),
+    ("guests/linux/tests/passing.c", Returns::Twice),
 ];
 
 /// Those of them that are compared with the same program outside of a container.
 const NATIVE_TWINS: &[&str] = &[
     "family", "jobs", "signals", "events", "said", "settings", "library", "watching", "fifos",
+    "passing",
 ];
 
 /// Every unit.

@@ -8,10 +8,59 @@ use minke_abi::{Errno, Result};
 use crate::anonymous::AnonymousInode;
 use crate::descriptor::{Fd, FileDescription};
 use crate::file::File;
+use crate::net::options::{SO_PASSCRED, SOL_SOCKET};
 use crate::net::options::{SO_RCVTIMEO, SO_SNDTIMEO};
-use crate::net::unix::unix_socket;
-use crate::net::{MessageFlags, Received, Shutdown, Socket, SocketAddress};
+use crate::net::unix::{Companions, UnixSocket, unix_socket};
+use crate::net::{MessageFlags, Received, Shutdown, Socket, SocketAddress, UserCredentials};
 use crate::task::{Deadline, Patience, Task};
+
+/// What a program sends beside a message. Linux: `cmsg(3)`.
+#[derive(Clone, Debug, Default)]
+pub struct SentControl {
+    /// Who it says that it is (`SCM_CREDENTIALS`).
+    pub credentials: Option<UserCredentials>,
+    /// What it passes on (`SCM_RIGHTS`).
+    pub descriptors: Vec<Fd>,
+}
+
+/// What was received beside a message; descriptors that are not given numbers are closed.
+#[derive(Default)]
+pub struct ReceivedControl {
+    /// Who has sent, if the socket's `SO_PASSCRED` is set.
+    pub credentials: Option<UserCredentials>,
+    pub descriptions: Vec<Arc<FileDescription>>,
+}
+
+/// A receive that is under way.
+struct Receiver<'s> {
+    socket: &'s dyn Socket,
+    unix: Option<&'s dyn UnixSocket>,
+    flags: MessageFlags,
+    companions: Companions,
+}
+
+impl Receiver<'_> {
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<Received> {
+        let Some(unix) = self.unix else {
+            return self.socket.receive(buffer, self.flags);
+        };
+        let (received, companions) = unix.receive_with(buffer, self.flags)?;
+        self.companions = companions;
+        Ok(received)
+    }
+
+    fn has_rights(&self) -> bool {
+        self.companions.rights.is_some()
+    }
+
+    fn control(self) -> ReceivedControl {
+        let is_told = self.socket.options().is_set(SOL_SOCKET, SO_PASSCRED);
+        ReceivedControl {
+            credentials: self.companions.credentials.filter(|_| is_told),
+            descriptions: self.companions.descriptions(self.flags.consume()),
+        }
+    }
+}
 
 /// How much `MSG_WAITALL` gathers before it returns with less than was asked for. Bounds a copy that the kernel keeps.
 const WHOLE_BYTES_MAX: usize = 1 << 20;
@@ -77,7 +126,8 @@ impl Task {
         if let Some(unix) = unix_socket(&*description.file) {
             let target = self.unix_target(address)?;
             let register = |waker: &_| unix.register_target(&target, waker);
-            let connect = || unix.connect_to(&target);
+            let who = self.own_credentials();
+            let connect = || unix.connect_to(&target, who);
             return self.try_until(patience, register, connect).await;
         }
         match (socket.connect(address), patience) {
@@ -107,14 +157,32 @@ impl Task {
         fd: Fd,
         to: Option<&SocketAddress>,
         flags: MessageFlags,
+        with_bytes: impl FnMut(&mut dyn FnMut(&[u8]) -> Result<usize>) -> Result<usize>,
+    ) -> Result<usize> {
+        let alone = SentControl::default();
+        self.send_message(fd, to, flags, alone, with_bytes).await
+    }
+
+    /// Sends as [`Task::send_with`] does, with what travels beside the bytes. Linux: `sendmsg(2)`.
+    pub async fn send_message(
+        &self,
+        fd: Fd,
+        to: Option<&SocketAddress>,
+        flags: MessageFlags,
+        control: SentControl,
         mut with_bytes: impl FnMut(&mut dyn FnMut(&[u8]) -> Result<usize>) -> Result<usize>,
     ) -> Result<usize> {
         let description = self.process.fds.get(fd)?;
         let socket = socket_of(&description)?;
         let patience = self.patience_for(&description, socket, flags, SO_SNDTIMEO);
-        let named = match to.and_then(|to| Some((unix_socket(&*description.file)?, to))) {
-            Some((unix, to)) => Some((unix, self.unix_target(to)?)),
-            None => None,
+        let unix = unix_socket(&*description.file);
+        let mut companions = match unix {
+            Some(_) => self.companions(&control)?,
+            None => Companions::default(),
+        };
+        let target = match (unix, to) {
+            (Some(_), Some(to)) => Some(self.unix_target(to)?),
+            _ => None,
         };
         let mut sent = 0;
         loop {
@@ -122,17 +190,17 @@ impl Task {
             let attempt = || {
                 with_bytes(&mut |bytes| {
                     let rest = bytes.get(sent..).unwrap_or_default();
-                    let count = match &named {
-                        Some((unix, target)) => unix.send_to(rest, target)?,
+                    let count = match unix {
+                        Some(unix) => unix.send_with(rest, target.as_ref(), &mut companions)?,
                         None => socket.send(rest, to, flags)?,
                     };
                     left = rest.len() - count;
                     Ok(count)
                 })
             };
-            let register = |waker: &_| match &named {
-                Some((unix, target)) => unix.register_target(target, waker),
-                None => socket.register(PollEvents::OUT, waker),
+            let register = |waker: &_| match (unix, &target) {
+                (Some(unix), Some(target)) => unix.register_target(target, waker),
+                _ => socket.register(PollEvents::OUT, waker),
             };
             match self.try_until(patience, register, attempt).await {
                 Ok(count) => sent += count,
@@ -153,17 +221,46 @@ impl Task {
         &self,
         fd: Fd,
         flags: MessageFlags,
+        with_buffer: impl FnMut(&mut dyn FnMut(&mut [u8]) -> Result<Received>) -> Result<Received>,
+    ) -> Result<Received> {
+        let received = self.receive_message(fd, flags, with_buffer);
+        Ok(received.await?.0)
+    }
+
+    /// Receives as [`Task::receive_with`] does, with what travels beside the bytes. Linux: `recvmsg(2)`.
+    pub async fn receive_message(
+        &self,
+        fd: Fd,
+        flags: MessageFlags,
+        with_buffer: impl FnMut(&mut dyn FnMut(&mut [u8]) -> Result<Received>) -> Result<Received>,
+    ) -> Result<(Received, ReceivedControl)> {
+        let description = self.process.fds.get(fd)?;
+        let mut receiver = Receiver {
+            socket: socket_of(&description)?,
+            unix: unix_socket(&*description.file),
+            flags,
+            companions: Companions::default(),
+        };
+        let received = self
+            .receive_by(&description, &mut receiver, with_buffer)
+            .await?;
+        Ok((received, receiver.control()))
+    }
+
+    async fn receive_by(
+        &self,
+        description: &FileDescription,
+        receiver: &mut Receiver<'_>,
         mut with_buffer: impl FnMut(&mut dyn FnMut(&mut [u8]) -> Result<Received>) -> Result<Received>,
     ) -> Result<Received> {
-        let description = self.process.fds.get(fd)?;
-        let socket = socket_of(&description)?;
-        let patience = self.patience_for(&description, socket, flags, SO_RCVTIMEO);
+        let (socket, flags) = (receiver.socket, receiver.flags);
+        let patience = self.patience_for(description, socket, flags, SO_RCVTIMEO);
         let register = |waker: &_| socket.register(PollEvents::IN, waker);
         let is_whole = flags.contains(MessageFlags::WAITALL)
             && !flags.contains(MessageFlags::PEEK)
             && patience != Patience::None;
         if !is_whole {
-            let attempt = || with_buffer(&mut |buffer| socket.receive(buffer, flags));
+            let attempt = || with_buffer(&mut |buffer| receiver.receive(buffer));
             return self.try_until(patience, register, attempt).await;
         }
         let mut gathered = Vec::new();
@@ -172,8 +269,9 @@ impl Task {
             let mut is_done = false;
             let attempt = || {
                 with_buffer(&mut |buffer| {
-                    let received = receive_after(socket, &mut gathered, buffer, flags)?;
-                    is_done = gathered.len() == buffer.len() || received.from.is_some();
+                    let received = receive_after(receiver, &mut gathered, buffer)?;
+                    let is_message = received.from.is_some() || receiver.has_rights();
+                    is_done = gathered.len() == buffer.len() || is_message;
                     Ok(received)
                 })
             };
@@ -210,6 +308,48 @@ impl Task {
     /// Returns a socket option's value, Linux's numbers and layout.
     pub fn socket_option(&self, fd: Fd, level: i32, name: i32) -> Result<Vec<u8>> {
         socket_of(&*self.process.fds.get(fd)?)?.option(level, name)
+    }
+
+    /// Checks what is to travel beside a message. Linux: net/core/scm.c `__scm_send()`.
+    fn companions(&self, control: &SentControl) -> Result<Companions> {
+        let credentials = match control.credentials {
+            None => self.own_credentials(),
+            Some(claimed) => self.check_claim(claimed)?,
+        };
+        let fds = &self.process.fds;
+        let descriptions: Result<Vec<_>> =
+            control.descriptors.iter().map(|fd| fds.get(*fd)).collect();
+        let descriptions = descriptions?;
+        let in_flight = self.process.kernel.network.in_flight();
+        let rights = match descriptions.is_empty() {
+            true => None,
+            false => Some(in_flight.send(descriptions)?),
+        };
+        Ok(Companions {
+            credentials: Some(credentials),
+            rights,
+        })
+    }
+
+    fn own_credentials(&self) -> UserCredentials {
+        let credentials = self.process.credentials();
+        UserCredentials {
+            pid: self.process.pid.0,
+            uid: credentials.euid,
+            gid: credentials.egid,
+        }
+    }
+
+    /// Only root says that it is somebody else. Linux: net/core/scm.c `scm_check_creds()`.
+    fn check_claim(&self, claimed: UserCredentials) -> Result<UserCredentials> {
+        let own = self.process.credentials();
+        let is_own = claimed.pid == self.process.pid.0
+            && [own.uid, own.euid, own.suid].contains(&claimed.uid)
+            && [own.gid, own.egid, own.sgid].contains(&claimed.gid);
+        match own.is_privileged() || is_own {
+            true => Ok(claimed),
+            false => Err(Errno::EPERM),
+        }
     }
 
     fn insert_socket(&self, file: Arc<dyn File>, flags: OpenFlags) -> Result<Fd> {
@@ -257,15 +397,14 @@ impl Task {
 
 /// Receives behind what was gathered before, which is put into the buffer again.
 fn receive_after(
-    socket: &dyn Socket,
+    receiver: &mut Receiver<'_>,
     gathered: &mut Vec<u8>,
     buffer: &mut [u8],
-    flags: MessageFlags,
 ) -> Result<Received> {
     let before = gathered.len().min(buffer.len());
     let (head, rest) = buffer.split_at_mut(before);
     head.copy_from_slice(&gathered[..before]);
-    let received = socket.receive(rest, flags)?;
+    let received = receiver.receive(rest)?;
     gathered.extend_from_slice(&rest[..received.count]);
     if received.from.is_some() {
         return Ok(received);

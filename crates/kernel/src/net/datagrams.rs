@@ -149,13 +149,29 @@ impl<A: Clone> DatagramQueue<A> {
     }
 
     /// Drops messages that `keeps` does not want: the reader has connected to one sender.
-    pub(crate) fn retain(&self, keeps: impl Fn(&A) -> bool) {
+    ///
+    /// Returns what came with them, which may be dropped without a lock only.
+    pub(crate) fn retain(&self, keeps: impl Fn(&A) -> bool) -> Vec<A> {
         let mut state = self.lock();
-        state.messages.retain(|message| keeps(&message.from));
+        let messages = std::mem::take(&mut state.messages);
+        let (kept, dropped): (VecDeque<_>, VecDeque<_>) =
+            messages.into_iter().partition(|it| keeps(&it.from));
+        state.messages = kept;
         let cost_bytes = state.messages.iter().map(Message::cost_bytes).sum();
         let before = std::mem::replace(&mut state.cost_bytes, cost_bytes);
         self.memory
             .release_for(Use::Kernel, (before - cost_bytes) as u64);
+        dropped.into_iter().map(|message| message.from).collect()
+    }
+
+    /// Returns what comes with each message that waits.
+    pub(crate) fn all_from<T>(&self, found: impl Fn(&A) -> Option<T>) -> Vec<T> {
+        let state = self.lock();
+        state
+            .messages
+            .iter()
+            .filter_map(|it| found(&it.from))
+            .collect()
     }
 
     /// Whether a message waits.

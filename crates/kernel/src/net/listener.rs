@@ -63,6 +63,11 @@ impl<T> AcceptQueue<T> {
         Ok(arrival)
     }
 
+    /// Returns what is found in each connection that waits.
+    pub(crate) fn of_all<R>(&self, find: impl Fn(&T) -> Vec<R>) -> Vec<R> {
+        self.lock().iter().flat_map(find).collect()
+    }
+
     /// Whether a connection waits.
     pub(crate) fn has_arrivals(&self) -> bool {
         !self.lock().is_empty()

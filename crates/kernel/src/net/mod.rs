@@ -50,7 +50,7 @@ use internet::Internet;
 use ports::PortTable;
 use tcp::TcpSocket;
 use udp::UdpSocket;
-use unix::{UnixNames, UnixNetwork};
+use unix::{InFlight, UnixNames, UnixNetwork};
 
 /// An address of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -67,11 +67,48 @@ pub enum UnixAddress {
     Abstract(Vec<u8>),
 }
 
+/// Who is at the other end of a Unix socket, or has sent. Linux: `struct ucred`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UserCredentials {
+    pub pid: u32,
+    pub uid: u32,
+    pub gid: u32,
+}
+
+impl UserCredentials {
+    /// What is told where nobody is known.
+    pub const NOBODY: UserCredentials = UserCredentials {
+        pid: 0,
+        uid: u32::MAX,
+        gid: u32::MAX,
+    };
+
+    /// Bytes of `struct ucred`.
+    pub const BYTES: usize = 12;
+
+    /// Lays them out as `struct ucred`.
+    pub fn encode(self) -> [u8; UserCredentials::BYTES] {
+        let words = [self.pid, self.uid, self.gid].map(u32::to_le_bytes);
+        let mut bytes = [0; UserCredentials::BYTES];
+        bytes.copy_from_slice(words.as_flattened());
+        bytes
+    }
+
+    fn of(inode: &AnonymousInode) -> UserCredentials {
+        UserCredentials {
+            pid: inode.pid,
+            uid: inode.uid,
+            gid: inode.gid,
+        }
+    }
+}
+
 bitflags! {
     /// Flags of `send` and `recv` that the kernel knows.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct MessageFlags: u32 {
         const PEEK = 0x2;
+        const CTRUNC = 0x8;
         const TRUNC = 0x20;
         const DONTWAIT = 0x40;
         const WAITALL = 0x100;
@@ -134,6 +171,10 @@ pub trait Socket: File {
     fn peer_address(&self) -> Result<SocketAddress>;
     /// Takes the pending error (`SO_ERROR`).
     fn take_error(&self) -> Result<()>;
+    /// Returns who is at the other end (`SO_PEERCRED`).
+    fn peer_credentials(&self) -> UserCredentials {
+        UserCredentials::NOBODY
+    }
     /// Whether `listen` was called.
     fn is_listening(&self) -> bool {
         false
@@ -160,6 +201,9 @@ pub trait Socket: File {
 
     /// Returns an option's value as Linux lays it out.
     fn option(&self, level: i32, name: i32) -> Result<Vec<u8>> {
+        if (level, name) == (options::SOL_SOCKET, options::SO_PEERCRED) {
+            return Ok(self.peer_credentials().encode().to_vec());
+        }
         self.options().get(level, name, |fact| match fact {
             options::SO_ERROR => self.take_error().err().map_or(0, Errno::raw),
             _ => i32::from(self.is_listening()),
@@ -206,6 +250,7 @@ impl Network {
             internet,
             unix: UnixNetwork {
                 names: Arc::new(UnixNames::default()),
+                in_flight: InFlight::new(Arc::clone(&memory)),
                 memory,
             },
         }
@@ -260,6 +305,11 @@ impl Network {
             AF_INET | AF_INET6 => Err(Errno::EOPNOTSUPP),
             _ => Err(Errno::EAFNOSUPPORT),
         }
+    }
+
+    /// Descriptors that are on their way.
+    pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
+        &self.unix.in_flight
     }
 
     /// The names of Unix sockets.

@@ -39,6 +39,10 @@ pub const SO_KEEPALIVE: i32 = 9;
 pub const SO_LINGER: i32 = 13;
 /// `SO_REUSEPORT`.
 pub const SO_REUSEPORT: i32 = 15;
+/// `SO_PASSCRED`.
+pub const SO_PASSCRED: i32 = 16;
+/// `SO_PEERCRED`.
+pub const SO_PEERCRED: i32 = 17;
 /// `SO_RCVTIMEO`.
 pub const SO_RCVTIMEO: i32 = 20;
 /// `SO_SNDTIMEO`.
@@ -65,6 +69,8 @@ pub enum Layout {
     Linger,
     /// `struct timeval` with two 64-bit fields.
     Interval,
+    /// `struct ucred`: three `int`s.
+    Credentials,
 }
 
 /// What setting an option does.
@@ -128,7 +134,7 @@ options! {
     SOL_IP 2 IP_TTL Number Internet Host, 64, "";
     SOL_IP 10 IP_MTU_DISCOVER Number Internet Kept, 1, "the host's path decides";
     SOL_IP 11 IP_RECVERR Flag Internet Refused(Errno::ENOPROTOOPT), 0, "there is no error queue";
-    SOL_IP 8 IP_PKTINFO Flag Internet Refused(Errno::ENOPROTOOPT), 0, "there are no ancillary messages";
+    SOL_IP 8 IP_PKTINFO Flag Internet Refused(Errno::ENOPROTOOPT), 0, "there are no such messages";
     SOL_IP 33 IP_MULTICAST_TTL Number Internet Kept, 1, "multicast groups cannot be joined";
     SOL_IP 34 IP_MULTICAST_LOOP Flag Internet Kept, 1, "multicast groups cannot be joined";
     SOL_IP 35 IP_ADD_MEMBERSHIP Number Internet Refused(Errno::ENODEV), 0, "the container has no multicast interface";
@@ -145,12 +151,13 @@ options! {
     SOL_SOCKET 12 SO_PRIORITY Number All Kept, 0, "";
     SOL_SOCKET 13 SO_LINGER Linger All Host, 0, "inside the container, 0 seconds resets the connection and longer waits are not needed";
     SOL_SOCKET 15 SO_REUSEPORT Flag All Effective, 0, "the latest listener gets connections from inside; host connections go to either";
-    SOL_SOCKET 16 SO_PASSCRED Flag All Refused(Errno::ENOPROTOOPT), 0, "there are no ancillary messages";
+    SOL_SOCKET 16 SO_PASSCRED Flag All Effective, 0, "what is sent by `write` is told as of who made the connection";
+    SOL_SOCKET 17 SO_PEERCRED Credentials All ReadOnly, 0, "";
     SOL_SOCKET 18 SO_RCVLOWAT Number All Kept, 1, "a receive answers as soon as there is a byte";
     SOL_SOCKET 20 SO_RCVTIMEO Interval All Effective, 0, "";
     SOL_SOCKET 21 SO_SNDTIMEO Interval All Effective, 0, "";
     SOL_SOCKET 25 SO_BINDTODEVICE Number All Refused(Errno::EPERM), 0, "as for a user without `CAP_NET_RAW`";
-    SOL_SOCKET 29 SO_TIMESTAMP Flag All Refused(Errno::ENOPROTOOPT), 0, "there are no ancillary messages";
+    SOL_SOCKET 29 SO_TIMESTAMP Flag All Refused(Errno::ENOPROTOOPT), 0, "there are no such messages";
     SOL_SOCKET 30 SO_ACCEPTCONN Flag All ReadOnly, 0, "";
     SOL_SOCKET 36 SO_MARK Number All Refused(Errno::EPERM), 0, "as for a user without `CAP_NET_ADMIN`";
     SOL_SOCKET 38 SO_PROTOCOL Number All ReadOnly, 0, "";
@@ -171,7 +178,7 @@ options! {
     SOL_IPV6 16 IPV6_UNICAST_HOPS Number Ipv6 Host, 64, "";
     SOL_IPV6 20 IPV6_ADD_MEMBERSHIP Number Ipv6 Refused(Errno::ENODEV), 0, "the container has no multicast interface";
     SOL_IPV6 26 IPV6_V6ONLY Flag Ipv6 Effective, 0, "only before `bind`";
-    SOL_IPV6 49 IPV6_RECVPKTINFO Flag Ipv6 Refused(Errno::ENOPROTOOPT), 0, "there are no ancillary messages";
+    SOL_IPV6 49 IPV6_RECVPKTINFO Flag Ipv6 Refused(Errno::ENOPROTOOPT), 0, "there are no such messages";
     SOL_IPV6 67 IPV6_TCLASS Number Ipv6 Kept, 0, "no network below the host's sockets to tell";
 }
 
@@ -353,7 +360,7 @@ fn parse(layout: Layout, bytes: &[u8]) -> Result<Value> {
     };
     match layout {
         Layout::Flag => Ok([i64::from(int(0)? != 0), 0]),
-        Layout::Number => Ok([int(0)?, 0]),
+        Layout::Number | Layout::Credentials => Ok([int(0)?, 0]),
         Layout::Linger => Ok([i64::from(int(0)? != 0), int(4)?]),
         Layout::Interval => {
             let value = [long(0)?, long(8)?];
@@ -371,7 +378,7 @@ fn parse(layout: Layout, bytes: &[u8]) -> Result<Value> {
 fn lay_out(layout: Layout, value: Value) -> Vec<u8> {
     let int = |v: i64| (v as i32).to_le_bytes();
     match layout {
-        Layout::Flag | Layout::Number => int(value[0]).to_vec(),
+        Layout::Flag | Layout::Number | Layout::Credentials => int(value[0]).to_vec(),
         Layout::Linger => [int(value[0]), int(value[1])].concat(),
         Layout::Interval => [value[0].to_le_bytes(), value[1].to_le_bytes()].concat(),
     }

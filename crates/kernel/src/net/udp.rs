@@ -290,7 +290,7 @@ impl Socket for UdpSocket {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner) = Some(peer);
         }
-        self.inbox.queue.retain(|from| *from == peer);
+        drop(self.inbox.queue.retain(|from| *from == peer));
         Ok(())
     }
 

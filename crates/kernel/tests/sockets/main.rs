@@ -16,5 +16,6 @@ mod oracle;
 mod outside;
 mod pair;
 mod poll;
+mod rights;
 mod support_page;
 mod unix;

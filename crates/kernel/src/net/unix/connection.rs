@@ -9,13 +9,17 @@ use minke_abi::{Errno, Result};
 use crate::anonymous::AnonymousInode;
 use crate::file::File;
 use crate::kernel::MemoryBudget;
-use crate::net::duplex::{Duplex, Manners};
 use crate::net::listener::AcceptQueue;
+use crate::net::options::{SO_PASSCRED, SOL_SOCKET};
+use crate::net::unix::bytes::{Bytes, Senders};
+use crate::net::unix::companions::Companions;
 use crate::net::unix::names::UnixName;
 use crate::net::unix::packets::Packets;
+use crate::net::unix::rights::Rights;
 use crate::net::unix::{UnixKey, UnixNetwork, UnixSocket, UnixTarget};
 use crate::net::{
-    MessageFlags, Received, Shutdown, Socket, SocketAddress, SocketKind, SocketOptions, UnixAddress,
+    MessageFlags, Received, Shutdown, Socket, SocketAddress, SocketKind, SocketOptions,
+    UnixAddress, UserCredentials,
 };
 use crate::stream::Consume;
 use crate::vfs::{Location, Metadata};
@@ -25,6 +29,8 @@ use crate::wait::WaitQueue;
 pub(crate) struct Acceptor {
     /// `SOCK_STREAM` or `SOCK_SEQPACKET`: both ends must agree.
     kind: u32,
+    /// Whose socket it is.
+    owner: UserCredentials,
     state: Mutex<AcceptorState>,
 }
 
@@ -39,11 +45,13 @@ struct Arrival {
     channel: Channel,
     /// The name of the socket that connected.
     peer: UnixAddress,
+    /// Who connected.
+    who: UserCredentials,
 }
 
 /// An end of a connection.
 enum Channel {
-    Bytes(Duplex),
+    Bytes(Bytes),
     Packets(Packets),
 }
 
@@ -67,7 +75,15 @@ enum Role {
         channel: Channel,
         /// The name of the other end.
         peer: UnixAddress,
+        parties: Parties,
     },
+}
+
+/// Who made both ends of a connection.
+#[derive(Clone, Copy)]
+struct Parties {
+    own: UserCredentials,
+    peer: UserCredentials,
 }
 
 impl Acceptor {
@@ -86,21 +102,33 @@ impl Channel {
             let (near, far) = Packets::pair(memory)?;
             return Ok((Channel::Packets(near), Channel::Packets(far)));
         }
-        let (near, far) = Duplex::pair(Manners::Unix, memory)?;
+        let (near, far) = Bytes::pair(memory)?;
         Ok((Channel::Bytes(near), Channel::Bytes(far)))
     }
 
-    fn send(&self, bytes: &[u8]) -> Result<usize> {
+    fn send(&self, bytes: &[u8], companions: &mut Companions) -> Result<usize> {
         match self {
-            Channel::Bytes(duplex) => duplex.send(bytes),
-            Channel::Packets(packets) => packets.send(bytes),
+            Channel::Bytes(stream) => stream.send(bytes, companions),
+            Channel::Packets(packets) => packets.send(bytes, companions),
         }
     }
 
-    fn receive(&self, buffer: &mut [u8], consume: Consume) -> Result<Received> {
+    fn receive(
+        &self,
+        buffer: &mut [u8],
+        consume: Consume,
+        senders: Senders,
+    ) -> Result<(Received, Companions)> {
         match self {
-            Channel::Bytes(duplex) => duplex.receive(buffer, consume).map(Received::of_stream),
+            Channel::Bytes(stream) => stream.receive(buffer, consume, senders),
             Channel::Packets(packets) => packets.receive(buffer, consume),
+        }
+    }
+
+    fn waiting_rights(&self) -> Vec<Arc<Rights>> {
+        match self {
+            Channel::Bytes(stream) => stream.waiting_rights(),
+            Channel::Packets(packets) => packets.waiting_rights(),
         }
     }
 }
@@ -128,8 +156,15 @@ impl ConnectionSocket {
     ) -> Result<(Arc<dyn File>, Arc<dyn File>)> {
         let (near, far) = Channel::pair(kind.kind, &network.memory)?;
         let end = |inode, channel| {
-            let peer = UnixAddress::Unnamed;
-            let role = Role::Connected { channel, peer };
+            let who = UserCredentials::of(&inode);
+            let role = Role::Connected {
+                channel,
+                peer: UnixAddress::Unnamed,
+                parties: Parties {
+                    own: who,
+                    peer: who,
+                },
+            };
             let options = SocketOptions::new(kind);
             Arc::new(ConnectionSocket::with_role(network, inode, options, role))
         };
@@ -147,6 +182,7 @@ impl ConnectionSocket {
             inode,
             acceptor: Arc::new(Acceptor {
                 kind: options.kind.kind,
+                owner: UserCredentials::of(&inode),
                 state: Mutex::default(),
             }),
             options,
@@ -192,7 +228,7 @@ impl UnixSocket for ConnectionSocket {
     }
 
     /// Linux: unix_stream_connect().
-    fn connect_to(&self, target: &UnixTarget) -> Result<()> {
+    fn connect_to(&self, target: &UnixTarget, who: UserCredentials) -> Result<()> {
         let UnixTarget::Connection(acceptor) = target else {
             return Err(Errno::EPROTOTYPE);
         };
@@ -213,11 +249,18 @@ impl UnixSocket for ConnectionSocket {
                 let arrival = Arrival {
                     channel: far,
                     peer: self.acceptor.address(),
+                    who,
                 };
                 Ok((arrival, near))
             })?;
-            let peer = acceptor.address();
-            *role = Role::Connected { channel, peer };
+            *role = Role::Connected {
+                channel,
+                peer: acceptor.address(),
+                parties: Parties {
+                    own: who,
+                    peer: acceptor.owner,
+                },
+            };
             queue
         };
         queue.announce();
@@ -225,10 +268,60 @@ impl UnixSocket for ConnectionSocket {
         Ok(())
     }
 
-    fn send_to(&self, _bytes: &[u8], _target: &UnixTarget) -> Result<usize> {
+    fn send_with(
+        &self,
+        bytes: &[u8],
+        target: Option<&UnixTarget>,
+        companions: &mut Companions,
+    ) -> Result<usize> {
+        match (&*self.read(), target) {
+            (
+                Role::Connected {
+                    channel, parties, ..
+                },
+                None,
+            ) => {
+                let is_own = companions.credentials == Some(parties.own);
+                companions.credentials = companions.credentials.filter(|_| !is_own);
+                channel.send(bytes, companions)
+            }
+            (Role::Connected { .. }, Some(_)) => Err(Errno::EISCONN),
+            (Role::Idle | Role::Listening(_), None) => Err(Errno::ENOTCONN),
+            (Role::Idle | Role::Listening(_), Some(_)) => Err(Errno::EOPNOTSUPP),
+        }
+    }
+
+    fn receive_with(
+        &self,
+        buffer: &mut [u8],
+        flags: MessageFlags,
+    ) -> Result<(Received, Companions)> {
+        let senders = match self.options.is_set(SOL_SOCKET, SO_PASSCRED) {
+            true => Senders::Apart,
+            false => Senders::Mixed,
+        };
         match &*self.read() {
-            Role::Connected { .. } => Err(Errno::EISCONN),
-            Role::Idle | Role::Listening(_) => Err(Errno::EOPNOTSUPP),
+            Role::Connected {
+                channel, parties, ..
+            } => {
+                let received = channel.receive(buffer, flags.consume(), senders);
+                let (received, mut companions) = received?;
+                companions.credentials.get_or_insert(parties.peer);
+                Ok((received, companions))
+            }
+            // Linux: unix_stream_read_generic() answers `EINVAL`, unix_seqpacket_recvmsg() `ENOTCONN`.
+            Role::Idle | Role::Listening(_) if self.acceptor.kind == SOCK_SEQPACKET => {
+                Err(Errno::ENOTCONN)
+            }
+            Role::Idle | Role::Listening(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    fn waiting_rights(&self) -> Vec<Arc<Rights>> {
+        match &*self.read() {
+            Role::Idle => Vec::new(),
+            Role::Connected { channel, .. } => channel.waiting_rights(),
+            Role::Listening(queue) => queue.of_all(|arrival| arrival.channel.waiting_rights()),
         }
     }
 
@@ -287,6 +380,10 @@ impl Socket for ConnectionSocket {
         let role = Role::Connected {
             channel: arrival.channel,
             peer: arrival.peer,
+            parties: Parties {
+                own: self.acceptor.owner,
+                peer: arrival.who,
+            },
         };
         let options = self.options.inherit();
         let socket =
@@ -297,27 +394,18 @@ impl Socket for ConnectionSocket {
     }
 
     fn send(&self, bytes: &[u8], _to: Option<&SocketAddress>, _: MessageFlags) -> Result<usize> {
-        match &*self.read() {
-            Role::Connected { channel, .. } => channel.send(bytes),
-            Role::Idle | Role::Listening(_) => Err(Errno::ENOTCONN),
-        }
+        self.send_with(bytes, None, &mut Companions::default())
     }
 
     fn receive(&self, buffer: &mut [u8], flags: MessageFlags) -> Result<Received> {
-        match &*self.read() {
-            Role::Connected { channel, .. } => channel.receive(buffer, flags.consume()),
-            // Linux: unix_stream_read_generic() answers `EINVAL`, unix_seqpacket_recvmsg() `ENOTCONN`.
-            Role::Idle | Role::Listening(_) if self.acceptor.kind == SOCK_SEQPACKET => {
-                Err(Errno::ENOTCONN)
-            }
-            Role::Idle | Role::Listening(_) => Err(Errno::EINVAL),
-        }
+        self.receive_with(buffer, flags)
+            .map(|(received, _)| received)
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<()> {
         match &*self.read() {
             Role::Connected { channel, .. } => match channel {
-                Channel::Bytes(duplex) => duplex.shutdown(how)?,
+                Channel::Bytes(stream) => stream.duplex.shutdown(how)?,
                 Channel::Packets(packets) => packets.shutdown(how),
             },
             Role::Listening(queue) => {
@@ -342,10 +430,18 @@ impl Socket for ConnectionSocket {
     fn take_error(&self) -> Result<()> {
         match &*self.read() {
             Role::Connected { channel, .. } => match channel {
-                Channel::Bytes(duplex) => duplex.take_error(),
+                Channel::Bytes(stream) => stream.duplex.take_error(),
                 Channel::Packets(packets) => packets.take_error(),
             },
             Role::Idle | Role::Listening(_) => Ok(()),
+        }
+    }
+
+    fn peer_credentials(&self) -> UserCredentials {
+        match &*self.read() {
+            Role::Connected { parties, .. } => parties.peer,
+            Role::Listening(_) => self.acceptor.owner,
+            Role::Idle => UserCredentials::NOBODY,
         }
     }
 
@@ -374,7 +470,7 @@ impl File for ConnectionSocket {
             Role::Listening(queue) if queue.has_arrivals() => PollEvents::IN,
             Role::Listening(_) => PollEvents::empty(),
             Role::Connected { channel, .. } => match channel {
-                Channel::Bytes(duplex) => duplex.poll(),
+                Channel::Bytes(stream) => stream.duplex.poll(),
                 Channel::Packets(packets) => packets.poll(),
             },
         };
@@ -386,7 +482,7 @@ impl File for ConnectionSocket {
             Role::Idle => self.changes.register(waker),
             Role::Listening(queue) => queue.register_arrival(waker),
             Role::Connected { channel, .. } => match channel {
-                Channel::Bytes(duplex) => duplex.register(interest, waker),
+                Channel::Bytes(stream) => stream.duplex.register(interest, waker),
                 Channel::Packets(packets) => packets.register(interest, waker),
             },
         }
@@ -403,7 +499,7 @@ impl File for ConnectionSocket {
     fn readable_bytes(&self) -> Result<usize> {
         match &*self.read() {
             Role::Connected { channel, .. } => match channel {
-                Channel::Bytes(duplex) => Ok(duplex.readable_bytes()),
+                Channel::Bytes(stream) => Ok(stream.duplex.readable_bytes()),
                 Channel::Packets(packets) => Ok(packets.readable_bytes()),
             },
             Role::Listening(_) => Err(Errno::EINVAL),
@@ -419,9 +515,10 @@ impl Drop for ConnectionSocket {
         for arrival in unaccepted {
             // Linux: unix_release_sock(), `embrion`.
             match arrival.channel {
-                Channel::Bytes(duplex) => duplex.abort(),
+                Channel::Bytes(stream) => stream.duplex.abort(),
                 Channel::Packets(packets) => packets.abort(),
             }
         }
+        self.network.in_flight.collect();
     }
 }

@@ -10,10 +10,13 @@ use minke_abi::{Errno, Result};
 use crate::anonymous::AnonymousInode;
 use crate::file::File;
 use crate::net::datagrams::DatagramQueue;
+use crate::net::unix::companions::Companions;
 use crate::net::unix::names::UnixName;
+use crate::net::unix::rights::Rights;
 use crate::net::unix::{UnixKey, UnixNetwork, UnixSocket, UnixTarget};
 use crate::net::{
-    MessageFlags, Received, Shutdown, Socket, SocketAddress, SocketKind, SocketOptions, UnixAddress,
+    MessageFlags, Received, Shutdown, Socket, SocketAddress, SocketKind, SocketOptions,
+    UnixAddress, UserCredentials,
 };
 use crate::vfs::{Location, Metadata};
 
@@ -22,7 +25,7 @@ const MESSAGES_MAX: usize = 11;
 
 /// Where datagrams arrive.
 pub(crate) struct Inbox {
-    queue: DatagramQueue<UnixAddress>,
+    queue: DatagramQueue<Sent>,
     /// The socket has gone, as opposed to being shut down.
     is_closed: AtomicBool,
     /// The name of the socket, and whom it is connected to: a connected socket hears its peer only.
@@ -35,11 +38,19 @@ struct Ends {
     peer: Option<Weak<Inbox>>,
 }
 
+/// What comes with a datagram.
+#[derive(Clone)]
+struct Sent {
+    from: UnixAddress,
+    companions: Companions,
+}
+
 /// A datagram socket.
 pub(super) struct DatagramSocket {
     network: UnixNetwork,
     inode: AnonymousInode,
     options: SocketOptions,
+    is_of_pair: bool,
     inbox: Arc<Inbox>,
     state: Mutex<State>,
 }
@@ -75,18 +86,19 @@ impl DatagramSocket {
         network: &UnixNetwork,
         inode: AnonymousInode,
         options: SocketOptions,
-    ) -> Arc<DatagramSocket> {
-        Arc::new(DatagramSocket {
+    ) -> DatagramSocket {
+        DatagramSocket {
             network: network.clone(),
             inode,
             options,
+            is_of_pair: false,
             inbox: Arc::new(Inbox {
                 queue: DatagramQueue::new(Arc::clone(&network.memory), MESSAGES_MAX),
                 is_closed: AtomicBool::new(false),
                 ends: Mutex::default(),
             }),
             state: Mutex::default(),
-        })
+        }
     }
 
     /// Makes two sockets that are connected to each other.
@@ -95,11 +107,12 @@ impl DatagramSocket {
         inode: AnonymousInode,
         kind: SocketKind,
     ) -> (Arc<dyn File>, Arc<dyn File>) {
-        let first = DatagramSocket::new(network, inode, SocketOptions::new(kind));
-        let second = DatagramSocket::new(network, inode.sibling(), SocketOptions::new(kind));
+        let mut first = DatagramSocket::new(network, inode, SocketOptions::new(kind));
+        let mut second = DatagramSocket::new(network, inode.sibling(), SocketOptions::new(kind));
         first.choose_peer(&second.inbox);
         second.choose_peer(&first.inbox);
-        (first, second)
+        (first.is_of_pair, second.is_of_pair) = (true, true);
+        (Arc::new(first), Arc::new(second))
     }
 
     fn choose_peer(&self, peer: &Arc<Inbox>) {
@@ -117,18 +130,49 @@ impl DatagramSocket {
     }
 
     /// Linux: unix_dgram_sendmsg().
-    fn deliver(&self, bytes: &[u8], inbox: &Arc<Inbox>) -> Result<usize> {
+    fn deliver(
+        &self,
+        bytes: &[u8],
+        inbox: &Arc<Inbox>,
+        companions: &mut Companions,
+    ) -> Result<usize> {
         if self.lock().is_write_shut {
             return Err(Errno::EPIPE);
         }
         if !inbox.hears(&self.inbox) {
             return Err(Errno::EPERM);
         }
-        match inbox.queue.push(bytes, self.inbox.address()) {
-            Ok(()) => Ok(bytes.len()),
+        let credentials = companions.credentials;
+        let sent = Sent {
+            from: self.inbox.address(),
+            companions: Companions {
+                credentials: credentials.or(Some(UserCredentials::of(&self.inode))),
+                rights: companions.rights.clone(),
+            },
+        };
+        match inbox.queue.push(bytes, sent) {
+            Ok(()) => {
+                companions.rights = None;
+                Ok(bytes.len())
+            }
             Err(Errno::EPIPE) if inbox.is_closed.load(Ordering::SeqCst) => Err(Errno::ECONNREFUSED),
             Err(error) => Err(error),
         }
+    }
+
+    fn send_to_peer(&self, bytes: &[u8], companions: &mut Companions) -> Result<usize> {
+        if self.lock().is_write_shut {
+            return Err(Errno::EPIPE);
+        }
+        let peer = self.peer().ok_or(Errno::ENOTCONN)?;
+        let sent = self.deliver(bytes, &peer, companions);
+        if sent == Err(Errno::ECONNREFUSED) {
+            // Linux: unix_dgram_disconnected().
+            self.lock().peer = None;
+            self.inbox.ends().peer = None;
+            drop(self.inbox.queue.retain(|_| false));
+        }
+        sent
     }
 
     fn peer(&self) -> Option<Arc<Inbox>> {
@@ -163,7 +207,7 @@ impl UnixSocket for DatagramSocket {
         Ok(())
     }
 
-    fn connect_to(&self, target: &UnixTarget) -> Result<()> {
+    fn connect_to(&self, target: &UnixTarget, _who: UserCredentials) -> Result<()> {
         let UnixTarget::Datagram(inbox) = target else {
             return Err(Errno::EPROTOTYPE);
         };
@@ -174,11 +218,38 @@ impl UnixSocket for DatagramSocket {
         Ok(())
     }
 
-    fn send_to(&self, bytes: &[u8], target: &UnixTarget) -> Result<usize> {
+    fn send_with(
+        &self,
+        bytes: &[u8],
+        target: Option<&UnixTarget>,
+        companions: &mut Companions,
+    ) -> Result<usize> {
         match target {
-            UnixTarget::Datagram(inbox) => self.deliver(bytes, inbox),
-            UnixTarget::Connection(_) => Err(Errno::EPROTOTYPE),
+            None => self.send_to_peer(bytes, companions),
+            Some(UnixTarget::Datagram(inbox)) => self.deliver(bytes, inbox, companions),
+            Some(UnixTarget::Connection(_)) => Err(Errno::EPROTOTYPE),
         }
+    }
+
+    fn receive_with(
+        &self,
+        buffer: &mut [u8],
+        flags: MessageFlags,
+    ) -> Result<(Received, Companions)> {
+        let Some(popped) = self.inbox.queue.pop(buffer, flags.consume())? else {
+            return Ok((Received::of_stream(0), Companions::default()));
+        };
+        let received = Received {
+            count: popped.count,
+            datagram_bytes: popped.message_bytes,
+            from: Some(SocketAddress::Unix(popped.from.from)),
+        };
+        Ok((received, popped.from.companions))
+    }
+
+    fn waiting_rights(&self) -> Vec<Arc<Rights>> {
+        let queue = &self.inbox.queue;
+        queue.all_from(|it| it.companions.rights.clone())
     }
 
     fn register_target(&self, target: &UnixTarget, waker: &Waker) {
@@ -210,29 +281,12 @@ impl Socket for DatagramSocket {
     }
 
     fn send(&self, bytes: &[u8], _to: Option<&SocketAddress>, _: MessageFlags) -> Result<usize> {
-        if self.lock().is_write_shut {
-            return Err(Errno::EPIPE);
-        }
-        let peer = self.peer().ok_or(Errno::ENOTCONN)?;
-        let sent = self.deliver(bytes, &peer);
-        if sent == Err(Errno::ECONNREFUSED) {
-            // Linux: unix_dgram_disconnected().
-            self.lock().peer = None;
-            self.inbox.ends().peer = None;
-            self.inbox.queue.retain(|_| false);
-        }
-        sent
+        self.send_to_peer(bytes, &mut Companions::default())
     }
 
     fn receive(&self, buffer: &mut [u8], flags: MessageFlags) -> Result<Received> {
-        let Some(popped) = self.inbox.queue.pop(buffer, flags.consume())? else {
-            return Ok(Received::of_stream(0));
-        };
-        Ok(Received {
-            count: popped.count,
-            datagram_bytes: popped.message_bytes,
-            from: Some(SocketAddress::Unix(popped.from)),
-        })
+        self.receive_with(buffer, flags)
+            .map(|(received, _)| received)
     }
 
     fn shutdown(&self, how: Shutdown) -> Result<()> {
@@ -258,6 +312,14 @@ impl Socket for DatagramSocket {
 
     fn take_error(&self) -> Result<()> {
         Ok(())
+    }
+
+    /// Only those of a pair know it. Linux: unix_socketpair().
+    fn peer_credentials(&self) -> UserCredentials {
+        match self.is_of_pair {
+            true => UserCredentials::of(&self.inode),
+            false => UserCredentials::NOBODY,
+        }
     }
 }
 
@@ -317,5 +379,6 @@ impl Drop for DatagramSocket {
     fn drop(&mut self) {
         self.inbox.is_closed.store(true, Ordering::SeqCst);
         self.inbox.queue.refuse();
+        self.network.in_flight.collect();
     }
 }

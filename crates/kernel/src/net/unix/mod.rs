@@ -4,15 +4,19 @@
 //! |---|---|
 //! | `names` | which socket a path or an abstract name leads to |
 //! | `connection` | stream and sequenced-packet sockets |
+//! | `bytes` | connections that are streams |
 //! | `packets` | connections that keep message boundaries |
 //! | `datagram` | datagram sockets |
-//!
-//! Ancillary messages (`SCM_RIGHTS`, `SCM_CREDENTIALS`) do not exist yet.
+//! | `companions` | what travels beside a message |
+//! | `rights` | descriptors on their way |
 
+mod bytes;
+mod companions;
 mod connection;
 mod datagram;
 mod names;
 mod packets;
+mod rights;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -24,10 +28,12 @@ use minke_abi::linux::{SOCK_DGRAM, SOCK_SEQPACKET, SOCK_STREAM};
 use crate::anonymous::AnonymousInode;
 use crate::file::File;
 use crate::kernel::MemoryBudget;
-use crate::net::{SocketKind, SocketOptions, UnixAddress};
+use crate::net::{MessageFlags, Received, SocketKind, SocketOptions, UnixAddress, UserCredentials};
 use crate::vfs::Location;
 
+pub(crate) use companions::Companions;
 pub(crate) use names::{UnixKey, UnixNames, UnixTarget};
+pub(crate) use rights::{InFlight, Rights};
 
 use connection::ConnectionSocket;
 use datagram::DatagramSocket;
@@ -49,10 +55,25 @@ pub(crate) trait UnixSocket: Send + Sync {
     fn bind_anywhere(&self) -> Result<()>;
 
     /// Connects to a named socket; `EAGAIN` when its queue is full.
-    fn connect_to(&self, target: &UnixTarget) -> Result<()>;
+    fn connect_to(&self, target: &UnixTarget, who: UserCredentials) -> Result<()>;
 
-    /// Sends to a named socket.
-    fn send_to(&self, bytes: &[u8], target: &UnixTarget) -> Result<usize>;
+    /// Sends to a named socket, or to the peer. Descriptors leave `companions` once they are queued.
+    fn send_with(
+        &self,
+        bytes: &[u8],
+        target: Option<&UnixTarget>,
+        companions: &mut Companions,
+    ) -> Result<usize>;
+
+    /// Receives bytes and what travels beside them. Who sends is known always.
+    fn receive_with(
+        &self,
+        buffer: &mut [u8],
+        flags: MessageFlags,
+    ) -> Result<(Received, Companions)>;
+
+    /// Returns the descriptors that wait to be received.
+    fn waiting_rights(&self) -> Vec<Arc<Rights>>;
 
     /// Wakes `waker` when a connection or message to `target` may go through.
     fn register_target(&self, target: &UnixTarget, waker: &Waker);
@@ -73,6 +94,7 @@ pub(crate) fn unix_socket(file: &dyn File) -> Option<&dyn UnixSocket> {
 #[derive(Clone)]
 pub(crate) struct UnixNetwork {
     pub(crate) names: Arc<UnixNames>,
+    pub(crate) in_flight: Arc<InFlight>,
     pub(crate) memory: Arc<MemoryBudget>,
 }
 
@@ -89,7 +111,7 @@ pub(crate) fn socket(
 ) -> Arc<dyn File> {
     let options = SocketOptions::new(kind);
     match kind.kind {
-        SOCK_DGRAM => DatagramSocket::new(network, inode, options),
+        SOCK_DGRAM => Arc::new(DatagramSocket::new(network, inode, options)),
         _ => ConnectionSocket::new(network, inode, options),
     }
 }

@@ -10,6 +10,8 @@ use minke_abi::{Errno, Result};
 use crate::kernel::{MemoryBudget, Use};
 use crate::net::datagrams::DatagramQueue;
 use crate::net::duplex::CONNECTION_BYTES;
+use crate::net::unix::companions::Companions;
+use crate::net::unix::rights::Rights;
 use crate::net::{Received, Shutdown};
 use crate::stream::Consume;
 
@@ -18,7 +20,7 @@ struct Link {
     /// Is charged [`CONNECTION_BYTES`].
     memory: Arc<MemoryBudget>,
     /// `queues[n]` is what side `n` reads.
-    queues: [DatagramQueue<()>; 2],
+    queues: [DatagramQueue<Companions>; 2],
     /// `SO_ERROR` of each side; 0 when nothing is pending.
     errors: [AtomicU16; 2],
 }
@@ -53,25 +55,35 @@ impl Packets {
     }
 
     /// Receives a message, cut to the buffer; an empty one at the end. A pending error comes first.
-    pub(super) fn receive(&self, buffer: &mut [u8], consume: Consume) -> Result<Received> {
+    pub(super) fn receive(
+        &self,
+        buffer: &mut [u8],
+        consume: Consume,
+    ) -> Result<(Received, Companions)> {
         self.take_error()?;
-        match self.incoming().pop(buffer, consume) {
-            Ok(Some(popped)) => Ok(Received {
-                count: popped.count,
-                datagram_bytes: popped.message_bytes,
-                from: None,
-            }),
-            Ok(None) => Ok(Received::of_stream(0)),
-            Err(error) => Err(error),
-        }
+        let Some(popped) = self.incoming().pop(buffer, consume)? else {
+            return Ok((Received::of_stream(0), Companions::default()));
+        };
+        let received = Received {
+            count: popped.count,
+            datagram_bytes: popped.message_bytes,
+            from: None,
+        };
+        Ok((received, popped.from))
     }
 
     /// Sends a message whole.
-    pub(super) fn send(&self, bytes: &[u8]) -> Result<usize> {
+    pub(super) fn send(&self, bytes: &[u8], companions: &mut Companions) -> Result<usize> {
         self.take_error()?;
         // A direction that was shut down is both ended and refusing.
-        self.outgoing().push(bytes, ())?;
+        self.outgoing().push(bytes, companions.clone())?;
+        companions.rights = None;
         Ok(bytes.len())
+    }
+
+    /// Returns the descriptors that wait to be received.
+    pub(super) fn waiting_rights(&self) -> Vec<Arc<Rights>> {
+        self.incoming().all_from(|it| it.rights.clone())
     }
 
     /// Ends one or both directions. Linux: unix_shutdown().
@@ -128,11 +140,11 @@ impl Packets {
         ready
     }
 
-    fn incoming(&self) -> &DatagramQueue<()> {
+    fn incoming(&self) -> &DatagramQueue<Companions> {
         &self.link.queues[self.side]
     }
 
-    fn outgoing(&self) -> &DatagramQueue<()> {
+    fn outgoing(&self) -> &DatagramQueue<Companions> {
         &self.link.queues[1 - self.side]
     }
 }
@@ -149,7 +161,7 @@ impl Drop for Packets {
 }
 
 /// Lets the reader find an end and the writer a refusal.
-fn close(queue: &DatagramQueue<()>) {
+fn close(queue: &DatagramQueue<Companions>) {
     queue.refuse();
     queue.end();
 }

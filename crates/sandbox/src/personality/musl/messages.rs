@@ -1,15 +1,20 @@
 //! Messages of several parts: `sendmsg`, `recvmsg`.
 
 use minke_abi::{Errno, Result};
+use minke_kernel::calls::sockets::SentControl;
 use minke_kernel::net::MessageFlags;
 use wasmtime::Caller;
 
 use super::addresses::{read_address, write_sender};
+use super::control::{ControlBuffer, read_control, write_control};
 use super::sockets::{message_flags, told_length};
 use crate::personality::musl::context::{Arguments, Context, task_of};
 use crate::runtime::guest::view;
 use crate::runtime::vectors::Buffers;
 use crate::runtime::{Guest, GuestAddr};
+
+/// `MSG_CMSG_CLOEXEC`.
+const CLOSE_ON_EXEC: u32 = 0x4000_0000;
 
 /// Most parts of one message. Linux: `UIO_MAXIOV`.
 const PARTS_MAX: u32 = 1024;
@@ -25,8 +30,28 @@ mod header {
 /// The other fields, whose places differ.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::personality) struct MessageLayout {
+    pub(in crate::personality) control: u64,
     pub(in crate::personality) control_bytes: u64,
     pub(in crate::personality) flags: u64,
+    /// Bytes of `struct cmsghdr`, of its first field, and what one begins at a multiple of.
+    pub(in crate::personality) control_header_bytes: u64,
+    pub(in crate::personality) control_length_bytes: usize,
+    pub(in crate::personality) control_alignment: u64,
+}
+
+impl MessageLayout {
+    fn control_buffer(
+        self,
+        context: &Context<'_>,
+        message: GuestAddr,
+    ) -> Result<Option<ControlBuffer>> {
+        let at = context.memory.read_u32(message.offset(self.control))?;
+        let length = context
+            .memory
+            .read_u32(message.offset(self.control_bytes))?;
+        let at = GuestAddr::from(at);
+        Ok((at.0 != 0 && length != 0).then_some(ControlBuffer { at, length }))
+    }
 }
 
 /// Reads where a message's sender or receiver is named, and its parts.
@@ -54,16 +79,22 @@ fn read_message(
 pub(in crate::personality) async fn send_message(
     caller: &mut Caller<'_, Guest>,
     arguments: &Arguments,
+    layout: MessageLayout,
 ) -> Result<i64> {
     let context = Context::of(caller);
-    let (name, name_bytes, buffers) = read_message(&context, arguments.address(1))?;
+    let message = arguments.address(1);
+    let (name, name_bytes, buffers) = read_message(&context, message)?;
+    let control = match layout.control_buffer(&context, message)? {
+        Some(buffer) => read_control(&context, buffer, layout)?,
+        None => SentControl::default(),
+    };
     let to = match name {
         Some(name) => Some(read_address(&context, name, name_bytes)?),
         None => None,
     };
     let flags = message_flags(arguments.word(2));
     let sent = task_of(caller)
-        .send_with(arguments.fd(0), to.as_ref(), flags, |action| {
+        .send_message(arguments.fd(0), to.as_ref(), flags, control, |action| {
             buffers.send(&view(caller).0, 0, |bytes| action(bytes))
         })
         .await?;
@@ -78,8 +109,8 @@ pub(in crate::personality) async fn receive_message(
     let message = arguments.address(1);
     let (name, _, buffers) = read_message(&Context::of(caller), message)?;
     let flags = message_flags(arguments.word(2));
-    let received = task_of(caller)
-        .receive_with(arguments.fd(0), flags, |action| {
+    let (received, control) = task_of(caller)
+        .receive_message(arguments.fd(0), flags, |action| {
             let (mut memory, _) = view(caller);
             buffers.receive(&mut memory, |bytes| action(bytes), |got| got.count)
         })
@@ -92,8 +123,12 @@ pub(in crate::personality) async fn receive_message(
         MessageFlags::TRUNC,
         received.datagram_bytes > received.count,
     );
+    let buffer = layout.control_buffer(&context, message)?;
+    let is_close_on_exec = arguments.word(2) & CLOSE_ON_EXEC != 0;
+    let how = (layout, is_close_on_exec);
+    let control_bytes = write_control(&mut context, control, buffer, how, &mut told)?;
     let memory = &mut context.memory;
-    memory.write_u32(message.offset(layout.control_bytes), 0)?;
+    memory.write_u32(message.offset(layout.control_bytes), control_bytes as u32)?;
     memory.write_u32(message.offset(layout.flags), told.bits())?;
     Ok(told_length(&received, flags))
 }

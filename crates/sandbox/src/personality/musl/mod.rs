@@ -8,6 +8,7 @@
 pub(super) mod addresses;
 pub(super) mod attributes;
 pub(super) mod context;
+mod control;
 pub(super) mod descriptors;
 pub(super) mod files;
 pub(super) mod identity;

@@ -20,8 +20,12 @@ const TIMEVAL_BYTES: usize = 16;
 
 /// `struct msghdr` of 28 bytes.
 const MESSAGE: MessageLayout = MessageLayout {
+    control: 16,
     control_bytes: 20,
     flags: 24,
+    control_header_bytes: 12,
+    control_length_bytes: 4,
+    control_alignment: 4,
 };
 
 pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
@@ -56,18 +60,17 @@ pub(in crate::personality::emscripten) static FUNCTIONS: &[Function] = &[
     }),
     Function::waiting("__syscall_sendmsg", WORDS[3], |mut caller, arguments| {
         Box::new(async move {
-            let result = send_message(&mut caller, &arguments).await;
+            let result = send_message(&mut caller, &arguments, MESSAGE).await;
             finish(caller.data(), result)
         })
-    })
-    .partial("control data is not sent"),
+    }),
     Function::waiting("__syscall_recvmsg", WORDS[3], |mut caller, arguments| {
         Box::new(async move {
             let result = receive_message(&mut caller, &arguments, MESSAGE).await;
             finish(caller.data(), result)
         })
     })
-    .partial("control data is never received"),
+    .partial("beside the bytes, `SCM_RIGHTS` and `SCM_CREDENTIALS` only"),
     Function::syscall("__syscall_sendmmsg", WORDS[4], |_, _| Err(Errno::ENOSYS))
         .refused("`ENOSYS`: `sendmsg` sends one message"),
     Function::syscall("__syscall_recvmmsg", WORDS[5], |_, _| Err(Errno::ENOSYS))

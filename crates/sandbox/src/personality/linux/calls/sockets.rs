@@ -19,8 +19,12 @@ const NO_SIGNAL: u32 = 0x4000;
 
 /// `struct msghdr` of 36 bytes.
 const MESSAGE: MessageLayout = MessageLayout {
+    control: 20,
     control_bytes: 24,
     flags: 32,
+    control_header_bytes: 16,
+    control_length_bytes: 8,
+    control_alignment: 8,
 };
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
@@ -54,17 +58,16 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     .restarting(),
     Syscall::waiting("sendmsg", 46, |c, a| {
         Box::pin(async move {
-            let sent = send_message(c, &a).await;
+            let sent = send_message(c, &a, MESSAGE).await;
             told(c, a.word(2), sent)
         })
     })
-    .restarting()
-    .partial("control data is not sent"),
+    .restarting(),
     Syscall::waiting("recvmsg", 47, |c, a| {
         Box::pin(async move { receive_message(c, &a, MESSAGE).await })
     })
     .restarting()
-    .partial("control data is never received"),
+    .partial("beside the bytes, `SCM_RIGHTS` and `SCM_CREDENTIALS` only"),
     Syscall::now("getsockname", 51, getsockname),
     Syscall::now("getpeername", 52, getpeername),
     Syscall::now("setsockopt", 54, setsockopt),
