@@ -84,6 +84,11 @@ fn descriptors_and_senders_travel_over_sockets_as_natively() {
 }
 
 #[test]
+fn bytes_move_between_descriptors_as_natively() {
+    assert_as_natively_in_a_directory("moving");
+}
+
+#[test]
 fn ends_of_fifos_wait_for_each_other_as_natively() {
     assert_as_natively_in_a_directory("fifos");
 }

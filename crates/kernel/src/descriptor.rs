@@ -226,7 +226,7 @@ impl FileDescription {
         self.file.poll(interest, waker)
     }
 
-    fn check_readable(&self) -> Result<()> {
+    pub(crate) fn check_readable(&self) -> Result<()> {
         let flags = self.flags();
         if flags.contains(OpenFlags::PATH) || !flags.is_readable() {
             Err(Errno::EBADF)
@@ -235,7 +235,7 @@ impl FileDescription {
         }
     }
 
-    fn check_writable(&self) -> Result<()> {
+    pub(crate) fn check_writable(&self) -> Result<()> {
         let flags = self.flags();
         if flags.contains(OpenFlags::PATH) || !flags.is_writable() {
             Err(Errno::EBADF)

@@ -7,6 +7,7 @@ use minke_abi::linux::PollEvents;
 use minke_abi::{Errno, Result};
 
 use crate::net::Socket;
+use crate::stream::Stream;
 use crate::tty::End;
 use crate::vfs::Metadata;
 use crate::vfs::tree::ByteRange;
@@ -155,6 +156,11 @@ pub trait File: Any + Send + Sync {
     /// Bytes that a read would get at once (`FIONREAD`).
     fn readable_bytes(&self) -> Result<usize> {
         Err(Errno::ENOTTY)
+    }
+
+    /// Returns the bytes of a pipe or fifo, if this is an end of one.
+    fn pipe(&self) -> Option<&Stream> {
+        None
     }
 
     /// Whether this is an end of a fifo whose other end nobody has opened since: for that, an `open` that may wait does.

@@ -217,6 +217,10 @@ impl File for PipeEnd {
         }
     }
 
+    fn pipe(&self) -> Option<&Stream> {
+        Some(&self.fifo.stream)
+    }
+
     fn awaits_peer(&self) -> bool {
         let now = self.fifo.stream.status();
         match self.access {

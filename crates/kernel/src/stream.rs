@@ -55,6 +55,16 @@ struct State {
     writer_arrivals: u64,
 }
 
+impl State {
+    /// What a reader finds where there are no bytes: the end, or `EAGAIN`.
+    fn nothing(&self) -> Result<usize> {
+        match self.writers {
+            0 => Ok(0),
+            _ => Err(Errno::EAGAIN),
+        }
+    }
+}
+
 /// What a stream looked like at one moment.
 #[derive(Clone, Copy, Debug)]
 pub struct StreamStatus {
@@ -128,6 +138,90 @@ impl Stream {
         };
         self.readers.wake_all();
         Ok(count)
+    }
+
+    /// Moves or copies bytes into another stream; `EAGAIN` when there are none or there is no room, `EINVAL` for the same stream.
+    pub fn move_to(&self, target: &Stream, count: usize, consume: Consume) -> Result<usize> {
+        let (own_at, their_at) = (std::ptr::from_ref(self), std::ptr::from_ref(target));
+        if own_at == their_at {
+            return Err(Errno::EINVAL);
+        }
+        let (mut own, mut theirs);
+        // Two may move bytes in opposite directions.
+        if own_at < their_at {
+            own = self.lock();
+            theirs = target.lock();
+        } else {
+            theirs = target.lock();
+            own = self.lock();
+        }
+        if theirs.readers == 0 {
+            return Err(Errno::EPIPE);
+        }
+        if own.bytes.is_empty() {
+            return own.nothing();
+        }
+        let room = target.limits.capacity_bytes - theirs.bytes.len();
+        let count = count.min(room).min(own.bytes.len());
+        if count == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        target.reserve(&mut theirs, count)?;
+        theirs.bytes.extend(own.bytes.range(..count));
+        if consume == Consume::Take {
+            own.bytes.drain(..count);
+        }
+        let has_room = self.has_room(&own);
+        drop((own, theirs));
+        target.readers.wake_all();
+        if consume == Consume::Take && has_room {
+            self.writers.wake_all();
+        }
+        Ok(count)
+    }
+
+    /// Hands bytes to `sink`, which says how many it has taken. It is called under the stream's lock, above those of other files.
+    pub fn drain_into(
+        &self,
+        count: usize,
+        sink: impl FnOnce(&[u8]) -> Result<usize>,
+    ) -> Result<usize> {
+        let mut state = self.lock();
+        if state.bytes.is_empty() {
+            return state.nothing();
+        }
+        let bytes = state.bytes.make_contiguous();
+        let taken = sink(&bytes[..count.min(bytes.len())])?;
+        state.bytes.drain(..taken);
+        let has_room = self.has_room(&state);
+        drop(state);
+        if has_room {
+            self.writers.wake_all();
+        }
+        Ok(taken)
+    }
+
+    /// Takes bytes from `source`, which fills a buffer. It is called under the stream's lock, above those of other files.
+    pub fn fill_from(
+        &self,
+        count: usize,
+        source: impl FnOnce(&mut [u8]) -> Result<usize>,
+    ) -> Result<usize> {
+        let mut state = self.lock();
+        if state.readers == 0 {
+            return Err(Errno::EPIPE);
+        }
+        let count = count.min(self.limits.capacity_bytes - state.bytes.len());
+        if count == 0 {
+            return Err(Errno::EAGAIN);
+        }
+        self.reserve(&mut state, count)?;
+        let mut buffer = vec![0; count];
+        let filled = source(&mut buffer)?;
+        state.bytes.extend(&buffer[..filled]);
+        drop(state);
+        self.readers.wake_all();
+        Ok(filled)
     }
 
     /// Returns how the stream looks now.

@@ -104,12 +104,13 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/linux/tests/watching.c", Returns::Twice),
     ("guests/linux/tests/fifos.c", Returns::Twice),
     ("guests/linux/tests/passing.c", Returns::Twice),
+    ("guests/linux/tests/moving.c", Returns::Twice),
 ];
 
 /// Those of them that are compared with the same program outside of a container.
 const NATIVE_TWINS: &[&str] = &[
     "family", "jobs", "signals", "events", "said", "settings", "library", "watching", "fifos",
-    "passing",
+    "passing", "moving",
 ];
 
 /// Every unit.

@@ -20,6 +20,7 @@ pub mod resolve;
 pub mod signals;
 pub mod sockets;
 pub mod terminals;
+pub mod transfers;
 mod unix;
 
 pub use paths::{At, Follow};

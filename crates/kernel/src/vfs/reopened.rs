@@ -9,6 +9,7 @@ use minke_abi::{Errno, Result};
 
 use crate::descriptor::FileDescription;
 use crate::file::{File, ModesChange, TerminalModes};
+use crate::stream::Stream;
 use crate::tty::End;
 use crate::vfs::{AttributeChange, Inode, Metadata};
 
@@ -102,6 +103,10 @@ impl File for Reopened {
 
     fn metadata(&self) -> Result<Metadata> {
         self.0.file.metadata()
+    }
+
+    fn pipe(&self) -> Option<&Stream> {
+        self.0.file.pipe()
     }
 
     fn terminal(&self) -> Option<&End> {

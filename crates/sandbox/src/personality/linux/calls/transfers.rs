@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use minke_abi::linux::{PollEvents, Signal};
 use minke_abi::{Errno, Result};
+use minke_kernel::calls::transfers::{SpliceFlags, TransferEnd};
 use minke_kernel::signal::code;
 use minke_kernel::{FileDescription, Task};
 use wasmtime::Caller;
@@ -12,7 +13,7 @@ use crate::personality::linux::context::{Arguments, Context, task_of};
 use crate::personality::linux::table::Syscall;
 use crate::runtime::guest::view;
 use crate::runtime::vectors::Buffers;
-use crate::runtime::{Guest, MemoryView};
+use crate::runtime::{Guest, GuestAddr, MemoryView};
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::waiting("read", 0, |c, a| Box::pin(read(c, a, Shape::Buffer))).restarting(),
@@ -23,8 +24,10 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("preadv", 295, |c, a| read_at(c, a, Shape::Vector)),
     Syscall::now("pwrite64", 18, |c, a| write_at(c, a, Shape::Buffer)),
     Syscall::now("pwritev", 296, |c, a| write_at(c, a, Shape::Vector)),
-    Syscall::waiting("sendfile", 40, |c, a| Box::pin(send_file(c, a)))
-        .partial("moves at most 64 KiB a call"),
+    Syscall::waiting("sendfile", 40, |c, a| Box::pin(send_file(c, a))).restarting(),
+    Syscall::now("copy_file_range", 326, copy_file_range),
+    Syscall::waiting("splice", 275, |c, a| Box::pin(splice(c, a))).restarting(),
+    Syscall::waiting("tee", 276, |c, a| Box::pin(tee(c, a))).restarting(),
 ];
 
 /// What the second and third argument are.
@@ -145,33 +148,101 @@ fn write_at(context: &mut Context<'_>, arguments: &Arguments, shape: Shape) -> R
     Ok(done as i64)
 }
 
-/// Most bytes that one `sendfile` moves.
-const SEND_FILE_BYTES_MAX: usize = 64 << 10;
+/// Reads a position that a call is given by address.
+fn read_offset(context: &Context<'_>, at: Option<GuestAddr>) -> Result<Option<u64>> {
+    let Some(at) = at else {
+        return Ok(None);
+    };
+    let offset = context.memory.read_u64(at)?.cast_signed();
+    u64::try_from(offset).map(Some).map_err(|_| Errno::EINVAL)
+}
 
-/// Linux: `sendfile(2)`: out, in, offset, count.
+fn write_offset(
+    caller: &mut Caller<'_, Guest>,
+    at: Option<GuestAddr>,
+    offset: Option<u64>,
+) -> Result<()> {
+    match (at, offset) {
+        (Some(at), Some(offset)) => Context::of(caller).memory.write_u64(at, offset),
+        _ => Ok(()),
+    }
+}
+
+/// Out, in, offset, count.
 async fn send_file(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
     let task = task_of(caller);
-    let output = task.process.fds.get(arguments.fd(0))?;
-    let input = task.process.fds.get(arguments.fd(1))?;
-    let context = Context::of(caller);
     let at = arguments.pointer(2);
-    let offset = at.map(|at| context.memory.read_u64(at)).transpose()?;
-    let mut bytes = vec![0; (arguments.word(3) as usize).min(SEND_FILE_BYTES_MAX)];
-    let start = match offset {
-        Some(offset) => offset,
-        None => input.seek(minke_kernel::descriptor::SeekTarget::Current(0))?,
+    let mut offset = read_offset(&Context::of(caller), at)?;
+    let input = TransferEnd {
+        fd: arguments.fd(1),
+        offset: offset.as_mut(),
     };
-    let count = input.read_at(&mut bytes, start)?;
-    let sent = task
-        .block_on(&output, PollEvents::OUT, || output.write(&bytes[..count]))
-        .await
-        .inspect_err(|errno| broken(&task, *errno))?;
-    let end = start + sent as u64;
-    match at {
-        Some(at) => Context::of(caller).memory.write_u64(at, end)?,
-        None => {
-            input.seek(minke_kernel::descriptor::SeekTarget::Start(end))?;
+    let count = u64::from(arguments.word(3));
+    let sent = task.send_file(arguments.fd(0), input, count).await;
+    let sent = sent.inspect_err(|errno| broken(&task, *errno))?;
+    write_offset(caller, at, offset)?;
+    Ok(sent as i64)
+}
+
+/// In, offset, out, offset, count, flags.
+fn copy_file_range(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    if arguments.word(5) != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let at = [arguments.pointer(1), arguments.pointer(3)];
+    let mut from = read_offset(context, at[0])?;
+    let mut to = read_offset(context, at[1])?;
+    let input = TransferEnd {
+        fd: arguments.fd(0),
+        offset: from.as_mut(),
+    };
+    let output = TransferEnd {
+        fd: arguments.fd(2),
+        offset: to.as_mut(),
+    };
+    let count = u64::from(arguments.word(4));
+    let copied = context.task().copy_range(input, output, count)?;
+    for (at, offset) in at.into_iter().zip([from, to]) {
+        if let (Some(at), Some(offset)) = (at, offset) {
+            context.memory.write_u64(at, offset)?;
         }
     }
-    Ok(sent as i64)
+    Ok(copied as i64)
+}
+
+/// In, offset, out, offset, count, flags.
+async fn splice(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
+    let task = task_of(caller);
+    let flags = splice_flags(arguments.word(5))?;
+    let at = [arguments.pointer(1), arguments.pointer(3)];
+    let mut from = read_offset(&Context::of(caller), at[0])?;
+    let mut to = read_offset(&Context::of(caller), at[1])?;
+    let input = TransferEnd {
+        fd: arguments.fd(0),
+        offset: from.as_mut(),
+    };
+    let output = TransferEnd {
+        fd: arguments.fd(2),
+        offset: to.as_mut(),
+    };
+    let count = arguments.word(4) as usize;
+    let moved = task.splice(input, output, count, flags).await;
+    let moved = moved.inspect_err(|errno| broken(&task, *errno))?;
+    write_offset(caller, at[0], from)?;
+    write_offset(caller, at[1], to)?;
+    Ok(moved as i64)
+}
+
+/// In, out, count, flags.
+async fn tee(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
+    let task = task_of(caller);
+    let flags = splice_flags(arguments.word(3))?;
+    let count = arguments.word(2) as usize;
+    let copied = task.tee(arguments.fd(0), arguments.fd(1), count, flags);
+    let copied = copied.await.inspect_err(|errno| broken(&task, *errno))?;
+    Ok(copied as i64)
+}
+
+fn splice_flags(raw: u32) -> Result<SpliceFlags> {
+    SpliceFlags::from_bits(raw).ok_or(Errno::EINVAL)
 }
