@@ -21,6 +21,8 @@ pub const CORE: usize = 4;
 pub const NPROC: usize = 6;
 /// `RLIMIT_NOFILE`.
 pub const NOFILE: usize = 7;
+/// `RLIMIT_SIGPENDING`.
+pub const SIGPENDING: usize = 11;
 
 const fn resource(name: &'static str, title: &'static str, unit: &'static str) -> Resource {
     Resource { name, title, unit }

@@ -127,6 +127,15 @@ impl MessageFlags {
     }
 }
 
+/// A Unix socket with a name, as `/proc` shows it.
+pub(crate) struct NamedSocket {
+    pub(crate) address: UnixAddress,
+    /// `SOCK_*`.
+    pub(crate) kind: u32,
+    pub(crate) is_listening: bool,
+    pub(crate) inode: u64,
+}
+
 /// Which directions `shutdown(2)` ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
@@ -310,6 +319,22 @@ impl Network {
     /// Descriptors that are on their way.
     pub(crate) fn in_flight(&self) -> &Arc<InFlight> {
         &self.unix.in_flight
+    }
+
+    /// Lists the TCP ports that are bound, and whether somebody listens.
+    pub(crate) fn tcp_ports(&self) -> Vec<(SocketAddr, bool)> {
+        self.internet.tcp.list()
+    }
+
+    /// Lists the UDP ports that are bound; nobody listens.
+    pub(crate) fn udp_ports(&self) -> Vec<(SocketAddr, bool)> {
+        let ports = self.internet.udp.list().into_iter();
+        ports.map(|(address, _)| (address, false)).collect()
+    }
+
+    /// Lists the Unix sockets that have a name.
+    pub(crate) fn named_sockets(&self) -> Vec<NamedSocket> {
+        self.unix.names.list()
     }
 
     /// The names of Unix sockets.

@@ -133,6 +133,19 @@ impl<E> PortTable<E> {
             .or_else(|| latest_first().find_map(endpoint))
     }
 
+    /// Lists what is bound, by port, and whether something receives there.
+    pub(crate) fn list(&self) -> Vec<(SocketAddr, bool)> {
+        let ports = self.lock();
+        let all = ports.bindings.iter().flat_map(|(port, bindings)| {
+            let row = |it: &Binding<E>| {
+                let address = SocketAddr::new(it.coverage.ip, *port);
+                (address, it.endpoint.is_some())
+            };
+            bindings.iter().map(row).collect::<Vec<_>>()
+        });
+        all.collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Ports<E>> {
         self.ports.lock().unwrap_or_else(PoisonError::into_inner)
     }

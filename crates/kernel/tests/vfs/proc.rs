@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use minke_abi::linux::{FileType, OpenFlags};
+use minke_abi::linux::{AF_INET, AF_INET6, AF_UNIX, FileType, OpenFlags, SOCK_DGRAM, SOCK_STREAM};
 use minke_kernel::calls::{At, Follow};
+use minke_kernel::net::{SocketAddress, UnixAddress};
 use minke_kernel::process::Credentials;
 use minke_kernel::vfs::device::device_file_system;
 use minke_kernel::vfs::proc::ProcFileSystem;
@@ -85,6 +86,43 @@ fn every_name_in_proc_can_be_looked_up_and_read() {
         }
     }
     assert!(files > 20);
+}
+
+#[test]
+fn sockets_with_a_port_or_a_name_are_listed() {
+    let machine = machine();
+    let task = machine.root();
+    let bound = |domain, kind, address: &SocketAddress| {
+        let fd = task.socket(domain, kind, 0, OpenFlags::empty()).unwrap();
+        task.bind(fd, address).unwrap();
+        fd
+    };
+    let inet = |text: &str| SocketAddress::Inet(text.parse().unwrap());
+    let listener = bound(AF_INET, SOCK_STREAM, &inet("127.0.0.1:8080"));
+    task.listen(listener, 1).unwrap();
+    bound(AF_INET6, SOCK_STREAM, &inet("[::1]:81"));
+    bound(AF_INET, SOCK_DGRAM, &inet("0.0.0.0:53"));
+    let name = SocketAddress::Unix(UnixAddress::Abstract(b"name".to_vec()));
+    let named = bound(AF_UNIX, SOCK_STREAM, &name);
+    task.listen(named, 1).unwrap();
+    let second = |file: &str| {
+        let text = text(&task, &format!("/proc/net/{file}"));
+        let line = text.lines().nth(1).unwrap().to_owned();
+        assert_eq!(text.lines().count(), 2, "{text}");
+        line
+    };
+    assert!(second("tcp").starts_with("   0: 0100007F:1F90 00000000:0000 0A "));
+    let loopback = "   0: 00000000000000000000000001000000:0051 ";
+    assert!(second("tcp6").starts_with(loopback));
+    assert!(second("udp").starts_with("    0: 00000000:0035 00000000:0000 07 "));
+    let unix = second("unix");
+    assert!(unix.starts_with("0000000000000000: 00000002 00000000 00010000 0001 01 "));
+    assert!(unix.ends_with(" @name"), "{unix}");
+    for fd in [listener, named] {
+        task.close(fd).unwrap();
+    }
+    assert_eq!(text(&task, "/proc/net/tcp").lines().count(), 1);
+    assert_eq!(text(&task, "/proc/net/unix").lines().count(), 1);
 }
 
 #[test]

@@ -18,8 +18,8 @@ use crate::net::unix::packets::Packets;
 use crate::net::unix::rights::Rights;
 use crate::net::unix::{UnixKey, UnixNetwork, UnixSocket, UnixTarget};
 use crate::net::{
-    MessageFlags, Received, Shutdown, Socket, SocketAddress, SocketKind, SocketOptions,
-    UnixAddress, UserCredentials,
+    MessageFlags, NamedSocket, Received, Shutdown, Socket, SocketAddress, SocketKind,
+    SocketOptions, UnixAddress, UserCredentials,
 };
 use crate::stream::Consume;
 use crate::vfs::{Location, Metadata};
@@ -31,6 +31,8 @@ pub(crate) struct Acceptor {
     kind: u32,
     /// Whose socket it is.
     owner: UserCredentials,
+    /// The socket's number.
+    inode: u64,
     state: Mutex<AcceptorState>,
 }
 
@@ -93,6 +95,16 @@ impl Acceptor {
 
     fn address(&self) -> UnixAddress {
         self.lock().address.clone().unwrap_or(UnixAddress::Unnamed)
+    }
+
+    /// Returns what `/proc` shows.
+    pub(super) fn shown(&self) -> NamedSocket {
+        NamedSocket {
+            address: self.address(),
+            kind: self.kind,
+            is_listening: self.lock().queue.is_some(),
+            inode: self.inode,
+        }
     }
 }
 
@@ -183,6 +195,7 @@ impl ConnectionSocket {
             acceptor: Arc::new(Acceptor {
                 kind: options.kind.kind,
                 owner: UserCredentials::of(&inode),
+                inode: inode.metadata().inode,
                 state: Mutex::default(),
             }),
             options,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
-use minke_abi::linux::PollEvents;
+use minke_abi::linux::{PollEvents, SOCK_DGRAM};
 use minke_abi::{Errno, Result};
 
 use crate::anonymous::AnonymousInode;
@@ -15,8 +15,8 @@ use crate::net::unix::names::UnixName;
 use crate::net::unix::rights::Rights;
 use crate::net::unix::{UnixKey, UnixNetwork, UnixSocket, UnixTarget};
 use crate::net::{
-    MessageFlags, Received, Shutdown, Socket, SocketAddress, SocketKind, SocketOptions,
-    UnixAddress, UserCredentials,
+    MessageFlags, NamedSocket, Received, Shutdown, Socket, SocketAddress, SocketKind,
+    SocketOptions, UnixAddress, UserCredentials,
 };
 use crate::vfs::{Location, Metadata};
 
@@ -26,6 +26,8 @@ const MESSAGES_MAX: usize = 11;
 /// Where datagrams arrive.
 pub(crate) struct Inbox {
     queue: DatagramQueue<Sent>,
+    /// The socket's number.
+    inode: u64,
     /// The socket has gone, as opposed to being shut down.
     is_closed: AtomicBool,
     /// The name of the socket, and whom it is connected to: a connected socket hears its peer only.
@@ -71,6 +73,16 @@ impl Inbox {
         self.ends().address.clone().unwrap_or(UnixAddress::Unnamed)
     }
 
+    /// Returns what `/proc` shows.
+    pub(super) fn shown(&self) -> NamedSocket {
+        NamedSocket {
+            address: self.address(),
+            kind: SOCK_DGRAM,
+            is_listening: false,
+            inode: self.inode,
+        }
+    }
+
     /// Whether a sender is heard. Linux: unix_may_send().
     fn hears(&self, sender: &Arc<Inbox>) -> bool {
         let ends = self.ends();
@@ -94,6 +106,7 @@ impl DatagramSocket {
             is_of_pair: false,
             inbox: Arc::new(Inbox {
                 queue: DatagramQueue::new(Arc::clone(&network.memory), MESSAGES_MAX),
+                inode: inode.metadata().inode,
                 is_closed: AtomicBool::new(false),
                 ends: Mutex::default(),
             }),

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use minke_abi::{Errno, Result};
 
-use crate::net::UnixAddress;
 use crate::net::unix::connection::Acceptor;
 use crate::net::unix::datagram::Inbox;
+use crate::net::{NamedSocket, UnixAddress};
 use crate::vfs::Location;
 
 /// What a name is looked up by. A path counts by the inode of its socket file, so that a renamed file still leads to its socket.
@@ -28,6 +28,15 @@ pub(crate) enum UnixTarget {
 enum Entry {
     Connection(Weak<Acceptor>),
     Datagram(Weak<Inbox>),
+}
+
+impl Entry {
+    fn target(&self) -> Option<UnixTarget> {
+        match self {
+            Entry::Connection(acceptor) => acceptor.upgrade().map(UnixTarget::Connection),
+            Entry::Datagram(inbox) => inbox.upgrade().map(UnixTarget::Datagram),
+        }
+    }
 }
 
 /// All names of a container.
@@ -81,12 +90,18 @@ impl UnixNames {
     /// Returns the socket that has a name; `ECONNREFUSED` when none has.
     pub(crate) fn find(&self, key: &UnixKey) -> Result<UnixTarget> {
         let entries = self.lock();
-        let target = match entries.get(key) {
-            Some(Entry::Connection(acceptor)) => acceptor.upgrade().map(UnixTarget::Connection),
-            Some(Entry::Datagram(inbox)) => inbox.upgrade().map(UnixTarget::Datagram),
-            None => None,
-        };
+        let target = entries.get(key).and_then(Entry::target);
         target.ok_or(Errno::ECONNREFUSED)
+    }
+
+    /// Lists all sockets that have a name.
+    pub(crate) fn list(&self) -> Vec<NamedSocket> {
+        let targets: Vec<UnixTarget> = self.lock().values().filter_map(Entry::target).collect();
+        let sockets = targets.iter().map(|target| match target {
+            UnixTarget::Connection(acceptor) => acceptor.shown(),
+            UnixTarget::Datagram(inbox) => inbox.shown(),
+        });
+        sockets.collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<UnixKey, Entry>> {

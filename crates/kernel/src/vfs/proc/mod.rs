@@ -21,6 +21,7 @@ use crate::vfs::{
     Name, Timestamp, new_device,
 };
 
+mod network;
 mod process;
 mod system;
 

@@ -3,11 +3,14 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
-use minke_abi::resource::{RESOURCES, UNLIMITED};
+use minke_abi::linux::Signal;
+use minke_abi::resource::{RESOURCES, SIGPENDING, UNLIMITED};
+use minke_abi::signal::SignalSet;
 use minke_abi::{Errno, Result};
 
 use crate::process::{Pid, Process};
 use crate::resource::ResourceLimit;
+use crate::signal::Disposition;
 use crate::vfs::{Location, MagicLink, Mount};
 
 /// A row: a name in `/proc/<pid>`, its mode, and what is there.
@@ -141,16 +144,35 @@ fn status(process: &Process) -> Vec<u8> {
          TracerPid:\t0\nUid:\t{uid}\t{euid}\t{suid}\t{euid}\nGid:\t{gid}\t{egid}\t{sgid}\t{egid}\n\
          FDSize:\t{}\nGroups:\t{groups}\nVmPeak:\t{memory_kib:8} kB\nVmSize:\t{memory_kib:8} kB\n\
          VmHWM:\t{memory_kib:8} kB\nVmRSS:\t{memory_kib:8} kB\nThreads:\t{}\n\
+         SigQ:\t0/{}\nSigPnd:\t{:016x}\nShdPnd:\t{:016x}\nSigBlk:\t{:016x}\nSigIgn:\t{:016x}\nSigCgt:\t{:016x}\n\
          CapInh:\t0000000000000000\nCapPrm:\t{capabilities:016x}\nCapEff:\t{capabilities:016x}\n\
          NoNewPrivs:\t1\nSeccomp:\t0\nCpus_allowed_list:\t0-{}\n",
         process.standpoint().fs.umask,
         process.parent().0,
         process.fds.fds_max(),
         process.threads_count(),
+        process.settings.limits().soft(SIGPENDING),
+        0,
+        process.signals.pending().0,
+        process.signals.mask().0,
+        signals_that(process, |it| it == Disposition::Ignore).0,
+        signals_that(process, |it| matches!(it, Disposition::Handler(_))).0,
         process.kernel.config.cpus.saturating_sub(1),
     );
     text.extend_from_slice(rest.as_bytes());
     text
+}
+
+/// Returns the signals whose action is such.
+fn signals_that(process: &Process, is_such: impl Fn(Disposition) -> bool) -> SignalSet {
+    let mut set = SignalSet::default();
+    let numbers = 1..=i32::from(Signal::MAX);
+    for signal in numbers.filter_map(Signal::from_raw) {
+        if is_such(process.signals.action(signal).disposition) {
+            set.insert(signal);
+        }
+    }
+    set
 }
 
 /// Linux: fs/proc/base.c `proc_pid_limits()`.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::Node;
+use super::{Node, network};
 use crate::family::PID_MAX;
 use crate::kernel::Kernel;
 
@@ -28,6 +28,13 @@ pub(super) const ENTRIES: &[SystemEntry] = &[
     entry("loadavg", File(loadavg)),
     entry("meminfo", File(meminfo)),
     entry("mounts", Link("self/mounts")),
+    entry("net/dev", File(network::dev)),
+    entry("net/route", File(network::route)),
+    entry("net/tcp", File(network::tcp)),
+    entry("net/tcp6", File(network::tcp6)),
+    entry("net/udp", File(network::udp)),
+    entry("net/udp6", File(network::udp6)),
+    entry("net/unix", File(network::unix)),
     entry("self", Own),
     entry("stat", File(stat)),
     entry("sys/fs/file-max", File(|_| "1048576\n".to_owned())),
@@ -132,7 +139,7 @@ fn cpuinfo(kernel: &Kernel) -> String {
 }
 
 fn filesystems(_: &Kernel) -> String {
-    "nodev\tproc\nnodev\ttmpfs\nnodev\toverlay\n".to_owned()
+    "nodev\tproc\nnodev\ttmpfs\nnodev\toverlay\n\text4\n".to_owned()
 }
 
 fn loadavg(kernel: &Kernel) -> String {
