@@ -133,17 +133,20 @@ impl PipeEnd {
         patience: Patience,
         identity: Identity,
     ) -> Arc<dyn File> {
-        if access.reads() {
-            fifo.stream.add_reader();
-        }
-        if access.writes() {
-            fifo.stream.add_writer();
-        }
+        // Who opens both is its own peer.
+        let at_open = match access {
+            Access::Read => fifo.stream.add_reader(),
+            Access::Write => fifo.stream.add_writer(),
+            Access::Both => {
+                fifo.stream.add_reader();
+                fifo.stream.add_writer()
+            }
+        };
         Arc::new(PipeEnd {
             fifo: Arc::clone(fifo),
             access,
             patience,
-            at_open: fifo.stream.status(),
+            at_open,
             identity,
         })
     }

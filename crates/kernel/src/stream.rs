@@ -226,10 +226,13 @@ impl Stream {
 
     /// Returns how the stream looks now.
     pub fn status(&self) -> StreamStatus {
-        let state = self.lock();
+        self.status_of(&self.lock())
+    }
+
+    fn status_of(&self, state: &State) -> StreamStatus {
         StreamStatus {
             readable_bytes: state.bytes.len(),
-            has_room: self.has_room(&state),
+            has_room: self.has_room(state),
             has_readers: state.readers > 0,
             has_writers: state.writers > 0,
             reader_arrivals: state.reader_arrivals,
@@ -253,22 +256,26 @@ impl Stream {
         self.writers.wake_all();
     }
 
-    /// Counts one more reader.
-    pub fn add_reader(&self) {
+    /// Counts one more reader; returns how the stream looks at that moment, before a writer can come or go.
+    pub fn add_reader(&self) -> StreamStatus {
         let mut state = self.lock();
         state.readers += 1;
         state.reader_arrivals += 1;
+        let status = self.status_of(&state);
         drop(state);
         self.writers.wake_all();
+        status
     }
 
-    /// Counts one more writer.
-    pub fn add_writer(&self) {
+    /// Counts one more writer; returns how the stream looks at that moment, before a reader can come or go.
+    pub fn add_writer(&self) -> StreamStatus {
         let mut state = self.lock();
         state.writers += 1;
         state.writer_arrivals += 1;
+        let status = self.status_of(&state);
         drop(state);
         self.readers.wake_all();
+        status
     }
 
     /// Counts one reader less, if one is left; writers hear of it.

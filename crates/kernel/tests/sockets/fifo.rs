@@ -1,12 +1,13 @@
 //! Fifos: pipes with a name.
 
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
 use minke_abi::linux::{FileType, OpenFlags, PollEvents};
 use minke_kernel::calls::At;
 use minke_kernel::vfs::NewInode;
 use minke_kernel::{Errno, FileDescription, Result, Task};
 
+use crate::blocking::run;
 use crate::machine::{Machine, Shortcuts};
 
 fn task_with_fifo(machine: &Machine) -> Task {
@@ -69,4 +70,23 @@ fn what_nobody_read_is_gone_when_all_ends_are_closed() {
     assert!(machine.kernel.memory.used() <= before);
     let reader = open(&task, OpenFlags::RDONLY | OpenFlags::NONBLOCK).unwrap();
     assert_eq!(reader.read(&mut [0; 8]), Ok(0));
+}
+
+#[test]
+fn ends_that_come_and_go_at_once_do_not_miss_each_other() {
+    const ROUNDS: usize = 2000;
+    let machine = Machine::with_tmpfs();
+    let task = task_with_fifo(&machine);
+    let round = Barrier::new(2);
+    let meet = |flags| {
+        for _ in 0..ROUNDS {
+            round.wait();
+            let fd = run(task.open_waiting(At::Cwd, b"/fifo", flags, 0)).unwrap();
+            task.close(fd).unwrap();
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(|| meet(OpenFlags::RDONLY));
+        meet(OpenFlags::WRONLY);
+    });
 }
