@@ -30,13 +30,11 @@ fn source(name: &str) -> String {
     guests.join(name).display().to_string()
 }
 
-/// The C files of a package's directory, without those of these names.
+/// The C files of a package's directory, or one below it, without those of these names.
 fn sources(directory: &str, without: &[&str]) -> Vec<String> {
-    let read_me = PathBuf::from(guest(&format!(".linux/build/{directory}/README")));
-    let directory = match directory {
-        "lua5.4" => read_me.with_file_name("src"),
-        _ => read_me.parent().expect("it is in one").to_path_buf(),
-    };
+    let (package, below) = directory.split_once('/').unwrap_or((directory, ""));
+    let read_me = PathBuf::from(guest(&format!(".linux/build/{package}/README")));
+    let directory = read_me.with_file_name(below);
     let entries = std::fs::read_dir(directory).expect("sources");
     let paths = entries.map(|it| it.expect("a file").path());
     let is_wanted = |path: &PathBuf| {
@@ -119,6 +117,23 @@ fn objects_archives_and_sources_from_a_pipe_are_linked() {
     for program in ["./piped.wasm", "./linked.wasm"] {
         assert_eq!(home.run(&["run", "--rm", program]).code, 2, "{program}");
     }
+}
+
+#[test]
+fn what_a_program_was_made_from_is_written_beside_it() {
+    let home = Home::new();
+    home.write("answer.h", "#define ANSWER 0");
+    home.write(
+        "main.c",
+        "#include \"answer.h\"\nint main(void) { return ANSWER; }",
+    );
+    let dependencies = |name: &str| std::fs::read_to_string(home.files().join(name));
+    compile(&home, &["-MMD", "-s", "main.c", "-o", "main.wasm"]);
+    let found = dependencies("main.d").expect("a file");
+    assert_eq!(found, "main.wasm: main.c answer.h\n");
+    compile(&home, &["-MD", "-MP", "-MF", "deps", "-c", "main.c"]);
+    let found = dependencies("deps").expect("a file");
+    assert_eq!(found, "main.o: main.c answer.h\nanswer.h:\n");
 }
 
 #[test]
@@ -275,7 +290,7 @@ fn cmake_builds_a_project_of_a_library_and_a_program() {
 #[test]
 fn lua_runs_a_script() {
     let home = Home::shared();
-    let files = sources("lua5.4", &["luac.c"]);
+    let files = sources("lua5.4/src", &["luac.c"]);
     let options = ["-O1", "-w", "-DLUA_USE_POSIX", "-lm", "-o", "lua.wasm"];
     compile(&home, &words(&options, &files));
     let script = "

@@ -68,8 +68,8 @@ const LEFT_OUT: &[&str] = &[
     "-static-pie",
 ];
 
-/// Endings of files that are for the linker only.
-const LINKED: &[&str] = &["a", "lo", "o", "obj", "so", "bc", "wasm"];
+/// Endings of files that are compiled. As with other compilers, all others are for the linker, those without an ending too.
+const COMPILED: &[&str] = &["c", "h", "i", "s", "S", "sx", "asm", "ll"];
 
 /// Endings and languages of what needs a library that there is not.
 const CPLUSPLUS: &[&str] = &["C", "cc", "cp", "cpp", "cxx", "c++"];
@@ -215,9 +215,9 @@ impl Reader {
         if written_in.is_some_and(|it| CPLUSPLUS.contains(&it)) {
             return Err(cplusplus(&path));
         }
-        let is_linked = extension.is_some_and(|it| LINKED.contains(&it)) || is_versioned(&path);
+        let is_compiled = path == "-" || extension.is_some_and(|it| COMPILED.contains(&it));
         self.line.items.push(match &self.language {
-            None if is_linked => Item::Linked(path),
+            None if !is_compiled => Item::Linked(path),
             language => Item::Source {
                 path,
                 language: language.clone(),
@@ -278,11 +278,6 @@ impl Reader {
 
 fn known_language(language: OsString) -> Option<OsString> {
     (language != "none").then_some(language)
-}
-
-/// Whether a file is called as shared libraries are: `libz.so.1`.
-fn is_versioned(path: &OsStr) -> bool {
-    path.to_str().is_some_and(|it| it.contains(".so."))
 }
 
 fn library(name: &str) -> Result<Library, SdkError> {
@@ -384,6 +379,12 @@ mod tests {
         );
         assert_eq!(line.output, Some("out".into()));
         assert_eq!(line.stage, Stage::Program);
+    }
+
+    #[test]
+    fn what_is_no_source_is_for_the_linker() {
+        let line = parse("a.c getopt b.lo libz.so.1 c.S -");
+        assert_eq!(shown(&line), "<a.c> [getopt] [b.lo] [libz.so.1] <c.S> <->");
     }
 
     #[test]

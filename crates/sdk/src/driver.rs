@@ -15,7 +15,7 @@ use std::{fs, io};
 use tempfile::TempDir;
 
 use crate::arguments::{CommandLine, Item, Library, Stage};
-use crate::{SdkError, System, Tools, object};
+use crate::{SdkError, System, Tools, dependencies, object, rewriting};
 
 /// What leaves it to the linker how `setjmp` is compiled.
 const LATER: &str = "-flto";
@@ -27,20 +27,8 @@ const JUMPS: &[&str] = &["-wasm-enable-sjlj", "-exception-model=wasm"];
 const FINAL_FORM: &str = "-wasm-use-legacy-eh=false";
 const OLDER_FORM: &str = "-wasm-use-legacy-eh=true";
 
-/// What modules use of wasm. Binaryen's `--all-features` would write what other readers refuse.
-const FEATURES: &[&str] = &[
-    "--enable-bulk-memory",
-    "--enable-bulk-memory-opt",
-    "--enable-call-indirect-overlong",
-    "--enable-exception-handling",
-    "--enable-extended-const",
-    "--enable-multivalue",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
-    "--enable-sign-ext",
-    "--enable-simd",
-];
+/// Options that take names away.
+const STRIPPING: &[&str] = &["-s", "-Wl,-s", "-Wl,--strip-all"];
 
 /// How a command line ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -206,7 +194,9 @@ impl Driver<'_> {
                     command.args(words);
                 }
             }
-            command.arg("-c").arg("-o").arg(to);
+            command.args(dependencies::options(&self.line, path));
+            // What is for the linker has no use here.
+            command.args(["-Qunused-arguments", "-c", "-o"]).arg(to);
             set_language(&mut command, &mut &None, language);
             command.arg(path);
             command
@@ -241,7 +231,8 @@ impl Driver<'_> {
         let linked = directory.join("linked.wasm");
         let mut code = run(&mut self.linking(objects, Library::Fork, &linked), None)?;
         if code == 0 {
-            code = run(&mut rewriting(&rewriter, &linked, &output), None)?;
+            let arguments = rewriting::arguments(&linked, &output, directory)?;
+            code = run(Command::new(&rewriter).args(arguments), None)?;
         }
         if code != 0 {
             // As above.
@@ -260,6 +251,8 @@ impl Driver<'_> {
         let mut objects = objects.iter();
         for item in &self.line.items {
             match item {
+                // The rewriter knows the C library's functions by their names, and leaves none.
+                Item::Words(words) if library == Library::Fork && strips(words) => &mut command,
                 Item::Words(words) => command.args(words),
                 Item::Linked(path) => command.arg(path),
                 Item::Source { .. } => command.args(objects.next()),
@@ -279,6 +272,11 @@ impl Driver<'_> {
     }
 }
 
+/// Whether an option takes names away, and does nothing else.
+fn strips(words: &[OsString]) -> bool {
+    matches!(words, [word] if STRIPPING.iter().any(|it| word == it))
+}
+
 /// Says what the files that follow are written in, where that changes.
 fn set_language<'l>(
     command: &mut Command,
@@ -290,20 +288,6 @@ fn set_language<'l>(
         command.arg("-x").arg(language.as_ref().unwrap_or(&none));
         *current = language;
     }
-}
-
-/// Lets a program write its frames into memory and restore them, and brings exceptions into their final form. No import takes part in
-/// the first, so none is named: the C library asks for it by imports that the rewriting resolves.
-fn rewriting(rewriter: &Path, linked: &Path, output: &Path) -> Command {
-    let mut command = Command::new(rewriter);
-    command
-        .args(FEATURES)
-        .args(["--asyncify", "--pass-arg=asyncify-imports@none.none", "-O2"])
-        .arg("--translate-to-exnref")
-        .arg(linked)
-        .arg("-o")
-        .arg(output);
-    command
 }
 
 /// Linkers do that, `wasm-opt` does not.

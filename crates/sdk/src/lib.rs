@@ -10,17 +10,23 @@
 //! | [`tools`] | clang and its kin on this machine |
 //! | [`arguments`] | a compiler's command line, read as far as it concerns us |
 //! | [`linker`] | options of other linkers, which build scripts pass |
+//! | [`dependencies`] | files that say what a program was made from |
 //! | [`object`] | what a compiled file says that it needs |
+//! | [`unwinding`] | which functions may have `fork` below them |
+//! | [`rewriting`] | what Binaryen does to a linked module |
 //! | [`driver`] | compiles and links |
 //! | [`environment`] | what build scripts look for in their environment |
 
 pub mod arguments;
+pub mod dependencies;
 pub mod driver;
 pub mod environment;
 pub mod linker;
 pub mod object;
+pub mod rewriting;
 pub mod system;
 pub mod tools;
+pub mod unwinding;
 
 pub use driver::{Done, compile};
 pub use system::{Archive, System};
@@ -53,6 +59,12 @@ pub enum SdkError {
     },
     #[error("`{option}` needs a value")]
     NoValue { option: String },
+    #[error("`{path}` is no module")]
+    NoModule {
+        path: String,
+        #[source]
+        source: wasmparser::BinaryReaderError,
+    },
     #[error("cannot {action} `{path}`")]
     Io {
         action: &'static str,
@@ -78,7 +90,7 @@ impl SdkError {
                 system::DIRECTORY_VARIABLE
             )),
             SdkError::NoValue { option } => Some(format!("write `{option} VALUE`")),
-            SdkError::Io { .. } => None,
+            SdkError::NoModule { .. } | SdkError::Io { .. } => None,
         }
     }
 

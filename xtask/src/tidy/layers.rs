@@ -71,7 +71,7 @@ const LAYERS: &[Layer] = &[
             "minke-sdk",
         ],
     ),
-    layer("xtask", &["minke-archive"]),
+    layer("xtask", &["minke-archive", "minke-sdk"]),
 ];
 
 /// Crates of others that only these of ours may use.

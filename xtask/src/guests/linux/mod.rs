@@ -9,7 +9,6 @@ pub mod library;
 pub mod sdk;
 pub mod sources;
 mod tools;
-mod unwinding;
 
 use std::fs;
 use std::path::{Path, PathBuf};

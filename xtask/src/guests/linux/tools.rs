@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use minke_sdk::rewriting::{self, FEATURES};
 
 use super::super::fetch;
 use super::super::recipe::NpmPackage;
-use super::{Casts, unwinding, work_dir};
+use super::{Casts, work_dir};
 use crate::process::{find, run_quietly};
 
 pub const CLANG: &str = "clang-22";
@@ -19,20 +20,6 @@ pub const RANLIB: &str = "llvm-ranlib-22";
 
 /// What clang calls for arithmetic that wasm has no instructions for; Debian packages it for WASI, but it calls nothing.
 pub const RUNTIME: &str = "/usr/lib/llvm-22/lib/clang/22/lib/wasi/libclang_rt.builtins-wasm32.a";
-
-/// What the modules use of wasm. Binaryen's `--all-features` writes what other readers refuse.
-const FEATURES: &[&str] = &[
-    "--enable-bulk-memory",
-    "--enable-bulk-memory-opt",
-    "--enable-call-indirect-overlong",
-    "--enable-exception-handling",
-    "--enable-extended-const",
-    "--enable-multivalue",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
-    "--enable-sign-ext",
-];
 
 /// Changes when what [`rewrite`] does changes.
 const REWRITING: u32 = 2;
@@ -49,9 +36,7 @@ pub fn version() -> Result<String> {
     ))
 }
 
-/// Rewrites a module so that it can write its frames into memory and restore them, if it forks, and translates its exceptions
-/// into the form that is final. No import takes part in the first, so none is named: the C library asks for it by imports that the
-/// rewriting resolves.
+/// Makes a program of a linked module, as `minke cc` does.
 pub fn rewrite(from: &Path, to: &Path, casts: Casts) -> Result<()> {
     let directory = directory_beside(to)?;
     let result = rewrite_in(&directory, from, to, casts);
@@ -66,26 +51,10 @@ fn rewrite_in(directory: &Path, from: &Path, to: &Path, casts: Casts) -> Result<
         Casts::None => from.to_owned(),
         Casts::OfFunctions => with_one_type(from, directory)?,
     };
-    let linked = fs::read(&callable).with_context(|| format!("cannot read {}", from.display()))?;
-    let (renamed, functions) = unwinding::forking_functions(&linked)
-        .with_context(|| format!("{} is no module", from.display()))?;
-    let input = directory.join("input.wasm");
-    fs::write(&input, renamed)?;
-    let mut rewriting = Command::new("node");
-    rewriting.arg(rewriter()?).args(FEATURES);
-    if !functions.is_empty() {
-        let list = directory.join("forking");
-        fs::write(&list, functions.join("\n"))?;
-        rewriting
-            .args(["--asyncify", "--pass-arg=asyncify-imports@none.none"])
-            .arg(format!("--pass-arg=asyncify-onlylist@@{}", list.display()));
-    }
     run_quietly(
-        rewriting
-            .args(["-O2", "--translate-to-exnref"])
-            .arg(&input)
-            .arg("-o")
-            .arg(to),
+        Command::new("node")
+            .arg(rewriter()?)
+            .args(rewriting::arguments(&callable, to, directory)?),
     )
 }
 

@@ -6,49 +6,56 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use anyhow::{Context, Result};
 use wasm_encoder::{NameMap, NameSection, RawSection};
 use wasmparser::{
-    ElementItems, FuncType, FunctionBody, KnownCustom, Name, Operator, Parser, Payload, TypeRef,
+    BinaryReaderError, ElementItems, FuncType, FunctionBody, KnownCustom, Name, Operator, Parser,
+    Payload, TypeRef,
 };
+
+type Result<T> = std::result::Result<T, BinaryReaderError>;
 
 /// Where the C library asks for frames to be written (`guests/linux/musl/src/host/frames.c`).
 const UNWINDING_MODULE: &str = "asyncify";
 const UNWINDING_IMPORTS: &[&str] = &["start_unwind", "stop_rewind"];
 
-/// Functions of the C library that call through pointers which only the library itself sets: the operations of its files.
-const CLOSED_CALLERS: &[&str] = &[
-    "__fseeko_unlocked",
-    "__ftello_unlocked",
-    "__fwritex",
-    "__overflow",
-    "__stdio_exit",
-    "__toread",
-    "__towrite",
-    "__uflow",
-    "close_file",
-    "fclose",
-    "fflush",
-    "fread",
-    "fwrite",
-    "vfprintf",
-    "vfwprintf",
+/// Functions of the C library that call through pointers which only the library itself sets: the operations of its files. Beside each
+/// is what is there whenever it is: a program may have functions of its own under names that C does not reserve.
+const CLOSED_CALLERS: &[(&str, &str)] = &[
+    ("__fseeko_unlocked", "__fseeko_unlocked"),
+    ("__ftello_unlocked", "__ftello_unlocked"),
+    ("__fwritex", "__fwritex"),
+    ("__overflow", "__overflow"),
+    ("__stdio_exit", "__stdio_exit"),
+    ("__toread", "__toread"),
+    ("__towrite", "__towrite"),
+    ("__uflow", "__uflow"),
+    ("close_file", "__stdio_exit"),
+    ("fclose", "fclose"),
+    ("fflush", "fflush"),
+    ("fread", "fread"),
+    ("fwrite", "fwrite"),
+    ("vfprintf", "vfprintf"),
+    ("vfwprintf", "vfwprintf"),
 ];
 
 /// Operations of files that a program makes itself (`fopencookie`): they call what the program gives them.
 const COOKIE_OPERATIONS: &[&str] = &["cookieclose", "cookieread", "cookieseek", "cookiewrite"];
 
-/// Functions of the C library in whose callbacks `fork` answers `ENOSYS` (`callbacks_depth` in `guests/linux/musl`).
-const GUARDED_CALLERS: &[&str] = &[
-    "__qsort_r",
-    "bsearch",
-    "sift",
-    "trinkle",
-    "wrapper_cmp",
-    "signal_deliver",
+/// Functions of the C library in whose callbacks `fork` answers `ENOSYS` (`callbacks_depth` in `guests/linux/musl`), with what is there
+/// whenever they are.
+const GUARDED_CALLERS: &[(&str, &str)] = &[
+    ("__qsort_r", "__qsort_r"),
+    ("bsearch", "bsearch"),
+    ("sift", "__qsort_r"),
+    ("trinkle", "__qsort_r"),
+    ("wrapper_cmp", "qsort"),
+    ("signal_deliver", "signal_deliver"),
 ];
 
 /// Renames each function after its number, and returns the new names of those that may have `fork` below them.
+///
+/// # Errors
+/// What is wrong with the bytes, if they are no module.
 pub fn forking_functions(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
     let graph = Graph::read(module)?;
     let forking = graph.forking();
@@ -187,6 +194,21 @@ impl Graph {
         name.is_some_and(|name| names.contains(&name.as_str()))
     }
 
+    /// Whether a function is one of the C library's. Of two with its name, either may be the program's.
+    fn is_in_library(&self, function: u32, callers: &[(&str, &str)]) -> bool {
+        let Some(name) = self.names.get(&function) else {
+            return false;
+        };
+        let caller = callers.iter().find(|(it, _)| it == name);
+        caller.is_some_and(|(_, neighbour)| {
+            self.functions_named(name) == 1 && self.functions_named(neighbour) == 1
+        })
+    }
+
+    fn functions_named(&self, name: &str) -> usize {
+        self.names.values().filter(|it| *it == name).count()
+    }
+
     /// Whether a function calls one of asyncify's own.
     fn calls_asyncify(&self, calls: &Calls, is_wanted: impl Fn(&str) -> bool) -> bool {
         calls.functions.iter().any(|function| {
@@ -201,7 +223,7 @@ impl Graph {
         let first = self.imports.len() as u32;
         let bodies = || (first..).zip(&self.bodies);
         let unwinding = |name: &str| UNWINDING_IMPORTS.contains(&name);
-        let bottom: BTreeSet<u32> = bodies()
+        let mut reached: BTreeSet<u32> = bodies()
             .filter(|(_, calls)| self.calls_asyncify(calls, unwinding))
             .map(|(function, _)| function)
             .collect();
@@ -209,7 +231,6 @@ impl Graph {
             .filter(|(_, calls)| self.calls_asyncify(calls, |name| !unwinding(name)))
             .map(|(function, _)| function)
             .collect();
-        let mut reached = bottom.clone();
         loop {
             let types = self.types_of(&reached);
             let more: Vec<u32> = bodies()
@@ -249,8 +270,8 @@ impl Graph {
                 .iter()
                 .any(|it| self.is_named(*it, COOKIE_OPERATIONS))
         };
-        if self.is_named(function, GUARDED_CALLERS)
-            || (self.is_named(function, CLOSED_CALLERS) && !forks_in_cookies())
+        if self.is_in_library(function, GUARDED_CALLERS)
+            || (self.is_in_library(function, CLOSED_CALLERS) && !forks_in_cookies())
         {
             return false;
         }
@@ -267,9 +288,7 @@ impl Graph {
                 continue;
             }
             if let Some((id, range)) = payload.as_section() {
-                let data = module
-                    .get(range)
-                    .context("a section ends behind the module")?;
+                let data = &module[range];
                 renamed.section(&RawSection { id, data });
             }
         }
@@ -342,6 +361,19 @@ mod tests {
         let with_cookies = format!("{calls} (func $cookieread (param i32) (call $fork))");
         let expected = ["cookieread", "fflush", "fork", "forks"];
         check(&with_cookies, "$cookieread", &expected);
+    }
+
+    #[test]
+    fn functions_of_the_program_that_are_called_as_the_librarys_are_kept_apart_from_them() {
+        let calls = "
+            (func $sift (call_indirect (type $short) (i32.const 0) (i32.const 1)))
+            (func $fflush (call_indirect (type $short) (i32.const 0) (i32.const 1)))";
+        check(calls, "$forks", &["fork", "forks", "sift"]);
+        let library = r#"(func $__qsort_r (param i32))"#;
+        check(&format!("{calls} {library}"), "$forks", &["fork", "forks"]);
+        let second = r#"(func (;9;) (@name "fflush") (param i32))"#;
+        let expected = ["fflush", "fork", "forks", "sift"];
+        check(&format!("{calls} {second}"), "$forks", &expected);
     }
 
     #[test]
