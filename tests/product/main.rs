@@ -40,6 +40,7 @@
 //! | `together` | many commands at once |
 //! | `sdk` | programs compiled by `minke cc` |
 //! | `terminal` | `-t`: what programs see of a terminal, and what they change of it |
+//! | `readme` | the session in the README, typed on a terminal |
 //! | `threads` | programs with threads |
 //! | `volumes` | files that outlive containers |
 //! | `volume_disks` | named volumes that are disks |
@@ -79,6 +80,7 @@ mod pause;
 mod processes;
 mod prune;
 mod published;
+mod readme;
 mod restarts;
 mod roots;
 mod run;

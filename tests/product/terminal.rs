@@ -9,7 +9,7 @@ use std::time::Instant;
 use crate::home::{Home, PATIENCE, guest};
 
 /// A shell's line on a terminal of 40 rows and 100 columns, and who types there.
-struct OnTerminal {
+pub(crate) struct OnTerminal {
     shell: Shell,
     keyboard: ChildStdin,
     screen: Receiver<Vec<u8>>,
@@ -30,7 +30,7 @@ impl Drop for Shell {
 
 impl OnTerminal {
     /// Starts a line in which `minke` is our binary.
-    fn start(home: &Home, line: &str) -> OnTerminal {
+    pub(crate) fn start(home: &Home, line: &str) -> OnTerminal {
         let minke = env!("CARGO_BIN_EXE_minke");
         let line = format!("minke() {{ {minke} \"$@\"; }}; stty rows 40 cols 100; {line}");
         let mut child = Command::new("script")
@@ -60,13 +60,13 @@ impl OnTerminal {
         }
     }
 
-    fn type_in(&mut self, keys: &str) {
+    pub(crate) fn type_in(&mut self, keys: &str) {
         self.keyboard.write_all(keys.as_bytes()).expect("typed");
     }
 
     /// Waits until this is shown; returns what was shown up to it.
     #[track_caller]
-    fn wait_for(&mut self, text: &str) -> String {
+    pub(crate) fn wait_for(&mut self, text: &str) -> String {
         let until = Instant::now() + PATIENCE;
         loop {
             if let Some(at) = self.shown.find(text) {
@@ -101,7 +101,7 @@ impl OnTerminal {
 
     /// Waits for the end of the line; returns what it showed until then. The input stays open until there: its end would be a
     /// character more.
-    fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         for bytes in self.screen {
             self.shown.push_str(&String::from_utf8_lossy(&bytes));
         }
