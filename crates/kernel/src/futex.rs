@@ -7,11 +7,11 @@
 //! Queues are as long as the process has threads, which `pids_max` bounds.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
-use minke_abi::Result;
+use minke_abi::{Errno, Result};
 
 use crate::task::{Deadline, Task};
 
@@ -30,12 +30,14 @@ pub enum FutexWait {
 #[derive(Debug, Default)]
 pub(crate) struct Futexes {
     /// An address is in the map while somebody waits there.
-    queues: Mutex<HashMap<u64, VecDeque<Arc<Waiter>>>>,
+    queues: Mutex<Queues>,
 }
 
 /// A thread that waits.
 #[derive(Debug)]
 struct Waiter {
+    /// Whose queue it is in. Written under the lock of the queues.
+    address: AtomicU64,
     /// Written under the lock of the queues.
     is_woken: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -44,7 +46,6 @@ struct Waiter {
 /// A place in a queue, left when it is dropped.
 struct Place<'a> {
     futexes: &'a Futexes,
-    address: u64,
     waiter: Arc<Waiter>,
 }
 
@@ -72,16 +73,77 @@ impl Task {
 
     /// Wakes up to `count` threads that wait at an address, the longest waiting first; returns how many.
     pub fn futex_wake(&self, address: u64, count: u32) -> u32 {
-        let woken = self.process.futexes.take(address, count);
+        let woken = take(&mut self.process.futexes.lock(), address, count);
         for waiter in &woken {
             waiter.wake();
         }
         woken.len() as u32
     }
+
+    /// Wakes up to `woken_max` threads that wait at an address and has up to `moved_max` others wait at another one;
+    /// returns how many that were, or `EAGAIN` when `is_expected` finds another number. Linux: `FUTEX_CMP_REQUEUE`.
+    pub fn futex_requeue(
+        &self,
+        from: u64,
+        to: u64,
+        woken_max: u32,
+        moved_max: u32,
+        is_expected: impl FnOnce() -> bool,
+    ) -> Result<(u32, u32)> {
+        let futexes = &self.process.futexes;
+        let mut queues = futexes.lock();
+        if !is_expected() {
+            return Err(Errno::EAGAIN);
+        }
+        let woken = take(&mut queues, from, woken_max);
+        let moved = move_queue(&mut queues, from, to, moved_max);
+        drop(queues);
+        for waiter in &woken {
+            waiter.wake();
+        }
+        Ok((woken.len() as u32, moved))
+    }
+}
+
+/// The waiters by address.
+type Queues = HashMap<u64, VecDeque<Arc<Waiter>>>;
+
+/// Takes the first waiters out of a queue and marks them as woken.
+fn take(queues: &mut Queues, address: u64, count: u32) -> Vec<Arc<Waiter>> {
+    let taken = take_first(queues, address, count);
+    for waiter in &taken {
+        waiter.is_woken.store(true, Ordering::Release);
+    }
+    taken
+}
+
+fn take_first(queues: &mut Queues, address: u64, count: u32) -> Vec<Arc<Waiter>> {
+    let Some(queue) = queues.get_mut(&address) else {
+        return Vec::new();
+    };
+    let taken: Vec<_> = queue.drain(..queue.len().min(count as usize)).collect();
+    if queue.is_empty() {
+        queues.remove(&address);
+    }
+    taken
+}
+
+/// Puts the first waiters of a queue at the end of another; returns how many they are.
+fn move_queue(queues: &mut Queues, from: u64, to: u64, count: u32) -> u32 {
+    let moved = take_first(queues, from, count);
+    if moved.is_empty() {
+        return 0;
+    }
+    let count = moved.len() as u32;
+    for waiter in &moved {
+        waiter.address.store(to, Ordering::Relaxed);
+    }
+    queues.entry(to).or_default().extend(moved);
+    count
 }
 
 impl Futexes {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, VecDeque<Arc<Waiter>>>> {
+    fn lock(&self) -> MutexGuard<'_, Queues> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -91,6 +153,7 @@ impl Futexes {
             return None;
         }
         let waiter = Arc::new(Waiter {
+            address: AtomicU64::new(address),
             is_woken: AtomicBool::new(false),
             waker: Mutex::new(None),
         });
@@ -100,33 +163,17 @@ impl Futexes {
             .push_back(Arc::clone(&waiter));
         Some(Place {
             futexes: self,
-            address,
             waiter,
         })
     }
 
-    /// Takes the first waiters out of a queue and marks them as woken.
-    fn take(&self, address: u64, count: u32) -> Vec<Arc<Waiter>> {
-        let mut queues = self.lock();
-        let Some(queue) = queues.get_mut(&address) else {
-            return Vec::new();
-        };
-        let taken: Vec<_> = queue.drain(..queue.len().min(count as usize)).collect();
-        for waiter in &taken {
-            waiter.is_woken.store(true, Ordering::Release);
-        }
-        if queue.is_empty() {
-            queues.remove(&address);
-        }
-        taken
-    }
-
     /// Takes a waiter out of its queue; returns whether it was woken already.
-    fn remove(&self, address: u64, waiter: &Arc<Waiter>) -> bool {
+    fn remove(&self, waiter: &Arc<Waiter>) -> bool {
         let mut queues = self.lock();
         if waiter.is_woken.load(Ordering::Acquire) {
             return true;
         }
+        let address = waiter.address.load(Ordering::Relaxed);
         if let Some(queue) = queues.get_mut(&address) {
             queue.retain(|queued| !Arc::ptr_eq(queued, waiter));
             if queue.is_empty() {
@@ -158,7 +205,7 @@ impl Waiter {
 impl Place<'_> {
     /// Leaves the queue; returns whether it was woken before.
     fn leave(&self) -> bool {
-        self.futexes.remove(self.address, &self.waiter)
+        self.futexes.remove(&self.waiter)
     }
 }
 
@@ -182,10 +229,14 @@ mod tests {
     fn the_longest_waiting_are_woken_first_and_only_at_their_address() {
         let futexes = Futexes::default();
         let (first, second, other) = (join(&futexes, 8), join(&futexes, 8), join(&futexes, 16));
-        assert_eq!(futexes.take(8, 1).len(), 1);
+        assert_eq!(take(&mut futexes.lock(), 8, 1).len(), 1);
         assert!(first.leave());
         assert!(!second.leave());
-        assert_eq!(futexes.take(8, u32::MAX).len(), 0, "the second has left");
+        assert_eq!(
+            take(&mut futexes.lock(), 8, u32::MAX).len(),
+            0,
+            "the second has left"
+        );
         assert!(!other.leave());
     }
 
@@ -193,14 +244,26 @@ mod tests {
     fn nobody_waits_for_a_number_that_has_changed() {
         let futexes = Futexes::default();
         assert!(futexes.join(8, || false).is_none());
-        assert_eq!(futexes.take(8, 1).len(), 0);
+        assert_eq!(take(&mut futexes.lock(), 8, 1).len(), 0);
     }
 
     #[test]
     fn a_waiter_that_gave_up_is_not_counted_and_leaves_nothing() {
         let futexes = Futexes::default();
         drop(join(&futexes, 8));
-        assert_eq!(futexes.take(8, 1).len(), 0);
+        assert_eq!(take(&mut futexes.lock(), 8, 1).len(), 0);
+        assert!(futexes.lock().is_empty());
+    }
+
+    #[test]
+    fn who_is_moved_waits_at_the_other_address() {
+        let futexes = Futexes::default();
+        let (first, second) = (join(&futexes, 8), join(&futexes, 8));
+        assert_eq!(move_queue(&mut futexes.lock(), 8, 16, 1), 1);
+        assert_eq!(take(&mut futexes.lock(), 16, 5).len(), 1);
+        assert!(first.leave());
+        assert_eq!(move_queue(&mut futexes.lock(), 8, 16, 5), 1);
+        assert!(!second.leave());
         assert!(futexes.lock().is_empty());
     }
 }

@@ -100,12 +100,12 @@ impl Kernel {
         Ok(process)
     }
 
-    /// Makes a copy of a process, as its child; `EAGAIN` when the container has all it may have. POSIX: `fork()`.
-    pub(crate) fn fork(self: &Arc<Kernel>, parent: &Process) -> Result<Arc<Process>> {
+    /// Makes a copy of a thread's process, as its child; `EAGAIN` when the container has all it may have. POSIX: `fork()`.
+    pub(crate) fn fork(self: &Arc<Kernel>, parent: &Task) -> Result<Arc<Process>> {
         let mut table = self.table();
         let pid = Pid(table.next_number(self.pids_max.load(Ordering::Relaxed))?);
-        let process = Arc::new(parent.fork(pid));
-        table.add(Arc::clone(&process), parent.pid);
+        let process = Arc::new(parent.process.fork(parent.tid, pid));
+        table.add(Arc::clone(&process), parent.process.pid);
         Ok(process)
     }
 
@@ -114,16 +114,15 @@ impl Kernel {
         self.pids_max.store(pids_max, Ordering::Relaxed);
     }
 
-    /// Makes one more thread of a process, with a number of its own; `EAGAIN` when the container has all it may have.
-    pub fn spawn_thread(&self, process: &Arc<Process>) -> Result<Task> {
+    /// Makes one more thread of a thread's process, with a number of its own; `EAGAIN` when the container has all it may have.
+    pub fn spawn_thread(&self, parent: &Task) -> Result<Task> {
+        let process = Arc::clone(&parent.process);
         let mut table = self.table();
         let tid = table.next_number(self.pids_max.load(Ordering::Relaxed))?;
         table.add_thread(tid);
         process.threads.started();
-        Ok(Task {
-            tid,
-            process: Arc::clone(process),
-        })
+        let flag = process.signals.add_thread(parent.tid, tid);
+        Ok(Task::another(process, tid, flag))
     }
 
     pub(crate) fn forget_thread(&self, tid: u32) {

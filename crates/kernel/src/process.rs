@@ -193,7 +193,7 @@ impl Process {
             pid,
             kernel,
             fds: FdTable::new(fds_max, locks),
-            signals: Signals::default(),
+            signals: Signals::new(pid.0),
             started_at,
             image: RwLock::new(Arc::new(image)),
             standpoint: Mutex::new(Arc::new(Standpoint {
@@ -213,13 +213,13 @@ impl Process {
     }
 
     /// Makes a copy under another number. POSIX: `fork()`; record locks are not inherited.
-    pub(crate) fn fork(&self, pid: Pid) -> Process {
+    pub(crate) fn fork(&self, parent_tid: u32, pid: Pid) -> Process {
         let kernel = Arc::clone(&self.kernel);
         let locks = ProcessLocks::new(Arc::clone(&kernel.locks), pid);
         Process {
             pid,
             fds: self.fds.fork(locks),
-            signals: self.signals.fork(),
+            signals: self.signals.fork(parent_tid, pid.0),
             started_at: kernel.clock.monotonic(),
             image: RwLock::new(self.image()),
             standpoint: Mutex::new(self.standpoint()),
@@ -345,11 +345,16 @@ impl Process {
 
     /// Sends a signal with what is said of it.
     pub fn kill_with(&self, info: SignalInfo) -> Posted {
+        self.kill_thread_with(None, info)
+    }
+
+    /// As [`Process::kill_with`], to one thread alone where one is named.
+    pub(crate) fn kill_thread_with(&self, tid: Option<u32>, info: SignalInfo) -> Posted {
         let signal = info.signal;
         if SignalSet::STOPPING_BY_TERMINAL.contains(signal) && self.cannot_be_stopped(signal) {
             return Posted::Ignored;
         }
-        let posted = self.signals.post_with(info);
+        let posted = self.signals.post_to(tid, info);
         match posted {
             Posted::Fatal => self.interrupt(),
             Posted::Stopped => self.tell_parent(Change::Stopped(signal)),

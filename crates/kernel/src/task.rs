@@ -10,6 +10,7 @@ use minke_abi::{Errno, Result};
 use crate::descriptor::FileDescription;
 use crate::platform::{Nanoseconds, TimerId};
 use crate::process::Process;
+use crate::signal::{HandlerFlag, ThreadSignals};
 
 /// A thread of a process. Linux: `struct task_struct`.
 ///
@@ -18,6 +19,7 @@ pub struct Task {
     /// The thread's number; the first thread's equals the process's.
     pub tid: u32,
     pub process: Arc<Process>,
+    handler_flag: HandlerFlag,
 }
 
 /// When a wait gives up.
@@ -42,8 +44,23 @@ impl Task {
     pub fn main_of(process: Arc<Process>) -> Task {
         Task {
             tid: process.pid.0,
+            handler_flag: process.signals.main_flag(),
             process,
         }
+    }
+
+    /// Makes a further task of a process, which counts already.
+    pub(crate) fn another(process: Arc<Process>, tid: u32, handler_flag: HandlerFlag) -> Task {
+        Task {
+            tid,
+            process,
+            handler_flag,
+        }
+    }
+
+    /// The signals of this thread.
+    pub fn signals(&self) -> ThreadSignals<'_> {
+        ThreadSignals::of(&self.process.signals, self.tid, &self.handler_flag)
     }
 
     /// Tries until the answer is not `EAGAIN`, waiting for `interest` on the description in between.
@@ -115,7 +132,7 @@ impl Task {
             if let Some(done) = condition(cx) {
                 return Poll::Ready(Some(done));
             }
-            if signals.fatal().is_some() || signals.is_deliverable() {
+            if signals.fatal().is_some() || self.signals().is_deliverable() {
                 return Poll::Ready(Some(Err(Errno::EINTR)));
             }
             timer.poll(deadline, cx)
@@ -135,6 +152,7 @@ impl Drop for Task {
     fn drop(&mut self) {
         if self.tid != self.process.pid.0 {
             self.process.kernel.forget_thread(self.tid);
+            self.process.signals.remove_thread(self.tid);
             self.process.threads.ended();
         }
     }

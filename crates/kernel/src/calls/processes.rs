@@ -64,7 +64,7 @@ impl Task {
     /// Descriptors, directories, credentials, what is done about signals, group and session are the same; pending
     /// signals, record locks and other threads stay behind. POSIX: `fork()`.
     pub fn fork(&self) -> Result<Arc<Process>> {
-        self.process.kernel.fork(&self.process)
+        self.process.kernel.fork(self)
     }
 
     /// Undoes [`Task::fork`] of a child that never ran: nobody is told.

@@ -68,11 +68,39 @@ impl Task {
             return Err(Errno::EPERM);
         }
         let Some(info) = info else { return Ok(()) };
-        let posted: Vec<_> = allowed.iter().map(|it| send(it, info)).collect();
+        let posted: Vec<_> = allowed.iter().map(|it| send(it, None, info)).collect();
         if posted.iter().all(|posted| *posted == Posted::Full) {
             return Err(Errno::EAGAIN);
         }
         Ok(())
+    }
+
+    /// Sends a signal to one thread, of a process if one is named; `ESRCH` when there is no such thread. Linux: `tgkill(2)`,
+    /// `tkill(2)`.
+    pub fn signal_thread(
+        &self,
+        process: Option<Pid>,
+        tid: u32,
+        info: Option<SignalInfo>,
+    ) -> Result<()> {
+        let meant = self.process_with_thread(process, tid)?;
+        if !may_signal(&self.process.credentials(), &meant.credentials()) {
+            return Err(Errno::EPERM);
+        }
+        let Some(info) = info else { return Ok(()) };
+        match send(&meant, Some(tid), info) {
+            Posted::Full => Err(Errno::EAGAIN),
+            _ => Ok(()),
+        }
+    }
+
+    fn process_with_thread(&self, process: Option<Pid>, tid: u32) -> Result<Arc<Process>> {
+        let mut processes = match process {
+            Some(pid) => self.process.kernel.process(pid).into_iter().collect(),
+            None => self.process.kernel.processes(),
+        };
+        let at = processes.iter().position(|it| it.signals.has_thread(tid));
+        at.map(|at| processes.swap_remove(at)).ok_or(Errno::ESRCH)
     }
 
     fn meant(&self, target: Target) -> Vec<Arc<Process>> {
@@ -95,14 +123,14 @@ impl Task {
     /// Waits with another mask until a handler is to be called, which gives `EINTR`; the caller puts back the mask that is
     /// returned when it has called it. POSIX: `sigsuspend()`.
     pub async fn suspend(&self, mask: SignalSet) -> SignalSet {
-        let before = self.process.signals.set_mask(mask);
+        let before = self.signals().set_mask(mask);
         let _ = self.wait_for::<()>(Deadline::Never, |_| None).await;
         before
     }
 
     /// Waits for a signal of a set, and takes it; `EAGAIN` when the deadline has passed first. POSIX: `sigtimedwait()`.
     pub async fn wait_for_signal(&self, set: SignalSet, deadline: Deadline) -> Result<SignalInfo> {
-        let signals = &self.process.signals;
+        let signals = self.signals();
         let taken = self.wait_for(deadline, |_| signals.take_pending(set).map(Ok));
         taken.await.unwrap_or(Err(Errno::EAGAIN))
     }
@@ -110,14 +138,14 @@ impl Task {
 
 /// Process 1 gets from inside only what it has a handler for, or blocks to wait for it. Linux: kernel/signal.c
 /// `sig_ignored()`, `sig_task_ignored()`.
-fn send(process: &Process, info: SignalInfo) -> Posted {
+fn send(process: &Process, tid: Option<u32>, info: SignalInfo) -> Posted {
     let handles = || {
         let action = process.signals.action(info.signal);
         matches!(action.disposition, Disposition::Handler(_))
     };
-    let blocks = || process.signals.mask().contains(info.signal);
+    let blocks = || process.signals.of_main().mask().contains(info.signal);
     if process.pid != INIT || blocks() || handles() {
-        process.kill_with(info)
+        process.kill_thread_with(tid, info)
     } else {
         Posted::Ignored
     }

@@ -112,7 +112,7 @@ impl Task {
             let goes_on = self.wait_for(Deadline::Never, |_| Some(Ok(())));
             goes_on.await.unwrap_or(Ok(()))?;
             let signals = &self.process.signals;
-            if signals.fatal().is_some() || signals.is_deliverable() {
+            if signals.fatal().is_some() || self.signals().is_deliverable() {
                 return Err(Errno::EINTR);
             }
         }

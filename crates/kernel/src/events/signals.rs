@@ -80,7 +80,7 @@ impl File for SignalFile {
         let set = *self.lock();
         let mut count = 0;
         for slot in buffer.chunks_exact_mut(INFO_BYTES) {
-            let Some(info) = process.signals.take_pending(set) else {
+            let Some(info) = process.signals.of_main().take_pending(set) else {
                 break;
             };
             slot.copy_from_slice(&encode(&info));
@@ -102,7 +102,10 @@ impl File for SignalFile {
         }
         let set = *self.lock();
         let mut ready = PollEvents::empty();
-        ready.set(PollEvents::IN, process.signals.is_any_pending(set));
+        ready.set(
+            PollEvents::IN,
+            process.signals.of_main().is_any_pending(set),
+        );
         ready & interest
     }
 

@@ -168,7 +168,7 @@ impl Pair {
             return Access::Allowed;
         }
         let is_ignored = process.signals.action(signal).disposition == Disposition::Ignore
-            || process.signals.mask().contains(signal);
+            || process.signals.of_main().mask().contains(signal);
         match is_ignored {
             true if signal == Signal::TTIN => Access::Refused,
             true => Access::Allowed,

@@ -69,7 +69,7 @@ fn process_1_gets_from_inside_only_what_it_handles() {
     assert_eq!(fatal(&init), None);
     handle(&init, Signal::TERM);
     assert_eq!(send(Signal::TERM), Ok(()));
-    assert!(init.process.signals.take_handler().is_some());
+    assert!(init.signals().take_handler().is_some());
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_handler_interrupts_a_wait_and_a_blocked_or_ignored_signal_does_not() {
         init.process.kill(Signal::USR1);
     });
     assert_eq!(report, Err(Errno::EINTR));
-    assert!(init.process.signals.take_handler().is_some());
+    assert!(init.signals().take_handler().is_some());
     let mut waiting = pin!(wait());
     init.process.kill(Signal::USR1);
     init.process.kill(Signal::WINCH);
@@ -97,15 +97,15 @@ fn the_end_of_a_child_is_a_signal_and_so_is_its_stop_unless_that_is_not_wanted()
     let child = fork(&init);
     handle(&init, Signal::CHLD);
     child.process.kill(Signal::STOP);
-    let delivery = init.process.signals.take_handler().unwrap();
-    init.process.signals.set_mask(delivery.mask_before);
+    let delivery = init.signals().take_handler().unwrap();
+    init.signals().set_mask(delivery.mask_before);
     let mut action = init.process.signals.action(Signal::CHLD);
     action.flags |= ActionFlags::NOCLDSTOP;
     init.process.signals.set_action(Signal::CHLD, action);
     child.process.kill(Signal::CONT);
-    assert_eq!(init.process.signals.take_handler(), None);
+    assert_eq!(init.signals().take_handler(), None);
     child.process.exit(ExitStatus::Exited(0));
-    assert!(init.process.signals.take_handler().is_some());
+    assert!(init.signals().take_handler().is_some());
 }
 
 #[test]
@@ -130,19 +130,19 @@ fn a_suspended_process_waits_with_another_mask_for_a_handler() {
     let (_machine, init) = machine();
     handle(&init, Signal::USR1);
     let usr1 = SignalSet::of(&[Signal::USR1]);
-    init.process.signals.set_mask(usr1);
+    init.signals().set_mask(usr1);
     let before = after(init.suspend(SignalSet::default()), || {
         init.process.kill(Signal::USR1);
     });
     assert_eq!(before, usr1);
-    assert!(init.process.signals.take_handler().is_some());
+    assert!(init.signals().take_handler().is_some());
 }
 
 #[test]
 fn a_signal_can_be_waited_for_until_a_deadline() {
     let (_machine, init) = machine();
     let usr1 = SignalSet::of(&[Signal::USR1]);
-    init.process.signals.set_mask(usr1);
+    init.signals().set_mask(usr1);
     let past = Deadline::At(0);
     assert_eq!(now(init.wait_for_signal(usr1, past)), Err(Errno::EAGAIN));
     init.process.kill(Signal::USR1);
@@ -158,7 +158,7 @@ fn an_alarm_is_a_signal() {
     // Timers of this clock ring at once.
     let once = Remaining { time: 5, ..off };
     assert_eq!(init.set_alarm(once), off);
-    let delivery = init.process.signals.take_handler().unwrap();
+    let delivery = init.signals().take_handler().unwrap();
     assert_eq!(delivery.info.signal, Signal::ALRM);
     assert_eq!(init.alarm(), off);
 }
@@ -168,15 +168,15 @@ fn a_signal_tells_its_sender_and_a_child_its_end() {
     let (_machine, init) = machine();
     let child = fork_as(&init, 7);
     let all = SignalSet::of(&[Signal::USR1, Signal::CHLD]);
-    init.process.signals.set_mask(all);
+    init.signals().set_mask(all);
     handle(&init, Signal::USR1);
     child.process.set_credentials(Credentials::user(0, 0));
     let target = Target::Process(init.process.pid);
     child.send_signal(target, Some(Signal::USR1)).unwrap();
-    let info = init.process.signals.take_pending(all).unwrap();
+    let info = init.signals().take_pending(all).unwrap();
     assert_eq!((info.code, info.pid), (code::USER, child.process.pid.0));
     child.process.exit(ExitStatus::Exited(5));
-    let info = init.process.signals.take_pending(all).unwrap();
+    let info = init.signals().take_pending(all).unwrap();
     let told = (info.signal, info.code, info.pid, info.value);
     let pid = child.process.pid.0;
     assert_eq!(told, (Signal::CHLD, code::CHILD_EXITED, pid, 5));
@@ -187,10 +187,10 @@ fn high_signals_queue_in_order_up_to_a_limit() {
     let (_machine, init) = machine();
     let high = Signal::from_raw(40).unwrap();
     let set = SignalSet::of(&[high, Signal::USR1]);
-    let signals = &init.process.signals;
+    let signals = init.signals();
     signals.set_mask(set);
     let queue = |signal, value| {
-        signals.post_with(SignalInfo {
+        init.process.signals.post_with(SignalInfo {
             value,
             ..init.own_info(signal, code::QUEUE)
         })
@@ -204,7 +204,7 @@ fn high_signals_queue_in_order_up_to_a_limit() {
     }
     assert_eq!(queue(high, 0), Posted::Full);
     // A signal of `kill` is pending all the same.
-    assert_eq!(signals.post(high), Posted::Pending);
+    assert_eq!(init.process.signals.post(high), Posted::Pending);
     let usr1 = signals.take_pending(set).unwrap();
     assert_eq!((usr1.signal, usr1.value), (Signal::USR1, 1));
     let values: Vec<_> = std::iter::from_fn(|| signals.take_pending(set))

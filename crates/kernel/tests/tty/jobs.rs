@@ -65,8 +65,8 @@ fn handle(task: &Task, signals: &[Signal]) {
 
 fn handled(task: &Task) -> Vec<Signal> {
     let deliveries = std::iter::from_fn(|| {
-        let delivery = task.process.signals.take_handler()?;
-        task.process.signals.set_mask(SignalSet::default());
+        let delivery = task.signals().take_handler()?;
+        task.signals().set_mask(SignalSet::default());
         Some(delivery.info.signal)
     });
     deliveries.collect()
@@ -120,12 +120,9 @@ fn a_background_read_with_a_handler_is_interrupted_and_ignored_or_orphaned_fails
     it.back.process.signals.set_ignored(Signal::TTIN, true);
     assert_eq!(read(&it.back, TTY, 1), Some(Err(Errno::EIO)));
     it.back.process.signals.set_ignored(Signal::TTIN, false);
-    it.back
-        .process
-        .signals
-        .set_mask(SignalSet::of(&[Signal::TTIN]));
+    it.back.signals().set_mask(SignalSet::of(&[Signal::TTIN]));
     assert_eq!(read(&it.back, TTY, 1), Some(Err(Errno::EIO)));
-    it.back.process.signals.set_mask(SignalSet::default());
+    it.back.signals().set_mask(SignalSet::default());
     // Nobody is left to let it go on.
     let orphan = fork(&it.back);
     orphan.set_group(Pid(0), Pid(0)).unwrap();

@@ -137,7 +137,7 @@ fn threads_have_numbers_are_counted_and_make_room_when_they_end() {
     assert_eq!(counted(), "1");
     let mut threads = Vec::new();
     let refused = loop {
-        match machine.kernel.spawn_thread(&task.process) {
+        match machine.kernel.spawn_thread(&task) {
             Ok(thread) => threads.push(thread),
             Err(errno) => break errno,
         }
@@ -152,7 +152,7 @@ fn threads_have_numbers_are_counted_and_make_room_when_they_end() {
     assert_eq!(numbers.len(), 64);
     drop(threads);
     assert_eq!(counted(), "1");
-    assert!(machine.kernel.spawn_thread(&task.process).is_ok());
+    assert!(machine.kernel.spawn_thread(&task).is_ok());
 }
 
 #[test]
