@@ -59,6 +59,20 @@ fn signals_are_handled_blocked_and_jumped_out_of_as_natively() {
 }
 
 #[test]
+fn threads_share_wait_are_signalled_and_cancelled_as_natively() {
+    let native = guest("native/threads");
+    assert_as_natively("threads", &["/bin/threads"], &[&native]);
+}
+
+#[test]
+fn a_thread_ends_its_process_or_makes_it_another_program_as_natively() {
+    let native = guest("native/threads");
+    for way in ["exit", "exec"] {
+        assert_as_natively("threads", &["/bin/threads", way], &[&native, way]);
+    }
+}
+
+#[test]
 fn terminals_stop_tell_and_hang_up_jobs_as_natively() {
     assert_as_natively("jobs", &[], &[]);
 }

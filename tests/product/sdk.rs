@@ -190,6 +190,20 @@ fn jumps_are_exceptions_where_nothing_forks() {
 }
 
 #[test]
+fn programs_with_threads_have_them_and_jump() {
+    let home = Home::new();
+    let threads = source("linux/tests/threads.c");
+    compile(&home, &["-O2", "-w", "-pthread", &threads, "-o", "threads"]);
+    let ended = home.run(&["run", "--rm", "./threads", "none", "exit"]);
+    assert_eq!(ended.code, 7, "{}", ended.stderr);
+    let jumping = source("linux/tests/jumping.c");
+    compile(&home, &["-pthread", "-c", &jumping, "-o", "jumping.o"]);
+    compile(&home, &["-pthread", "jumping.o", "-o", "jumping"]);
+    let ended = home.run(&["run", "--rm", "./jumping"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (7, JUMPS));
+}
+
+#[test]
 fn a_program_that_forks_is_linked_for_that_unless_it_is_told_not_to() {
     let home = Home::new();
     let jumping = source("linux/tests/jumping.c");

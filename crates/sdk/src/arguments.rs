@@ -56,12 +56,10 @@ const WITH_VALUE: &[&str] = &[
     "--target",
 ];
 
-/// Options about what wasm has not: threads, libraries that are loaded at run time, and programs at any address.
+/// Options about what wasm has not: libraries that are loaded at run time, and programs at any address.
 const LEFT_OUT: &[&str] = &[
     "-no-pie",
     "-pie",
-    "-pthread",
-    "-pthreads",
     "-rdynamic",
     "-static",
     "-static-libgcc",
@@ -117,6 +115,8 @@ pub struct CommandLine {
     pub output: Option<OsString>,
     /// What was asked for; otherwise what the program uses decides.
     pub library: Option<Library>,
+    /// The program has more than one thread.
+    pub has_threads: bool,
     pub items: Vec<Item>,
 }
 
@@ -136,6 +136,7 @@ impl CommandLine {
                 stage: Stage::Program,
                 output: None,
                 library: None,
+                has_threads: false,
                 items: Vec::new(),
             },
         };
@@ -143,6 +144,9 @@ impl CommandLine {
             reader.read(word)?;
         }
         let mut line = reader.line;
+        if line.has_threads && line.library == Some(Library::Fork) {
+            return Err(forking_threads());
+        }
         if !line.items.iter().any(Item::is_file) {
             line.stage = Stage::Text;
         }
@@ -178,6 +182,7 @@ impl Reader {
             "-shared" | "--shared" => return Err(shared(text)),
             "-Xlinker" => self.linker_words()?,
             "-z" => self.keyword(&text)?,
+            "-pthread" | "-pthreads" => self.line.has_threads = true,
             _ if LEFT_OUT.contains(&text.as_str()) => {}
             _ if WITH_VALUE.contains(&text.as_str()) => {
                 let value = self.value(&text)?;
@@ -289,6 +294,14 @@ fn library(name: &str) -> Result<Library, SdkError> {
             reason: "there is no such library",
             hint: "use `--minke-libc=plain` or `--minke-libc=fork`, or neither",
         }),
+    }
+}
+
+fn forking_threads() -> SdkError {
+    SdkError::Refused {
+        option: format!("{LIBRARY_OPTION}fork"),
+        reason: "programs with threads (`-pthread`) do not fork",
+        hint: "start other programs by `posix_spawn`, or leave `-pthread` out",
     }
 }
 
@@ -404,10 +417,20 @@ mod tests {
 
     #[test]
     fn options_of_other_machines_are_dropped() {
-        let line = parse("-pthread -static a.c -Wl,--as-needed,-s -Wl,-z,relro -z now -rdynamic");
+        let line = parse("-pie -static a.c -Wl,--as-needed,-s -Wl,-z,relro -z now -rdynamic");
         assert_eq!(shown(&line), "<a.c> -Wl,-s");
         let line = parse("a.c -Xlinker -Map -Xlinker out.map -Xlinker -s");
         assert_eq!(shown(&line), "<a.c> -Xlinker -s");
+    }
+
+    #[test]
+    fn threads_are_asked_for_and_do_not_fork() {
+        let line = parse("-pthread a.c -lpthread");
+        assert_eq!(shown(&line), "<a.c> -lpthread");
+        assert!(line.has_threads);
+        let words = ["-pthread", "--minke-libc=fork"].map(OsString::from);
+        let error = CommandLine::parse(&words);
+        assert!(matches!(error, Err(SdkError::Refused { .. })));
     }
 
     #[test]

@@ -30,6 +30,8 @@ const OLDER_FORM: &str = "-wasm-use-legacy-eh=true";
 /// Options that take names away.
 const STRIPPING: &[&str] = &["-s", "-Wl,-s", "-Wl,--strip-all"];
 
+const NO_FORK: &str = "the program calls `fork`, which will answer `ENOSYS`";
+
 /// How a command line ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
@@ -76,7 +78,7 @@ struct Driver<'s> {
 impl Driver<'_> {
     fn clang(&self) -> Command {
         let mut command = Command::new(&self.clang);
-        let configuration = self.system.configuration();
+        let configuration = self.system.configuration(self.line.has_threads);
         command.arg(joined("--config=", configuration.as_os_str()));
         command
     }
@@ -214,13 +216,16 @@ impl Driver<'_> {
 
     fn link(&self, objects: &[PathBuf], directory: &Path) -> Result<Done, SdkError> {
         let output = PathBuf::from(self.line.output.as_deref().unwrap_or(OsStr::new("a.out")));
+        if self.line.has_threads {
+            return self.link_threads(objects, &output);
+        }
         if self.line.library != Some(Library::Fork) {
             let code = run(&mut self.linking(objects, Library::Plain, &output), None)?;
             if code != 0 || !forks(&output)? {
                 return Ok(Done::with_code(code));
             }
             if self.line.library == Some(Library::Plain) {
-                let note = Some("the program calls `fork`, which will answer `ENOSYS`");
+                let note = Some(NO_FORK);
                 return Ok(Done { code, note });
             }
         }
@@ -245,6 +250,16 @@ impl Driver<'_> {
         Ok(Done { code, note })
     }
 
+    /// Links a program with threads, whose frames cannot be restored.
+    fn link_threads(&self, objects: &[PathBuf], output: &Path) -> Result<Done, SdkError> {
+        let code = run(&mut self.linking(objects, Library::Plain, output), None)?;
+        let note = match code == 0 && forks(output)? {
+            true => Some(NO_FORK),
+            false => None,
+        };
+        Ok(Done { code, note })
+    }
+
     /// The command that links, with objects in the places of their sources.
     fn linking(&self, objects: &[PathBuf], library: Library, output: &Path) -> Command {
         let mut command = self.clang();
@@ -259,6 +274,8 @@ impl Driver<'_> {
             };
         }
         let form = match library {
+            // With threads there is no other library.
+            Library::Plain if self.line.has_threads => FINAL_FORM,
             Library::Plain => {
                 command.arg("-lplain");
                 FINAL_FORM

@@ -17,8 +17,11 @@ pub const DIRECTORY_VARIABLE: &str = "MINKE_SDK";
 /// Most bytes of the archive's content: bounds what a damaged one can fill a disk with.
 const UNPACKED_BYTES_MAX: u64 = 64 << 20;
 
-/// Files without which the SDK is none.
+/// What clang reads for programs with one thread; a directory without it is no SDK.
 const CONFIGURATION: &str = "clang.cfg";
+
+/// What it reads for others.
+const THREADS_CONFIGURATION: &str = "threads.cfg";
 
 /// The SDK inside a program: a tar, compressed by gzip.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +71,11 @@ impl System {
     }
 
     /// Returns the file of options that clang is told to read.
-    pub fn configuration(&self) -> PathBuf {
-        self.directory.join(CONFIGURATION)
+    pub fn configuration(&self, has_threads: bool) -> PathBuf {
+        self.directory.join(match has_threads {
+            false => CONFIGURATION,
+            true => THREADS_CONFIGURATION,
+        })
     }
 }
 
@@ -129,10 +135,16 @@ mod tests {
     fn an_archive_is_unpacked_once_and_leaves_nothing_else() {
         let data = tempfile::tempdir().expect("a directory");
         let system = System::open(None, data.path(), Some(archive())).expect("an SDK");
-        assert_eq!(fs::read(system.configuration()).expect("a file"), b"-c");
-        fs::write(system.configuration(), "kept").expect("a file");
+        assert_eq!(
+            fs::read(system.configuration(false)).expect("a file"),
+            b"-c"
+        );
+        fs::write(system.configuration(false), "kept").expect("a file");
         let again = System::open(None, data.path(), Some(archive())).expect("an SDK");
-        assert_eq!(fs::read(again.configuration()).expect("a file"), b"kept");
+        assert_eq!(
+            fs::read(again.configuration(false)).expect("a file"),
+            b"kept"
+        );
         let names: Vec<_> = fs::read_dir(data.path()).expect("a directory").collect();
         assert_eq!(names.len(), 1);
     }

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::Unit;
 use super::base::{self, BaseImage};
 use super::linux::sources::COMPILED_BY_TESTS;
-use super::linux::{LinuxBuild, Program, Returns, busybox, configured, library, sdk};
+use super::linux::{LinuxBuild, Program, Returns, Threads, busybox, configured, library, sdk};
 use super::recipe::{CBuild, CargoBuild, Compiler, Library, NpmPackage, Recipe, Target};
 use crate::layout::{guests_dir, root};
 
@@ -107,10 +107,13 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/linux/tests/moving.c", Returns::Twice),
 ];
 
+/// The same, of programs with threads.
+const THREADED_PROGRAMS: &[&str] = &["guests/linux/tests/threads.c"];
+
 /// Those of them that are compared with the same program outside of a container.
 const NATIVE_TWINS: &[&str] = &[
     "family", "jobs", "signals", "events", "said", "settings", "library", "watching", "fifos",
-    "passing", "moving",
+    "passing", "moving", "threads",
 ];
 
 /// Every unit.
@@ -379,16 +382,22 @@ fn linux_programs() -> Vec<Unit> {
         unit("xz", Program::Configured(&configured::XZ), &[]),
         unit("busybox", Program::Busybox, &[busybox::LEFT_OUT]),
     ];
-    for (source, returns) in LINUX_PROGRAMS {
+    let single = LINUX_PROGRAMS
+        .iter()
+        .map(|(source, returns)| (*source, *returns, Threads::One));
+    let threaded = THREADED_PROGRAMS
+        .iter()
+        .map(|source| (*source, Returns::Once, Threads::Many));
+    for (source, returns, threads) in single.chain(threaded) {
         let path = PathBuf::from(source);
         let name = path.file_stem().and_then(|it| it.to_str());
         let name = name.expect("a source has a name").to_string();
-        let returns = *returns;
-        units.push(unit(
-            &name,
-            Program::Source { path, returns },
-            &[source, "guests/c/check.h"],
-        ));
+        let program = Program::Source {
+            path,
+            returns,
+            threads,
+        };
+        units.push(unit(&name, program, &[source, "guests/c/check.h"]));
     }
     units.extend(COMPILED_BY_TESTS.iter().map(|package| Unit {
         name: format!("sources-{}", package.name),
@@ -485,6 +494,7 @@ fn benchmarks() -> Vec<Unit> {
             Program::Source {
                 path: PathBuf::from(PROCESSES),
                 returns: Returns::Twice,
+                threads: Threads::One,
             },
             &[PROCESSES],
         ),

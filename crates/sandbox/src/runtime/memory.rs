@@ -127,6 +127,15 @@ impl<'a> MemoryView<'a> {
         self.read_array(address).map(u64::from_le_bytes)
     }
 
+    /// Finds a number that other threads may change meanwhile; the address is a multiple of 4.
+    pub fn word(&self, address: GuestAddr) -> Result<Word> {
+        let range = self.range(address, 4)?;
+        Ok(match &self.0 {
+            View::Local(_) => Word::Local(self.read_u32(address)?),
+            View::Shared(memory) => Word::Shared(memory.clone(), range.start),
+        })
+    }
+
     /// Writes a little-endian `u32`.
     pub fn write_u32(&mut self, address: GuestAddr, value: u32) -> Result<()> {
         self.write(address, &value.to_le_bytes())
@@ -247,6 +256,24 @@ impl<'a> MemoryView<'a> {
             return Err(Errno::EFAULT);
         }
         Ok(address.0 as usize..end as usize)
+    }
+}
+
+/// A number in a guest's memory.
+pub enum Word {
+    /// Nobody else changes it: what it was.
+    Local(u32),
+    /// In a memory, at a multiple of 4.
+    Shared(SharedMemory, usize),
+}
+
+impl Word {
+    /// Loads it, in the order of all threads' accesses.
+    pub fn load(&self) -> u32 {
+        match self {
+            Word::Local(number) => *number,
+            Word::Shared(memory, start) => shared::load_u32(memory, *start),
+        }
     }
 }
 

@@ -18,6 +18,9 @@ pub enum Stop {
     /// A signal ends the process.
     #[error("ended by signal {}", .0.raw())]
     Signal(Signal),
+    /// The thread ends, and its process does not.
+    #[error("the thread has ended")]
+    Thread,
     /// The process becomes another program, [`Guest::next_program`].
     #[error("became another program")]
     Exec,

@@ -48,17 +48,19 @@ where
     let parent = Arc::clone(&guest.task);
     let wasi = guest.wasi.clone();
     let emscripten = guest.emscripten.for_thread();
+    let started = guest.started.clone();
     async move {
         let group = group.ok_or(Errno::ENOSYS)?;
         if parent.process.signals.fatal().is_some() {
             return Err(Errno::EINTR);
         }
         let kernel = &parent.process.kernel;
-        let task = Arc::new(kernel.spawn_thread(&parent.process)?);
+        let task = Arc::new(kernel.spawn_thread(&parent)?);
         let tid = task.tid;
         let mut guest = Guest::new(Arc::clone(&task));
         guest.wasi = wasi;
         guest.emscripten = emscripten;
+        guest.started = started;
         group.join(&mut guest);
         let (store, instance) = group
             .program

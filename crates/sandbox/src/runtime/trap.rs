@@ -92,8 +92,8 @@ fn status_of(stop: Stop) -> ExitStatus {
         // Linux: kernel/exit.c sys_exit_group(): the low eight bits are kept.
         Stop::Exit(code) => ExitStatus::Exited((code & 0xff) as u8),
         Stop::Signal(signal) => ExitStatus::Signaled(signal),
-        // With the program that comes next, nobody looks at it.
-        Stop::Exec => ExitStatus::Exited(0),
+        // With the program that comes next, nobody looks at it, nor when a thread has ended.
+        Stop::Exec | Stop::Thread => ExitStatus::Exited(0),
     }
 }
 

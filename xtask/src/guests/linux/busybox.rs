@@ -33,7 +33,11 @@ pub fn link() -> Result<PathBuf> {
     let directory = sources::BUSYBOX.unpack(sources::Patches::Debian)?;
     configure(&directory)?;
     let headers = kernel_headers()?;
-    let compiler = [vec![tools::CLANG.to_string()], library::compiler_flags()?].concat();
+    let compiler = [
+        vec![tools::CLANG.to_string()],
+        library::compiler_flags(library::Threads::One)?,
+    ]
+    .concat();
     run_quietly(
         make(&directory)
             .args(["-j2", "busybox_unstripped", LINKS, LINK])

@@ -7,6 +7,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use super::library::Threads;
 use super::sources::{self, Package, Patches};
 use super::{Casts, Returns, library, tools};
 use crate::process::run_quietly;
@@ -139,7 +140,11 @@ impl Configured {
     /// Compiles and links; returns the module.
     pub fn link(&self) -> Result<PathBuf> {
         let directory = self.package.unpack(Patches::None)?;
-        let compiler = [vec![tools::CLANG.to_string()], library::compiler_flags()?].concat();
+        let compiler = [
+            vec![tools::CLANG.to_string()],
+            library::compiler_flags(Threads::One)?,
+        ]
+        .concat();
         run_quietly(
             Command::new("./configure")
                 .args([

@@ -12,8 +12,8 @@ use crate::process::run_quietly;
 
 /// Our part: files that stand in for musl's or beside them, and patches of its others.
 pub const PORT: &str = "guests/linux/musl";
-/// The flags of whoever compiles with the library.
-pub const CONFIGURATION: &str = "guests/linux/clang.cfg";
+/// The flags of whoever compiles with the library: a directory of files that clang reads.
+pub const CONFIGURATION: &str = "guests/linux/clang";
 
 /// What musl's own `configure` would find out about a machine that it knows.
 const MAKE_CONFIGURATION: &str = "ARCH = wasm32
@@ -37,6 +37,9 @@ const MUSL_FLAGS: &[&str] = &[
     "-w",
 ];
 
+/// What code needs for a memory that is shared.
+const THREADS_FLAGS: &[&str] = &["-matomics", "-mbulk-memory"];
+
 /// Libraries whose contents musl has in its only one.
 const EMPTY_LIBRARIES: &[&str] = &["crypt", "dl", "m", "pthread", "resolv", "rt", "util"];
 const EMPTY_ARCHIVE: &[u8] = b"!<arch>\n";
@@ -46,12 +49,33 @@ pub fn output() -> PathBuf {
     directory().join("lib/libc.a")
 }
 
+/// Whether a program has threads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Threads {
+    One,
+    Many,
+}
+
 /// The flags with which clang compiles and links. They say where the library is by where they are.
-pub fn compiler_flags() -> Result<Vec<String>> {
+pub fn compiler_flags(threads: Threads) -> Result<Vec<String>> {
+    install_configuration(&directory())?;
+    let configuration = directory().join(match threads {
+        Threads::One => "clang.cfg",
+        Threads::Many => "threads.cfg",
+    });
+    Ok(vec![format!("--config={}", configuration.display())])
+}
+
+/// Puts what clang reads beside the library.
+pub fn install_configuration(to: &Path) -> Result<()> {
     let ours = root().join(CONFIGURATION);
-    let there = directory().join("clang.cfg");
-    fs::copy(&ours, &there).with_context(|| format!("cannot copy {}", ours.display()))?;
-    Ok(vec![format!("--config={}", there.display())])
+    for entry in fs::read_dir(&ours)? {
+        let path = entry?.path();
+        let name = path.file_name().context("an entry has a name")?;
+        fs::copy(&path, to.join(name))
+            .with_context(|| format!("cannot copy {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// Where the library lies, with `include`, `lib` and `share`.
@@ -63,25 +87,56 @@ pub fn directory() -> PathBuf {
 pub fn make() -> Result<()> {
     let sources = sources::MUSL.unpack(sources::Patches::Debian)?;
     port(&sources)?;
-    let make = |targets: &[&str]| {
-        let prefix = directory();
-        run_quietly(
-            Command::new("make")
-                .args(["--silent", "-j2"])
-                .args(targets)
-                .arg(format!("CC={} --target={}", tools::CLANG, tools::TARGET))
-                .arg(format!("AR={}", tools::AR))
-                .arg(format!("RANLIB={}", tools::RANLIB))
-                .arg(format!("prefix={}", prefix.display()))
-                .current_dir(&sources),
-        )
-    };
     sources::remove(&directory())?;
-    make(&["lib/libc.a", "lib/crt1.o"])?;
-    make(&["install-headers"])?;
+    make_part(&sources, "", &["lib/libc.a", "lib/crt1.o"])?;
+    make_part(&sources, "", &["install-headers"])?;
     install(&sources.join("lib"))?;
     install_licence(&sources)?;
-    make_plain(&sources)
+    make_plain(&sources)?;
+    make_threads(&sources)
+}
+
+/// Makes targets of musl's own makefile.
+fn make_part(sources: &Path, flags: &str, targets: &[&str]) -> Result<()> {
+    run_quietly(
+        Command::new("make")
+            .args(["--silent", "-j2"])
+            .args(targets)
+            .arg(format!(
+                "CC={} --target={} {flags}",
+                tools::CLANG,
+                tools::TARGET
+            ))
+            .arg(format!("AR={}", tools::AR))
+            .arg(format!("RANLIB={}", tools::RANLIB))
+            .arg(format!("prefix={}", directory().display()))
+            .current_dir(sources),
+    )
+}
+
+/// Makes the library of programs with threads: the same sources, for a memory that is shared. Their frames cannot be restored.
+fn make_threads(sources: &Path) -> Result<()> {
+    for made in ["obj/src", "obj/crt", "lib"] {
+        sources::remove(&sources.join(made))?;
+    }
+    make_part(
+        sources,
+        &THREADS_FLAGS.join(" "),
+        &["lib/libc.a", "lib/crt1.o"],
+    )?;
+    let libraries = directory().join("lib/threads");
+    fs::create_dir_all(&libraries)?;
+    for name in ["crt1.o", "libc.a"] {
+        fs::copy(sources.join("lib").join(name), libraries.join(name))?;
+    }
+    let archive = libraries.join("libc.a");
+    run_quietly(
+        Command::new(tools::AR)
+            .arg("d")
+            .arg(&archive)
+            .arg("frames.o"),
+    )?;
+    archive_plain(sources, THREADS_FLAGS, &archive)
 }
 
 /// Puts our port into musl's sources. Numbers of calls are x86_64's.
@@ -117,23 +172,24 @@ fn port(sources: &Path) -> Result<()> {
 
 /// Makes the library of programs whose frames cannot be restored: linked before the other, it stands for its `fork`.
 fn make_plain(sources: &Path) -> Result<()> {
+    archive_plain(sources, &[], &directory().join("lib/libplain.a"))
+}
+
+/// Compiles the `fork` of such programs, and puts it into an archive.
+fn archive_plain(sources: &Path, flags: &[&str], archive: &Path) -> Result<()> {
     let object = sources.join("obj/plain-fork.o");
     run_quietly(
         Command::new(tools::CLANG)
             .arg(format!("--target={}", tools::TARGET))
             .args(MUSL_FLAGS)
+            .args(flags)
             .arg("-c")
             .arg(root().join(PORT).join("plain/fork.c"))
             .arg("-o")
             .arg(&object)
             .current_dir(sources),
     )?;
-    run_quietly(
-        Command::new(tools::AR)
-            .arg("rcs")
-            .arg(directory().join("lib/libplain.a"))
-            .arg(&object),
-    )
+    run_quietly(Command::new(tools::AR).arg("rcs").arg(archive).arg(&object))
 }
 
 fn install_licence(sources: &Path) -> Result<()> {

@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use crate::layout::{guests_dir, root};
 use crate::process::run_quietly;
 use configured::Configured;
+pub use library::Threads;
 pub use tools::version;
 
 /// One program.
@@ -31,7 +32,11 @@ pub struct LinuxBuild {
 #[derive(Debug)]
 pub enum Program {
     /// One C source of ours, relative to the workspace.
-    Source { path: PathBuf, returns: Returns },
+    Source {
+        path: PathBuf,
+        returns: Returns,
+        threads: Threads,
+    },
     /// A package of Debian that configures itself.
     Configured(&'static Configured),
     /// Debian's many small programs in one.
@@ -57,14 +62,18 @@ pub enum Casts {
 impl LinuxBuild {
     pub fn make(&self) -> Result<()> {
         match &self.program {
-            Program::Source { path, returns } => {
+            Program::Source {
+                path,
+                returns,
+                threads,
+            } => {
                 let linked = match returns {
                     Returns::Once => self.output.clone(),
                     Returns::Twice => self.output.with_extension("linked"),
                 };
                 run_quietly(
                     Command::new(tools::CLANG)
-                        .args(library::compiler_flags()?)
+                        .args(library::compiler_flags(*threads)?)
                         .args(["-O2", "-o"])
                         .arg(&linked)
                         .arg(root().join(path)),

@@ -32,9 +32,7 @@ pub fn make() -> Result<()> {
     sources::remove(&directory)?;
     copy(&library::directory().join("."), &directory)?;
     copy(&root().join(FILES).join("."), &directory)?;
-    let configuration = root().join(library::CONFIGURATION);
-    fs::copy(&configuration, directory.join("clang.cfg"))
-        .with_context(|| format!("cannot copy {}", configuration.display()))?;
+    library::install_configuration(&directory)?;
     let packed = work_dir().join("sdk.tgz");
     pack(&directory, &packed)?;
     let digest = hex(&Sha256::digest(fs::read(&packed)?));

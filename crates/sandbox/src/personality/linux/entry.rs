@@ -40,14 +40,19 @@ pub async fn enter(
     entry: Entry,
 ) -> wasmtime::Result<()> {
     store.data().task.process.set_can_wait(true);
-    let deliver = instance.get_typed_func(&mut *store, "signal_deliver").ok();
-    store.data_mut().linux.deliver = deliver;
+    find_deliver(store, instance);
     let name = match entry {
         Entry::Start => "_start",
         Entry::Resume => "resume",
     };
     let function = instance.get_typed_func::<(), ()>(&mut *store, name)?;
     function.call_async(&mut *store, ()).await
+}
+
+/// Notes how the guest has handlers called.
+pub(super) fn find_deliver(store: &mut Store<Guest>, instance: &Instance) {
+    let deliver = instance.get_typed_func(&mut *store, "signal_deliver").ok();
+    store.data_mut().linux.deliver = deliver;
 }
 
 /// What a program is started with, but for where it will lie.

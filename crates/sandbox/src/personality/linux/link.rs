@@ -85,7 +85,7 @@ async fn serve(
         if let Some(stop) = guest.linux.stop.take() {
             return Err(stop.leaving(caller.engine()));
         }
-        if !guest.task.process.signals.needs_attention() && guest.linux.mask_after.is_none() {
+        if !guest.task.signals().needs_attention() && guest.linux.mask_after.is_none() {
             return Ok(raw(result));
         }
         let after = signals::attend(caller).await?;

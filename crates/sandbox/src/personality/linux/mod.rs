@@ -15,12 +15,13 @@
 //! | [`entry`] | entering a program, and what it is started with |
 //! | [`signals`] | what happens on the way out of a call |
 //! | [`spawn`] | `minke.*`: starting processes |
+//! | [`threads`] | their threads |
 //! | `calls` | system calls, one file per family |
 
 use minke_abi::signal::SignalSet;
 use wasmtime::{Module, TypedFunc};
 
-use crate::runtime::Stop;
+use crate::runtime::{GuestAddr, Stop};
 
 mod calls;
 mod context;
@@ -32,6 +33,7 @@ mod spawn;
 mod table;
 #[cfg(test)]
 mod tests;
+mod threads;
 
 pub use entry::enter;
 pub use link::link_as;
@@ -51,6 +53,8 @@ pub struct State {
     mask_after: Option<SignalSet>,
     /// What ends the code instead of returning to it.
     stop: Option<Stop>,
+    /// What becomes zero when the thread has ended.
+    clear_tid: Option<GuestAddr>,
     /// Handlers that are under way.
     handlers: u32,
 }

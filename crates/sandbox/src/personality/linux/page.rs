@@ -14,7 +14,7 @@ System calls that a program compiled for Linux on 32-bit wasm may import, and ho
 `crates/sandbox/src/personality/linux`; a test keeps the two equal.
 
 A module speaks Linux if it imports from `wali` or `minke`. It exports its memory as `memory`, an entry `_start`, and for what
-needs them a table `__indirect_function_table`, `resume` and `signal_deliver`.
+needs them a table `__indirect_function_table`, `resume`, `signal_deliver` and `thread_start`.
 
 - Numbers, flags, constants and errors are x86-64's. So are structs, with pointers and `size_t` of four bytes and `long` of eight.
 - Each call is `wali.SYS_<name>` and returns a value or a negative error as an `i64`. Parameters may be `i32` or `i64`.
@@ -23,6 +23,8 @@ needs them a table `__indirect_function_table`, `resume` and `signal_deliver`.
   or `table[handler](signal)` without that export. Code, sender and value are 0. A program that computes ends when a signal says so, and stops
   or calls handlers at its next call. A signal that is pending twice is delivered once.
 - Process 1 gets from other processes only signals that it handles, as on Linux; `minke stop` and `minke kill` reach it in any case.
+- Threads are instances over one memory, which the module imports shared. A signal for the process goes to the first thread that does
+  not block it. Such a program starts others by `minke.spawn`: it does not fork.
 - Mapping memory is the C library's own work, over `memory.grow`.
 - A program that is started needs execute permission, as on Linux. Its first bytes say what it is: a module of any personality, or a script
   with `#!`.

@@ -23,7 +23,7 @@ const TABLE: &str = "__indirect_function_table";
 pub(super) async fn attend(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Interrupted> {
     let mut interrupted = call_handlers(caller).await?;
     if let Some(mask) = caller.data_mut().linux.mask_after.take() {
-        caller.data().task.process.signals.set_mask(mask);
+        caller.data().task.signals().set_mask(mask);
         // Nothing is made again that has waited with a mask of its own.
         call_handlers(caller).await?;
         interrupted = Interrupted::Fails;
@@ -49,7 +49,7 @@ async fn call_handlers(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Inter
         let Some(_stack) = CallbackStack::take() else {
             return Ok(interrupted);
         };
-        let Some(delivery) = signals.take_handler() else {
+        let Some(delivery) = task.signals().take_handler() else {
             return Ok(interrupted);
         };
         if !delivery.flags.contains(ActionFlags::RESTART) {
@@ -59,7 +59,7 @@ async fn call_handlers(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Inter
         let called = call_handler(caller, &delivery).await;
         caller.data_mut().linux.handlers -= 1;
         called?;
-        signals.set_mask(delivery.mask_before);
+        task.signals().set_mask(delivery.mask_before);
     }
 }
 

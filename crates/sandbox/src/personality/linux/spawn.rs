@@ -13,6 +13,7 @@ use super::calls::processes::start_arguments;
 use super::context::{Context, task_of};
 use super::entry::StartBlock;
 use super::link::raw;
+use super::threads::{self, NewThread};
 use crate::personality::Linked;
 use crate::processes::Image;
 use crate::runtime::guest::Started;
@@ -60,6 +61,27 @@ pub(super) static FUNCTIONS: &[Function] = &[
                     raw(forked.map(|pid| i64::from(pid.0))) as i32
                 })
             })?;
+            Ok(())
+        },
+    },
+    Function {
+        name: "clone",
+        signature: "(i32, i32, i32) -> i32",
+        does: "starts a thread, which calls the export `thread_start` with the first argument; its number goes to the second \
+               address, and the number at the third becomes 0 when it has ended",
+        define: |linker, name| {
+            linker.func_wrap_async(
+                MODULE,
+                name,
+                |mut caller: Caller<'_, Guest>, (block, tid, clear_tid): (i32, u32, u32)| {
+                    let thread = NewThread {
+                        block,
+                        tid,
+                        clear_tid,
+                    };
+                    Box::new(async move { Ok(threads::clone(&mut caller, thread).await?) })
+                },
+            )?;
             Ok(())
         },
     },
@@ -203,7 +225,9 @@ fn set_attributes(memory: &MemoryView<'_>, child: &Task, attributes: GuestAddr) 
             .for_each(|signal: Signal| signals.set_ignored(signal, false));
     }
     if flags & attribute::SETSIGMASK != 0 {
-        signals.set_mask(SignalSet(memory.read_u64(attributes.offset(16))?));
+        child
+            .signals()
+            .set_mask(SignalSet(memory.read_u64(attributes.offset(16))?));
     }
     if flags & attribute::SETSID != 0 {
         child.begin_session()?;

@@ -147,6 +147,10 @@ pub(super) static FAMILIES: &[Family] = &[
         calls: calls::processes::CALLS,
     },
     Family {
+        title: "Threads",
+        calls: calls::threads::CALLS,
+    },
+    Family {
         title: "Users and limits",
         calls: calls::identity::CALLS,
     },

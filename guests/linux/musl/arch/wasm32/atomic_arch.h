@@ -1,25 +1,54 @@
-/* One thread: plain loads and stores are atomic, as far as anyone sees. */
+/*
+ * Without threads (and the instructions for them) these are plain loads and stores, which is as atomic as anyone sees.
+ */
 #define a_cas a_cas
 static inline int a_cas(volatile int *place, int expected, int value)
 {
-	int found = *place;
-	if (found == expected) *place = value;
-	return found;
+	__atomic_compare_exchange_n(place, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return expected;
 }
 
 #define a_cas_p a_cas_p
 static inline void *a_cas_p(volatile void *place, void *expected, void *value)
 {
-	void *volatile *pointer = (void *volatile *)place;
-	void *found = *pointer;
-	if (found == expected) *pointer = value;
-	return found;
+	__atomic_compare_exchange_n((void *volatile *)place, &expected, value, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+	return expected;
+}
+
+#define a_swap a_swap
+static inline int a_swap(volatile int *place, int value)
+{
+	return __atomic_exchange_n(place, value, __ATOMIC_SEQ_CST);
+}
+
+#define a_fetch_add a_fetch_add
+static inline int a_fetch_add(volatile int *place, int value)
+{
+	return __atomic_fetch_add(place, value, __ATOMIC_SEQ_CST);
+}
+
+#define a_fetch_and a_fetch_and
+static inline int a_fetch_and(volatile int *place, int value)
+{
+	return __atomic_fetch_and(place, value, __ATOMIC_SEQ_CST);
+}
+
+#define a_fetch_or a_fetch_or
+static inline int a_fetch_or(volatile int *place, int value)
+{
+	return __atomic_fetch_or(place, value, __ATOMIC_SEQ_CST);
+}
+
+#define a_store a_store
+static inline void a_store(volatile int *place, int value)
+{
+	__atomic_store_n(place, value, __ATOMIC_SEQ_CST);
 }
 
 #define a_barrier a_barrier
 static inline void a_barrier(void)
 {
-	__asm__ __volatile__ ("" : : : "memory");
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 #define a_crash a_crash

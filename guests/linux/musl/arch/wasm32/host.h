@@ -16,6 +16,8 @@ HOST_IMPORT("start_size") size_t host_start_size(void);
 HOST_IMPORT("start_fill") void host_start_fill(void *block);
 /* Makes a child with a copy of the memory, in which `resume` is called; called from the outermost frame only. */
 HOST_IMPORT("fork") int host_fork(void);
+/* Starts a thread, which calls `thread_start`; its number or a negative errno. */
+HOST_IMPORT("clone") int host_clone(void *beginning, int *tid, int *clear_tid);
 /* Starts another program; the pid or a negative errno. */
 HOST_IMPORT("spawn") int host_spawn(const char *path, char *const *argv, char *const *envp, const void *actions,
 	size_t actions_count, const void *attributes);
@@ -27,10 +29,13 @@ extern PORT_PRIVATE char **program_argv;
  * Handlers of signals that have not returned, below which the host's frames lie, and calls of library functions that call back, whose
  * frames cannot be restored: `fork` answers `ENOSYS` in both.
  */
-extern PORT_PRIVATE int callbacks_depth;
+extern PORT_PRIVATE _Thread_local int callbacks_depth;
 
 /* Runs the program from its start, or, while its frames are being restored, to where it was. */
 PORT_PRIVATE void program_run(void);
+
+/* Gives a new thread its variables. */
+PORT_PRIVATE void thread_begin(void *thread);
 
 /* Where the stack of variables in memory ends; it grows down. */
 static inline uintptr_t stack_pointer(void)

@@ -2,11 +2,14 @@
  * Memory in pages of 4 KiB, over the linear memory's growth: what `mmap` and its relatives do on other machines'
  * kernels. One bit tells of each page whether it is taken. A page that was never taken is zero; others are cleared
  * when they are taken again.
+ *
+ * The lock is of their own: threads that end take it when others believe already that they are alone.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include "pthread_impl.h"
 #include "syscall.h"
 #include "host.h"
 
@@ -25,6 +28,19 @@ static size_t first_free;
 static size_t untouched;
 /* The first page that the linear memory does not have. */
 static size_t limit;
+
+static volatile int lock, waiters;
+
+static void take_lock(void)
+{
+	while (a_swap(&lock, 1)) __wait(&lock, &waiters, 1, 1);
+}
+
+static void release_lock(void)
+{
+	a_store(&lock, 0);
+	if (waiters) __wake(&lock, 1, 1);
+}
 
 static int is_taken(size_t page)
 {
@@ -142,12 +158,14 @@ long __inside_mmap(long start, long bytes, long protection, long flags, long fd,
 	if (!bytes || flags & MAP_FIXED) return -EINVAL;
 	if (is_shared_file && protection & PROT_WRITE) return -ENODEV;
 	size_t count = pages_of(bytes);
+	take_lock();
 	size_t page = allocate(count);
+	release_lock();
 	if (!page) return -ENOMEM;
 	if (!(flags & MAP_ANONYMOUS)) {
 		long result = fill_from_file((unsigned char *)(page * PAGE_BYTES), bytes, fd, offset);
 		if (result < 0) {
-			release(page, count);
+			__inside_munmap(page * PAGE_BYTES, bytes);
 			return result;
 		}
 	}
@@ -157,7 +175,9 @@ long __inside_mmap(long start, long bytes, long protection, long flags, long fd,
 long __inside_munmap(long start, long bytes)
 {
 	if (!bytes || !is_mapped_range(start, bytes)) return -EINVAL;
+	take_lock();
 	release((uintptr_t)start / PAGE_BYTES, pages_of(bytes));
+	release_lock();
 	return 0;
 }
 
@@ -169,10 +189,9 @@ static int is_free(size_t page, size_t count)
 	return 1;
 }
 
-long __inside_mremap(long start, long old_bytes, long bytes, long flags, long new_start)
+static long change_size(long start, long old_bytes, long bytes, long flags)
 {
 	size_t page = (uintptr_t)start / PAGE_BYTES, old = pages_of(old_bytes), count = pages_of(bytes);
-	if (!bytes || flags & MREMAP_FIXED || !is_mapped_range(start, old_bytes)) return -EINVAL;
 	if (count <= old) {
 		release(page + count, old - count);
 		return start;
@@ -187,6 +206,15 @@ long __inside_mremap(long start, long old_bytes, long bytes, long flags, long ne
 	memcpy((void *)(to * PAGE_BYTES), (void *)(page * PAGE_BYTES), old * PAGE_BYTES);
 	release(page, old);
 	return to * PAGE_BYTES;
+}
+
+long __inside_mremap(long start, long old_bytes, long bytes, long flags, long new_start)
+{
+	if (!bytes || flags & MREMAP_FIXED || !is_mapped_range(start, old_bytes)) return -EINVAL;
+	take_lock();
+	long result = change_size(start, old_bytes, bytes, flags);
+	release_lock();
+	return result;
 }
 
 /* All memory can be read and written: there is nothing to protect it with. */

@@ -9,7 +9,7 @@
 /* clang calls `main` so when it takes arguments. */
 int __main_argc_argv(int argc, char **argv);
 
-int callbacks_depth;
+_Thread_local int callbacks_depth;
 int program_argc;
 char **program_argv;
 

@@ -15,4 +15,5 @@ pub(super) mod signals;
 pub(super) mod sockets;
 pub(super) mod system;
 pub(super) mod terminals;
+pub(super) mod threads;
 pub(super) mod transfers;

@@ -44,7 +44,7 @@ async fn ppoll(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i
 /// Sets the mask until the call has returned. POSIX: `pselect()`.
 pub(super) fn mask_meanwhile(context: &mut Context<'_>, address: GuestAddr) -> Result<()> {
     let mask = SignalSet(context.memory.read_u64(address)?);
-    let before = context.task().process.signals.set_mask(mask);
+    let before = context.task().signals().set_mask(mask);
     context.guest.linux.mask_after = Some(before);
     Ok(())
 }

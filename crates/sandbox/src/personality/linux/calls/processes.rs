@@ -10,6 +10,7 @@ use wasmtime::Caller;
 
 use crate::personality::linux::context::{Arguments, Context, task_of};
 use crate::personality::linux::table::Syscall;
+use crate::personality::linux::threads;
 use crate::runtime::{Guest, GuestAddr, Stop};
 
 /// Bytes of `struct rusage`, all of them numbers that are not counted.
@@ -18,8 +19,10 @@ const RUSAGE_BYTES: u64 = 144;
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("getpid", 39, |c, _| Ok(i64::from(c.task().process.pid.0))),
     Syscall::now("gettid", 186, |c, _| Ok(i64::from(c.task().tid))),
-    Syscall::now("set_tid_address", 218, |c, _| Ok(i64::from(c.task().tid)))
-        .partial("the address is not cleared when the thread ends"),
+    Syscall::now("set_tid_address", 218, |c, a| {
+        c.guest.linux.clear_tid = a.pointer(0);
+        Ok(i64::from(c.task().tid))
+    }),
     Syscall::now("getppid", 110, |c, _| {
         Ok(i64::from(c.task().process.parent().0))
     }),
@@ -41,7 +44,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         let session = c.task().begin_session()?;
         Ok(i64::from(session.0))
     }),
-    Syscall::now("exit", 60, exit),
+    Syscall::waiting("exit", 60, |c, a| Box::pin(threads::exit(c, a))),
     Syscall::now("exit_group", 231, exit),
     Syscall::now("execve", 59, execve),
     Syscall::now("fork", 57, |_, _| Err(Errno::ENOSYS))
@@ -49,7 +52,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("vfork", 58, |_, _| Err(Errno::ENOSYS))
         .refused("`minke.fork` is the call of programs that can leave their frames"),
     Syscall::now("clone", 56, |_, _| Err(Errno::ENOSYS))
-        .refused("programs of this personality have no threads"),
+        .refused("`minke.clone` is the call of programs that have threads"),
     Syscall::waiting("wait4", 61, |c, a| Box::pin(wait4(c, a)))
         .restarting()
         .partial("no use of resources is counted"),

@@ -25,23 +25,33 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
             .send_signal(target, signal_or_none(a.int(1))?)
             .map(|()| 0)
     }),
-    Syscall::now("tkill", 200, |c, a| to_thread(c, a.int(0), a.int(1))).partial(ONE_THREAD),
-    Syscall::now("tgkill", 234, |c, a| to_thread(c, a.int(1), a.int(2))).partial(ONE_THREAD),
+    Syscall::now("tkill", 200, |c, a| {
+        to_thread(c, None, positive(a.int(0))?, a.int(1))
+    }),
+    Syscall::now("tgkill", 234, |c, a| {
+        let process = Pid(positive(a.int(0))?);
+        to_thread(c, Some(process), positive(a.int(1))?, a.int(2))
+    }),
     Syscall::now("rt_sigaction", 13, sigaction).partial("`SA_ONSTACK` changes nothing"),
     Syscall::now("rt_sigprocmask", 14, sigprocmask),
     Syscall::now("rt_sigpending", 127, |c, a| {
-        let pending = c.task().process.signals.pending();
+        let pending = c.task().signals().pending();
         c.memory.write_u64(a.address(0), pending.0).map(|()| 0)
     }),
     Syscall::waiting("rt_sigsuspend", 130, |c, a| Box::pin(suspend(c, a))),
     Syscall::waiting("rt_sigtimedwait", 128, |c, a| Box::pin(wait(c, a))),
     Syscall::now("rt_sigqueueinfo", 129, |c, a| {
-        queue(c, a.int(0), a.int(1), a.address(2))
+        let pid = u32::try_from(a.int(0)).map_err(|_| Errno::ESRCH)?;
+        let info = queued(c, Pid(pid), a.int(1), a.address(2))?;
+        let target = Target::Process(Pid(pid));
+        c.task().send_signal_with(target, info).map(|()| 0)
     }),
     Syscall::now("rt_tgsigqueueinfo", 297, |c, a| {
-        queue(c, a.int(1), a.int(2), a.address(3))
-    })
-    .partial(ONE_THREAD),
+        let process = Pid(positive(a.int(0))?);
+        let tid = positive(a.int(1))?;
+        let info = queued(c, process, a.int(2), a.address(3))?;
+        c.task().signal_thread(Some(process), tid, info).map(|()| 0)
+    }),
     Syscall::now("signalfd", 282, |c, a| signal_file(c, a, 0)).partial(MAKERS_SIGNALS),
     Syscall::now("signalfd4", 289, |c, a| signal_file(c, a, a.word(3))).partial(MAKERS_SIGNALS),
     Syscall::waiting("pause", 34, |c, _| {
@@ -57,8 +67,6 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
 
 const MAKERS_SIGNALS: &str = "a child that inherits the descriptor reads its parent's signals";
 
-const ONE_THREAD: &str = "processes of this personality have one thread";
-
 /// Returns the signal of a number; 0 asks only whether one could be sent.
 fn signal_or_none(number: i32) -> Result<Option<Signal>> {
     match number {
@@ -67,36 +75,42 @@ fn signal_or_none(number: i32) -> Result<Option<Signal>> {
     }
 }
 
-fn to_thread(context: &Context<'_>, tid: i32, signal: i32) -> Result<i64> {
-    let tid = u32::try_from(tid).map_err(|_| Errno::EINVAL)?;
-    if tid == 0 {
-        return Err(Errno::EINVAL);
+/// Returns the number of a process or thread that is named by it.
+fn positive(number: i32) -> Result<u32> {
+    match u32::try_from(number) {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(Errno::EINVAL),
     }
+}
+
+fn to_thread(context: &Context<'_>, process: Option<Pid>, tid: u32, signal: i32) -> Result<i64> {
     let signal = signal_or_none(signal)?;
     let task = context.task();
     let info = signal.map(|signal| task.own_info(signal, code::TKILL));
-    task.send_signal_with(Target::Process(Pid(tid)), info)?;
+    task.signal_thread(process, tid, info)?;
     Ok(0)
 }
 
-/// A code of the kernel's or of `tgkill` may be told to nobody but oneself. Linux: kernel/signal.c `do_rt_sigqueueinfo()`.
-fn queue(context: &mut Context<'_>, pid: i32, signal: i32, info: GuestAddr) -> Result<i64> {
+/// Reads what is said of a signal for a process. A code of the kernel's or of `tgkill` may be told to nobody but oneself.
+/// Linux: kernel/signal.c `do_rt_sigqueueinfo()`.
+fn queued(
+    context: &Context<'_>,
+    pid: Pid,
+    signal: i32,
+    info: GuestAddr,
+) -> Result<Option<SignalInfo>> {
     let said = decode_info(&context.memory.read_array(info)?);
-    let task = context.task();
-    let is_own = u32::try_from(pid) == Ok(task.process.pid.0);
+    let is_own = pid == context.task().process.pid;
     if (said.code >= 0 || said.code == code::TKILL) && !is_own {
         return Err(Errno::EPERM);
     }
-    let info = signal_or_none(signal)?.map(|signal| SignalInfo {
+    Ok(signal_or_none(signal)?.map(|signal| SignalInfo {
         signal,
         code: said.code,
         pid: said.pid,
         uid: said.uid,
         value: said.value,
-    });
-    let pid = u32::try_from(pid).map_err(|_| Errno::ESRCH)?;
-    task.send_signal_with(Target::Process(Pid(pid)), info)?;
-    Ok(0)
+    }))
 }
 
 /// `signalfd`: a descriptor that is changed, or -1; a set and its size.
@@ -178,7 +192,7 @@ fn sigprocmask(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> 
         }
         None => None,
     };
-    let signals = &context.guest.task.process.signals;
+    let signals = context.guest.task.signals();
     let before = match new {
         Some((change, set)) => signals.change_mask(change, set),
         None => signals.mask(),
