@@ -1,3 +1,5 @@
+//! What becomes of signals that are posted, for processes and their threads.
+
 use minke_abi::linux::Signal;
 use minke_abi::signal::{ActionFlags, MaskChange, SignalSet};
 
