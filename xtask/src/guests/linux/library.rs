@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 
@@ -66,13 +67,23 @@ pub fn compiler_flags(threads: Threads) -> Result<Vec<String>> {
     Ok(vec![format!("--config={}", configuration.display())])
 }
 
-/// Puts what clang reads beside the library.
+/// Puts what clang reads beside the library. Other programs are being compiled meanwhile, so no file is ever seen unfinished.
 pub fn install_configuration(to: &Path) -> Result<()> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME
+        .lock()
+        .expect("no copy panics with the lock held");
     let ours = root().join(CONFIGURATION);
     for entry in fs::read_dir(&ours)? {
         let path = entry?.path();
-        let name = path.file_name().context("an entry has a name")?;
-        fs::copy(&path, to.join(name))
+        let there = to.join(path.file_name().context("an entry has a name")?);
+        let text = fs::read(&path)?;
+        if fs::read(&there).is_ok_and(|found| found == text) {
+            continue;
+        }
+        let unfinished = there.with_extension("unfinished");
+        fs::write(&unfinished, text)
+            .and_then(|()| fs::rename(&unfinished, &there))
             .with_context(|| format!("cannot copy {}", path.display()))?;
     }
     Ok(())
