@@ -194,10 +194,12 @@ impl Signals {
     /// Forgets a thread; another one may take what it has not.
     pub(crate) fn remove_thread(&self, tid: u32) {
         let mut state = self.lock();
-        state.remove(tid);
+        let had_to_call = state.remove(tid);
         self.settle(&mut state);
         drop(state);
-        self.waiters.wake_all();
+        if had_to_call {
+            self.waiters.wake_all();
+        }
     }
 
     /// Forgets handlers, whose code is gone; what is ignored stays so, and the mask. POSIX: `exec`.

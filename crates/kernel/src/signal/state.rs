@@ -73,12 +73,14 @@ impl State {
         self.threads.push(Thread { blocked, ..thread });
     }
 
-    /// Forgets a thread other than the first.
-    pub(super) fn remove(&mut self, tid: u32) {
-        let others = self.threads.iter().skip(1);
-        if let Some(index) = others.map(|it| it.tid).position(|it| it == tid) {
-            self.threads.remove(index + 1);
-        }
+    /// Forgets a thread other than the first; returns whether it was to call a handler.
+    pub(super) fn remove(&mut self, tid: u32) -> bool {
+        let mut others = self.threads.iter().skip(1);
+        let Some(index) = others.position(|it| it.tid == tid) else {
+            return false;
+        };
+        let thread = self.threads.remove(index + 1);
+        thread.flag.load(Ordering::SeqCst)
     }
 
     pub(super) fn has_thread(&self, tid: u32) -> bool {

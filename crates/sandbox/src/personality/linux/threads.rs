@@ -3,6 +3,7 @@
 //! The C library lays out what a thread begins with; here it gets a number, and when its code is gone, who waits for
 //! that hears of it: the word that `set_tid_address` named becomes zero, as Linux has it (`CLONE_CHILD_CLEARTID`).
 
+use minke_abi::signal::SignalSet;
 use minke_abi::{Errno, Result};
 use minke_kernel::task::Deadline;
 use wasmtime::{Caller, Instance, Store};
@@ -95,12 +96,14 @@ pub(super) async fn exit(caller: &mut Caller<'_, Guest>, arguments: Arguments) -
         caller.data_mut().linux.stop = Some(Stop::Thread);
         return Ok(0);
     }
+    // Signals are for those that are left.
+    task.signals().set_mask(SignalSet(u64::MAX));
     tell_end(caller.data_mut());
     let ended = task.wait_for(Deadline::Never, |cx| {
         let are_gone = task.process.poll_other_threads_ended(cx.waker());
         are_gone.then_some(Ok(()))
     });
-    // What interrupts it ends the process, or is the handler of a thread that is no more.
+    // What interrupts it ends the process.
     let _ = ended.await;
     caller.data_mut().linux.stop = Some(Stop::Exit(arguments.int(0)));
     Ok(0)
