@@ -163,6 +163,11 @@ fn file_server_serves_its_own_page_without_a_volume() {
         "{}",
         page.body
     );
+    let link = "<a href=\"pipes.html\">Pipes &amp; here-documents</a>";
+    assert!(page.body.contains(link), "{}", page.body);
+    let article = get(address, "/pipes.html").body;
+    assert!(article.contains("s/&lt;/\\&amp;lt;/g"), "{article}");
+    assert_eq!(get(address, "/pipes.txt").status, 404);
 }
 
 #[test]
