@@ -157,6 +157,7 @@ const NUMBERS: &[(Errno, i32)] = &[
     // `ENOTSUP` is the same number, as on Linux.
     (Errno::EOPNOTSUPP, 138),
     (Errno::EPFNOSUPPORT, 139),
+    (Errno::ETOOMANYREFS, 141),
     (Errno::EHOSTDOWN, 142),
 ];
 
