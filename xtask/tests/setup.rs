@@ -54,6 +54,7 @@ impl Machine {
             "skopeo",
             "umoci",
             "chattr",
+            "cmake",
         ] {
             machine.install(tool, "exit 0");
         }
