@@ -100,10 +100,10 @@ static void descriptors_reach_another_process(int kind)
 		fflush(stdout);
 		_exit(0);
 	}
-	TRY(pass_one(ends[0], "a pipe", pipes[1]));
-	fflush(stdout);
+	long sent = pass_one(ends[0], "a pipe", pipes[1]);
 	close(pipes[1]);
 	waitpid(child, &status, 0);
+	printf("sent: %ld\n", sent);
 	TRY(read(pipes[0], &byte, 1));
 	TRY(read(pipes[0], &byte, 1));
 	close_all(ends, 2), close(pipes[0]);
