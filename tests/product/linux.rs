@@ -103,6 +103,26 @@ fn bytes_move_between_descriptors_as_natively() {
 }
 
 #[test]
+fn handlers_have_stacks_files_limits_and_waits_an_end_as_natively() {
+    assert_as_natively("stacks", &[], &[]);
+}
+
+#[test]
+fn processes_are_behind_descriptors_as_natively() {
+    assert_as_natively("pidfds", &[], &[]);
+}
+
+#[test]
+fn cpu_time_is_counted_and_timers_ring_as_natively() {
+    assert_as_natively("clocks", &[], &[]);
+}
+
+#[test]
+fn files_without_names_are_sealed_and_paths_bounded_as_natively() {
+    assert_as_natively_in_a_directory("sealed");
+}
+
+#[test]
 fn ends_of_fifos_wait_for_each_other_as_natively() {
     assert_as_natively_in_a_directory("fifos");
 }

@@ -13,6 +13,8 @@ pub struct Resource {
 /// `RLIM_INFINITY`.
 pub const UNLIMITED: u64 = u64::MAX;
 
+/// `RLIMIT_CPU`.
+pub const CPU: usize = 0;
 /// `RLIMIT_FSIZE`.
 pub const FSIZE: usize = 1;
 /// `RLIMIT_CORE`.

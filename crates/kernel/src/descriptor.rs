@@ -9,6 +9,7 @@ use minke_abi::{Errno, Result};
 use crate::events::notify::{Happening, Notifier};
 use crate::file::File;
 use crate::locks::{DescriptionLocks, FileId, FileLocks, ProcessLocks};
+use crate::process::Process;
 use crate::vfs::{Inode, Location};
 
 /// A descriptor number of one process.
@@ -159,7 +160,7 @@ impl FileDescription {
     }
 
     /// Returns what of `bytes` may be written at an offset; `EFBIG` when that is nothing. Linux: mm/filemap.c
-    /// `generic_write_check_limits()`, without `SIGXFSZ`, which no guest could handle.
+    /// `generic_write_check_limits()`; `SIGXFSZ` is sent by who answers a program that has signals.
     fn within_limit<'b>(&self, bytes: &'b [u8], offset: u64) -> Result<&'b [u8]> {
         let room = self.size_max.saturating_sub(offset);
         if bytes.len() as u64 <= room {
@@ -317,6 +318,23 @@ impl FdTable {
             fds_max: AtomicU32::new(self.fds_max()),
             locks,
         }
+    }
+
+    /// Gives a child, whose table this is, what it has instead of what it has inherited ([`File::inherited`]).
+    pub(crate) fn become_of(&self, child: &Arc<Process>) {
+        let replaced: Vec<_> = {
+            let mut slots = self.lock();
+            let entries = slots.entries.iter_mut().flatten();
+            let own = entries.filter_map(|entry| {
+                let file = entry.description.file.inherited(child)?;
+                let flags = entry.description.flags();
+                let own = FileDescription::new(file, None, flags);
+                Some(std::mem::replace(&mut entry.description, own))
+            });
+            own.collect()
+        };
+        // The parent has them still.
+        drop(replaced);
     }
 
     /// Closes what is marked so. POSIX: `exec`, `FD_CLOEXEC`.

@@ -108,6 +108,10 @@ impl ProcessTable {
         self.threads.insert(tid);
     }
 
+    pub(crate) fn has_thread(&self, tid: u32) -> bool {
+        self.threads.contains(&tid)
+    }
+
     pub(crate) fn remove_thread(&mut self, tid: u32) {
         self.threads.remove(&tid);
     }

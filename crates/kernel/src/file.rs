@@ -1,12 +1,14 @@
 //! What an open file can do, whatever stands behind it.
 
 use std::any::Any;
+use std::sync::Arc;
 use std::task::Waker;
 
 use minke_abi::linux::PollEvents;
 use minke_abi::{Errno, Result};
 
 use crate::net::Socket;
+use crate::process::Process;
 use crate::stream::Stream;
 use crate::tty::End;
 use crate::vfs::Metadata;
@@ -93,6 +95,11 @@ pub trait File: Any + Send + Sync {
 
     /// Returns the whole content, where it is as yet the unchanged file of a layer.
     fn fixed_content(&self) -> Option<ByteRange> {
+        None
+    }
+
+    /// Returns what a child has instead that inherits this by `fork`; `None` for what both share.
+    fn inherited(&self, _child: &Arc<Process>) -> Option<Arc<dyn File>> {
         None
     }
 

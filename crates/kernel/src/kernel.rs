@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use minke_abi::linux::Signal;
 use minke_abi::{Errno, Result};
 
+use crate::calls::memory_files::MemoryFiles;
 use crate::events::notify::Notifier;
 use crate::family::ProcessTable;
 use crate::locks::FileLocks;
@@ -51,6 +52,7 @@ pub struct Kernel {
     /// What [`KernelConfig::pids_max`] says, until it is changed.
     pids_max: AtomicU32,
     pub(crate) terminals: Terminals,
+    pub(crate) memory_files: MemoryFiles,
     processes: Mutex<ProcessTable>,
 }
 
@@ -81,6 +83,7 @@ impl Kernel {
             notifier: Arc::default(),
             started_at,
             terminals: Terminals::default(),
+            memory_files: MemoryFiles::default(),
             processes: Mutex::default(),
         })
     }
@@ -97,6 +100,8 @@ impl Kernel {
         let pid = Pid(table.next_number(self.pids_max.load(Ordering::Relaxed))?);
         let process = Arc::new(Process::new(Arc::clone(self), pid, image, credentials, fs));
         table.add(Arc::clone(&process), parent);
+        drop(table);
+        process.hold_inherited_cpu_limit();
         Ok(process)
     }
 
@@ -106,6 +111,9 @@ impl Kernel {
         let pid = Pid(table.next_number(self.pids_max.load(Ordering::Relaxed))?);
         let process = Arc::new(parent.process.fork(parent.tid, pid));
         table.add(Arc::clone(&process), parent.process.pid);
+        drop(table);
+        process.fds.become_of(&process);
+        process.hold_inherited_cpu_limit();
         Ok(process)
     }
 
@@ -159,6 +167,11 @@ impl Kernel {
     pub fn process(&self, pid: Pid) -> Option<Arc<Process>> {
         let table = self.table();
         table.get(pid).map(|member| Arc::clone(&member.process))
+    }
+
+    /// Whether a number is that of a thread that is not its process's first.
+    pub(crate) fn has_thread(&self, tid: u32) -> bool {
+        self.table().has_thread(tid)
     }
 
     /// Returns all processes, by number.

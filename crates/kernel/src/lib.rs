@@ -37,6 +37,7 @@
 pub mod alarm;
 pub mod anonymous;
 pub mod calls;
+pub mod cpu_time;
 pub mod descriptor;
 pub mod events;
 pub mod family;
@@ -53,6 +54,7 @@ pub mod settings;
 pub mod signal;
 pub mod stream;
 pub mod task;
+pub mod timers;
 pub mod tty;
 pub mod vfs;
 pub mod wait;

@@ -12,6 +12,7 @@ use smallvec::SmallVec;
 
 use crate::alarm::Alarm;
 use crate::calls::processes::News;
+use crate::cpu_time::CpuTime;
 use crate::descriptor::FdTable;
 use crate::family::{Change, NOBODY};
 use crate::futex::Futexes;
@@ -19,7 +20,8 @@ use crate::kernel::Kernel;
 use crate::locks::ProcessLocks;
 use crate::platform::Nanoseconds;
 use crate::settings::Settings;
-use crate::signal::{Disposition, Posted, SignalInfo, Signals};
+use crate::signal::{Disposition, Posted, SignalInfo, Signals, code};
+use crate::timers::Timers;
 use crate::tty::Pair;
 use crate::vfs::Location;
 use crate::wait::WaitQueue;
@@ -142,6 +144,8 @@ pub struct Process {
     standpoint: Mutex<Arc<Standpoint>>,
     exit: Mutex<Option<ExitStatus>>,
     exit_waiters: WaitQueue,
+    /// Its parent can wait for its end.
+    is_end_told: AtomicBool,
     /// Wakes who waits for a child.
     pub(crate) children_changed: WaitQueue,
     /// Whether its program can wait for children; else the kernel forgets those that have ended.
@@ -149,6 +153,8 @@ pub struct Process {
     /// What else it has set for itself.
     pub settings: Settings,
     pub(crate) alarm: Alarm,
+    pub(crate) timers: Timers,
+    pub(crate) cpu: CpuTime,
     pub(crate) futexes: Futexes,
     pub(crate) threads: OtherThreads,
     /// Makes running guest code stop soon, by thread number; set by the runtime.
@@ -202,10 +208,13 @@ impl Process {
             })),
             exit: Mutex::new(None),
             exit_waiters: WaitQueue::default(),
+            is_end_told: AtomicBool::new(false),
             children_changed: WaitQueue::default(),
             can_wait: AtomicBool::new(false),
             settings: Settings::new(kernel_limits),
             alarm: Alarm::default(),
+            timers: Timers::default(),
+            cpu: CpuTime::default(),
             futexes: Futexes::default(),
             threads: OtherThreads::default(),
             interrupters: Mutex::default(),
@@ -225,10 +234,13 @@ impl Process {
             standpoint: Mutex::new(self.standpoint()),
             exit: Mutex::new(None),
             exit_waiters: WaitQueue::default(),
+            is_end_told: AtomicBool::new(false),
             children_changed: WaitQueue::default(),
             can_wait: AtomicBool::new(self.can_wait()),
             settings: self.settings.fork(),
             alarm: Alarm::default(),
+            timers: Timers::default(),
+            cpu: CpuTime::default(),
             futexes: Futexes::default(),
             threads: OtherThreads::default(),
             interrupters: Mutex::default(),
@@ -242,6 +254,7 @@ impl Process {
         self.fds.close_on_exec();
         self.signals.begin_image();
         self.settings.begin_image();
+        self.delete_signal_timers();
         self.change_standpoint(|standpoint| {
             let who = Arc::make_mut(&mut standpoint.credentials);
             (who.suid, who.sgid) = (who.euid, who.egid);
@@ -364,6 +377,22 @@ impl Process {
         posted
     }
 
+    /// Sends a timer's signal. One that still waits is told that the timer has rung once more, and `missed` times besides.
+    pub(crate) fn post_timer(&self, tid: Option<u32>, info: SignalInfo, missed: u32) {
+        if info.code != code::TIMER || !self.signals.count_overrun(tid, info, missed) {
+            let overrun = if info.code == code::TIMER {
+                missed
+            } else {
+                info.uid
+            };
+            let info = SignalInfo {
+                uid: overrun,
+                ..info
+            };
+            self.kill_thread_with(tid, info);
+        }
+    }
+
     /// Whether a signal would stop a process that nobody would let go on. Linux: kernel/signal.c `get_signal()`.
     fn cannot_be_stopped(&self, signal: Signal) -> bool {
         let is_default = self.signals.action(signal).disposition == Disposition::Default;
@@ -449,6 +478,7 @@ impl Process {
             *exit = Some(status.clone());
         }
         self.cancel_alarm();
+        self.stop_timers();
         self.fds.clear();
         self.exit_waiters.wake_all();
         let left = {
@@ -457,6 +487,8 @@ impl Process {
         };
         self.kernel.tell_left(left);
         self.tell_of_end(status);
+        self.is_end_told.store(true, Ordering::SeqCst);
+        self.exit_waiters.wake_all();
     }
 
     /// Linux: kernel/exit.c `exit_notify()`.
@@ -493,6 +525,14 @@ impl Process {
             uid: self.credentials().uid,
             value: u64::from(status),
         }
+    }
+
+    /// Returns whether the process has ended and its parent knows, or registers a waker for that.
+    pub(crate) fn poll_told_end(&self, waker: Option<&Waker>) -> bool {
+        if let Some(waker) = waker {
+            self.exit_waiters.register(waker);
+        }
+        self.is_end_told.load(Ordering::SeqCst)
     }
 
     /// Returns how the process ended, or registers `waker` for its end.

@@ -153,6 +153,7 @@ impl Drop for Task {
         if self.tid != self.process.pid.0 {
             self.process.kernel.forget_thread(self.tid);
             self.process.signals.remove_thread(self.tid);
+            self.process.cpu.thread_ended(self.tid);
             self.process.threads.ended();
         }
     }

@@ -105,6 +105,10 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/linux/tests/fifos.c", Returns::Twice),
     ("guests/linux/tests/passing.c", Returns::Twice),
     ("guests/linux/tests/moving.c", Returns::Twice),
+    ("guests/linux/tests/stacks.c", Returns::Twice),
+    ("guests/linux/tests/pidfds.c", Returns::Twice),
+    ("guests/linux/tests/clocks.c", Returns::Twice),
+    ("guests/linux/tests/sealed.c", Returns::Twice),
 ];
 
 /// The same, of programs with threads.
@@ -113,7 +117,7 @@ const THREADED_PROGRAMS: &[&str] = &["guests/linux/tests/threads.c"];
 /// Those of them that are compared with the same program outside of a container.
 const NATIVE_TWINS: &[&str] = &[
     "family", "jobs", "signals", "events", "said", "settings", "library", "watching", "fifos",
-    "passing", "moving", "threads",
+    "passing", "moving", "threads", "stacks", "pidfds", "sealed", "clocks",
 ];
 
 /// Every unit.

@@ -73,7 +73,7 @@ pub enum RenameMode {
 }
 
 /// A name that was found, and what it leads to.
-struct Child {
+pub(super) struct Child {
     entry: FoundEntry,
     node: Arc<Node>,
     kind: FileType,
@@ -116,7 +116,7 @@ impl<D: Device> FileSystem<D> {
     }
 
     /// Takes an inode and fills it; it has no name yet.
-    fn make_inode(
+    pub(super) fn make_inode(
         &self,
         writer: &mut Writer,
         directory: InodeNumber,
@@ -240,7 +240,7 @@ impl<D: Device> FileSystem<D> {
     }
 
     /// Returns a directory in which `name` may be made or removed.
-    fn directory(&self, number: InodeNumber, name: &[u8]) -> Result<Arc<Node>, Error> {
+    pub(super) fn directory(&self, number: InodeNumber, name: &[u8]) -> Result<Arc<Node>, Error> {
         if name.len() > NAME_BYTES_MAX {
             return Err(Error::NameTooLong);
         }
@@ -265,7 +265,7 @@ impl<D: Device> FileSystem<D> {
     }
 
     /// Finds a name, and what it leads to.
-    fn child(&self, directory: &Node, name: &[u8]) -> Result<Option<Child>, Error> {
+    pub(super) fn child(&self, directory: &Node, name: &[u8]) -> Result<Option<Child>, Error> {
         let state = self.read_mapped_state(directory)?;
         let view = Directory {
             system: self,
@@ -442,7 +442,7 @@ impl<D: Device> FileSystem<D> {
     }
 
     /// Takes away the link of a name that was removed, and what it leads to if that was the last.
-    fn drop_link(
+    pub(super) fn drop_link(
         &self,
         writer: &mut Writer,
         node: &Arc<Node>,

@@ -7,12 +7,14 @@
 //! | [`list`] | listing, with cookies that stay right under change |
 //! | [`insert`] | adding and removing entries |
 //! | [`change`] | operations on names: create, link, unlink, rename |
+//! | [`nameless`] | files without a name |
 //! | [`replay`] | names that a journal adds and removes |
 
 mod change;
 mod directory;
 mod insert;
 mod list;
+mod nameless;
 mod replay;
 mod tree;
 

@@ -371,3 +371,37 @@ fn links_symlinks_renames_and_attributes_survive() {
         },
     );
 }
+
+#[test]
+fn a_file_without_a_name_is_freed_when_it_is_closed_or_after_a_crash_unless_it_got_one() {
+    for (name, arguments) in MATRIX {
+        let device = MemoryDevice::from_image(&Image::make(arguments, "40M").bytes());
+        let system = FileSystem::open(device, Access::ReadWrite, NOW).unwrap();
+        let root = InodeNumber::ROOT;
+        let ownership = Ownership {
+            uid: 0,
+            gid: 0,
+            mode: 0o600,
+        };
+        let before = system.statistics();
+        let make = || {
+            let number = system.create_nameless(root, ownership, NOW).unwrap();
+            system.write(number, 0, &[7; 50_000], NOW).unwrap();
+            number
+        };
+        let (closed, named, left) = (make(), make(), make());
+        system.close_inode(closed, NOW).unwrap();
+        assert_eq!(system.metadata(closed), Err(Error::NotFound));
+        system.link_nameless(root, b"named", named, NOW).unwrap();
+        system.close_inode(named, NOW).unwrap();
+        assert_eq!(system.metadata(named).unwrap().links, 1);
+        assert_eq!(content(&system, left, 0, 10), [7; 10]);
+        system.sync(NOW).unwrap();
+        // A crash now: the last is found and freed, the named one stays.
+        let system = FileSystem::open(system.into_device(), Access::ReadWrite, NOW).unwrap();
+        let after = system.statistics();
+        assert_eq!(after.inodes_free + 1, before.inodes_free, "{name}");
+        assert_eq!(system.lookup(root, b"named"), Ok(named), "{name}");
+        Image::of_device(&system.into_device()).check(name);
+    }
+}

@@ -1,6 +1,6 @@
 //! Who a process is, what it may have, and what the container is called. Linux: kernel/sys.c.
 
-use minke_abi::resource::NOFILE;
+use minke_abi::resource::{CPU, NOFILE};
 use minke_abi::{Errno, Result};
 
 use crate::process::{Credentials, Pid, Process};
@@ -154,6 +154,9 @@ impl Task {
             return Err(Errno::EPERM);
         }
         process.settings.set_limit(number, new);
+        if number == CPU {
+            process.hold_cpu_limit(new);
+        }
         if number == NOFILE {
             process
                 .fds

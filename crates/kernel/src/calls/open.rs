@@ -16,10 +16,22 @@ use crate::vfs::permission::{
     MODE_MASK, check, check_create, check_open_or_create, inherited, is_owner, without_set_id,
 };
 use crate::vfs::walk::{Found, Last, LastKind, Walk};
-use crate::vfs::{AttributeChange, Inode, Location, Metadata, NewInode, Ownership, device};
+use crate::vfs::{
+    AttributeChange, Inode, Location, Metadata, Name, Nameless, NewInode, Ownership, Resolve,
+    device,
+};
 
 /// The bit of `O_TMPFILE` that is its own.
 const TMPFILE: u32 = 0o20_000_000;
+
+/// How a path is opened. Linux: `struct open_how`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenHow {
+    pub flags: OpenFlags,
+    /// Of what is made.
+    pub mode: u32,
+    pub resolve: Resolve,
+}
 
 /// What opening a path has found or made.
 struct Opened {
@@ -45,14 +57,25 @@ impl Task {
         flags: OpenFlags,
         mode: u32,
     ) -> Result<Fd> {
+        let resolve = Resolve::empty();
+        let how = OpenHow {
+            flags,
+            mode,
+            resolve,
+        };
+        self.open_within(at, path, how).await
+    }
+
+    /// As [`Task::open_waiting`], along a path that is bounded. Linux: `openat2(2)`.
+    pub async fn open_within(&self, at: At, path: &[u8], how: OpenHow) -> Result<Fd> {
         self.process.fds.check_room()?;
-        let description = self.open_description(at, path, flags, mode)?;
+        let description = self.open_description_within(at, path, how)?;
         if description.file.awaits_peer() {
             self.wait_for_peer(&*description.file).await?;
         }
         self.process
             .fds
-            .insert(description, flags.contains(OpenFlags::CLOEXEC))
+            .insert(description, how.flags.contains(OpenFlags::CLOEXEC))
     }
 
     async fn wait_for_peer(&self, file: &dyn File) -> Result<()> {
@@ -71,17 +94,35 @@ impl Task {
         flags: OpenFlags,
         mode: u32,
     ) -> Result<Arc<FileDescription>> {
+        let resolve = Resolve::empty();
+        let how = OpenHow {
+            flags,
+            mode,
+            resolve,
+        };
+        self.open_description_within(at, path, how)
+    }
+
+    fn open_description_within(
+        &self,
+        at: At,
+        path: &[u8],
+        how: OpenHow,
+    ) -> Result<Arc<FileDescription>> {
+        let OpenHow { flags, mode, .. } = how;
+        let start = self.start_within(at, path, how.resolve)?;
         if flags.contains(OpenFlags::PATH) {
-            return self.open_path_only(at, path, flags);
+            return self.open_path_only(start.walk_within(path, how.resolve)?, flags);
         }
         if flags.bits() & TMPFILE != 0 {
-            return Err(Errno::EOPNOTSUPP);
+            let walk = start.walk_within(path, how.resolve)?;
+            return self.open_nameless(walk, how, start.credentials());
         }
         if flags.contains(OpenFlags::CREAT | OpenFlags::DIRECTORY) {
             return Err(Errno::EINVAL);
         }
-        let start = self.start(at, path)?;
-        let (mut walk, credentials) = (start.walk(path)?, start.credentials());
+        let mut walk = start.walk_within(path, how.resolve)?;
+        let credentials = start.credentials();
         let opened = self.find_or_make(&mut walk, flags, mode, credentials)?;
         let location = opened.location;
         check_kind(&*location.inode, flags)?;
@@ -92,10 +133,6 @@ impl Task {
             cut(&*location.inode, credentials)?;
         }
         let file = self.open_inode(&location.inode, flags)?;
-        let size_max = match location.inode.file_type() {
-            FileType::Regular => self.file_size_max(),
-            _ => u64::MAX,
-        };
         let notifier = Arc::clone(&self.process.kernel.notifier);
         if opened.is_new
             && let Some(parent) = &location.parent
@@ -106,13 +143,71 @@ impl Task {
             notifier.tell(&location, Happening::MODIFY);
         }
         notifier.tell(&location, Happening::OPEN);
-        Ok(FileDescription::limited(
-            file,
-            Some(location),
-            flags,
-            size_max,
-            Some(notifier),
-        ))
+        Ok(self.describe(file, location, flags))
+    }
+
+    fn describe(
+        &self,
+        file: Arc<dyn File>,
+        location: Arc<Location>,
+        flags: OpenFlags,
+    ) -> Arc<FileDescription> {
+        let size_max = match location.inode.file_type() {
+            FileType::Regular => self.file_size_max(),
+            _ => u64::MAX,
+        };
+        let notifier = Arc::clone(&self.process.kernel.notifier);
+        FileDescription::limited(file, Some(location), flags, size_max, Some(notifier))
+    }
+
+    /// Makes a file without a name in a directory and opens it. Linux: fs/namei.c `do_tmpfile()`.
+    fn open_nameless(
+        &self,
+        mut walk: Walk<'_>,
+        how: OpenHow,
+        credentials: &Credentials,
+    ) -> Result<Arc<FileDescription>> {
+        let OpenHow { flags, mode, .. } = how;
+        if !flags.contains(OpenFlags::DIRECTORY) || !flags.is_writable() {
+            return Err(Errno::EINVAL);
+        }
+        let directory = walk.find_location(follow_of(flags))?;
+        if !is_directory(&*directory.inode) {
+            return Err(Errno::ENOTDIR);
+        }
+        check_writable(&directory.mount)?;
+        check_create(&*directory.inode, credentials)?;
+        let ownership = self.ownership_in(&*directory.inode, credentials, mode)?;
+        let use_of = match flags.contains(OpenFlags::EXCL) {
+            true => Nameless::ForGood,
+            false => Nameless::Linkable,
+        };
+        let inode = directory.inode.create_nameless(ownership, use_of)?;
+        let name = format!("#{}", inode.number());
+        let location = Arc::new(Location {
+            mount: Arc::clone(&directory.mount),
+            parent: Some(Arc::clone(&directory.inode)),
+            name: Name::from_slice(name.as_bytes()),
+            inode: Arc::clone(&inode),
+        });
+        let file = inode.open(flags - OpenFlags::DIRECTORY)?;
+        Ok(self.describe(file, location, flags))
+    }
+
+    /// Says who will own a regular file that is made in a directory, and its mode.
+    fn ownership_in(
+        &self,
+        directory: &dyn Inode,
+        credentials: &Credentials,
+        mode: u32,
+    ) -> Result<Ownership> {
+        let mode = mode & MODE_MASK & !self.process.standpoint().fs.umask;
+        let (gid, mode) = inherited(&directory.permissions()?, credentials, mode, false);
+        Ok(Ownership {
+            uid: credentials.euid,
+            gid,
+            mode,
+        })
     }
 
     /// Returns the size up to which the process may make files.
@@ -120,15 +215,9 @@ impl Task {
         self.process.settings.limits().soft(FSIZE)
     }
 
-    fn open_path_only(
-        &self,
-        at: At,
-        path: &[u8],
-        flags: OpenFlags,
-    ) -> Result<Arc<FileDescription>> {
+    fn open_path_only(&self, mut walk: Walk<'_>, flags: OpenFlags) -> Result<Arc<FileDescription>> {
         let kept = flags & (OpenFlags::PATH | OpenFlags::DIRECTORY | OpenFlags::NOFOLLOW);
-        let start = self.start(at, path)?;
-        let location = start.walk(path)?.find_location(follow_of(kept))?;
+        let location = walk.find_location(follow_of(kept))?;
         if kept.contains(OpenFlags::DIRECTORY) && !is_directory(&*location.inode) {
             return Err(Errno::ENOTDIR);
         }
@@ -192,14 +281,7 @@ impl Task {
     ) -> Result<Opened> {
         check_writable(&walk.place.mount)?;
         check_create(&**walk.place.inode, credentials)?;
-        let mode = mode & MODE_MASK & !self.process.standpoint().fs.umask;
-        let directory = walk.place.inode.permissions()?;
-        let (gid, mode) = inherited(&directory, credentials, mode, false);
-        let ownership = Ownership {
-            uid: credentials.euid,
-            gid,
-            mode,
-        };
+        let ownership = self.ownership_in(&**walk.place.inode, credentials, mode)?;
         let name = walk.name(last);
         let inode = walk
             .place

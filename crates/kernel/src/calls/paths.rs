@@ -10,7 +10,7 @@ use crate::process::{Credentials, FsContext, Standpoint};
 use crate::task::Task;
 use crate::vfs::permission::check;
 use crate::vfs::walk::{Place, Walk};
-use crate::vfs::{FileSystemStatistics, Location, MagicLink, Metadata, Mount, Timestamp};
+use crate::vfs::{FileSystemStatistics, Location, MagicLink, Metadata, Mount, Resolve, Timestamp};
 
 /// Where a relative path starts: `AT_FDCWD` or a directory's descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +116,12 @@ impl Task {
                 MagicLink::Text(text) => Ok(text),
                 MagicLink::Location(location) => {
                     let root = Arc::clone(&self.process.standpoint().fs.root);
-                    location.path_below(&root)
+                    let mut path = location.path_below(&root)?;
+                    // Linux: fs/d_path.c `d_path()`.
+                    if location.parent.is_some() && location.inode.metadata()?.links == 0 {
+                        path.extend_from_slice(b" (deleted)");
+                    }
+                    Ok(path)
                 }
                 MagicLink::Description(_) => place.inode.read_link(),
             },
@@ -190,6 +195,12 @@ impl Task {
         })
     }
 
+    /// Returns where a bounded walk along a path starts: one that has a root of its own starts there.
+    pub(super) fn start_within(&self, at: At, path: &[u8], resolve: Resolve) -> Result<Start<'_>> {
+        let is_bounded = resolve.intersects(Resolve::IN_ROOT | Resolve::BENEATH);
+        self.start(at, if is_bounded { b"" } else { path })
+    }
+
     /// Finds what a path names, or a descriptor's own file for an empty path.
     pub(super) fn find(
         &self,
@@ -252,6 +263,14 @@ impl Start<'_> {
     /// Starts a walk as who the process is.
     pub(super) fn walk<'a>(&'a self, path: &'a [u8]) -> Result<Walk<'a>> {
         self.walk_as(path, self.credentials())
+    }
+
+    /// Starts a bounded walk.
+    pub(super) fn walk_within<'a>(&'a self, path: &'a [u8], resolve: Resolve) -> Result<Walk<'a>> {
+        match resolve.is_empty() {
+            true => self.walk(path),
+            false => self.walk(path)?.within(resolve),
+        }
     }
 
     /// Starts a walk as somebody.

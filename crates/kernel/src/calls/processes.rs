@@ -7,6 +7,7 @@ use minke_abi::wait::{self, WaitOptions};
 use minke_abi::{Errno, Result};
 
 use crate::family::{Change, Children, ProcessTable};
+use crate::platform::Nanoseconds;
 use crate::process::{ExitStatus, Pid, Process};
 use crate::signal::code;
 use crate::task::{Deadline, Task};
@@ -18,6 +19,8 @@ pub struct ChildReport {
     /// Its real user.
     pub uid: u32,
     pub news: News,
+    /// CPU time that it has used, with that of the children that it has waited for.
+    pub cpu_time: Nanoseconds,
 }
 
 /// What has happened to a child.
@@ -108,6 +111,9 @@ impl Task {
             let taken = is_taken.then(|| table.remove(report.pid));
             (report, taken)
         };
+        if taken.is_some() {
+            self.process.cpu.child_waited_for(report.cpu_time);
+        }
         // The lock is gone: its last holder may be this one.
         drop(taken);
         Ok(Some(report))
@@ -158,5 +164,6 @@ fn report_of(table: &mut ProcessTable, pid: Pid, options: WaitOptions) -> Option
         pid,
         uid: member.process.credentials().uid,
         news,
+        cpu_time: member.process.cpu_time() + member.process.children_cpu_time(),
     })
 }

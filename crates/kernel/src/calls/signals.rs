@@ -99,7 +99,7 @@ impl Task {
             Some(pid) => self.process.kernel.process(pid).into_iter().collect(),
             None => self.process.kernel.processes(),
         };
-        let at = processes.iter().position(|it| it.signals.has_thread(tid));
+        let at = processes.iter().position(|it| it.signals.is_thread(tid));
         at.map(|at| processes.swap_remove(at)).ok_or(Errno::ESRCH)
     }
 
@@ -138,7 +138,7 @@ impl Task {
 
 /// Process 1 gets from inside only what it has a handler for, or blocks to wait for it. Linux: kernel/signal.c
 /// `sig_ignored()`, `sig_task_ignored()`.
-fn send(process: &Process, tid: Option<u32>, info: SignalInfo) -> Posted {
+pub(super) fn send(process: &Process, tid: Option<u32>, info: SignalInfo) -> Posted {
     let handles = || {
         let action = process.signals.action(info.signal);
         matches!(action.disposition, Disposition::Handler(_))
@@ -152,7 +152,7 @@ fn send(process: &Process, tid: Option<u32>, info: SignalInfo) -> Posted {
 }
 
 /// Linux: kernel/signal.c `kill_ok_by_cred()`.
-fn may_signal(sender: &Credentials, receiver: &Credentials) -> bool {
+pub(super) fn may_signal(sender: &Credentials, receiver: &Credentials) -> bool {
     let own = [sender.uid, sender.euid];
     sender.is_privileged() || own.contains(&receiver.uid) || own.contains(&receiver.suid)
 }

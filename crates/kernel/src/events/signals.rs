@@ -1,8 +1,9 @@
 //! Signals that are read instead of handled. Linux: fs/signalfd.c; `signalfd(2)`.
 //!
-//! A descriptor reads the signals of the process that made it, also in a child that inherited it; Linux's reads those of who reads.
+//! A descriptor reads the signals of the process that made it; a child that inherits it gets one of its own, which means the same
+//! signals ([`File::inherited`]). What is passed over a socket still reads those of who made it; Linux's reads those of who reads.
 
-use std::sync::{Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
 use minke_abi::linux::{FileType, PollEvents};
@@ -23,19 +24,26 @@ const INFO_BYTES: usize = 128;
 /// A process's signals behind a descriptor.
 pub struct SignalFile {
     process: Weak<Process>,
+    meant: Arc<Meant>,
+    inode: AnonymousInode,
+}
+
+/// Which signals a descriptor means, and those that children have inherited.
+struct Meant {
     set: Mutex<SignalSet>,
     /// Wakes who waits for signals that were not meant before.
     changed: WaitQueue,
-    inode: AnonymousInode,
 }
 
 impl SignalFile {
     /// Makes a descriptor's file for signals of a set of the task's process.
     pub fn new(task: &Task, set: SignalSet) -> SignalFile {
         SignalFile {
-            process: std::sync::Arc::downgrade(&task.process),
-            set: Mutex::new(set.without(SignalSet::UNBLOCKABLE)),
-            changed: WaitQueue::default(),
+            process: Arc::downgrade(&task.process),
+            meant: Arc::new(Meant {
+                set: Mutex::new(set.without(SignalSet::UNBLOCKABLE)),
+                changed: WaitQueue::default(),
+            }),
             inode: AnonymousInode::of(task, FileType::Fifo),
         }
     }
@@ -43,11 +51,14 @@ impl SignalFile {
     /// Means other signals from now on.
     pub fn set_signals(&self, set: SignalSet) {
         *self.lock() = set.without(SignalSet::UNBLOCKABLE);
-        self.changed.wake_all();
+        self.meant.changed.wake_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, SignalSet> {
-        self.set.lock().unwrap_or_else(PoisonError::into_inner)
+        self.meant
+            .set
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,7 +108,7 @@ impl File for SignalFile {
             return PollEvents::empty();
         };
         if let Some(waker) = waker {
-            self.changed.register(waker);
+            self.meant.changed.register(waker);
             process.signals.register(waker);
         }
         let set = *self.lock();
@@ -107,6 +118,14 @@ impl File for SignalFile {
             process.signals.of_main().is_any_pending(set),
         );
         ready & interest
+    }
+
+    fn inherited(&self, child: &Arc<Process>) -> Option<Arc<dyn File>> {
+        Some(Arc::new(SignalFile {
+            process: Arc::downgrade(child),
+            meant: Arc::clone(&self.meant),
+            inode: self.inode,
+        }))
     }
 
     fn metadata(&self) -> Result<Metadata> {

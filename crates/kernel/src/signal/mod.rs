@@ -187,7 +187,7 @@ impl Signals {
     }
 
     /// Whether a number is that of one of the process's threads.
-    pub(crate) fn has_thread(&self, tid: u32) -> bool {
+    pub fn is_thread(&self, tid: u32) -> bool {
         self.lock().has_thread(tid)
     }
 
@@ -229,6 +229,22 @@ impl Signals {
             self.waiters.wake_all();
         }
         posted
+    }
+
+    /// Tells a timer's signal that still waits of one more ring, and of those missed before it; false if none waits.
+    pub(crate) fn count_overrun(&self, tid: Option<u32>, info: SignalInfo, missed: u32) -> bool {
+        self.lock()
+            .count_overrun(tid, info, missed.saturating_add(1))
+    }
+
+    /// Returns how often a timer had rung besides when its last signal was taken.
+    pub(crate) fn timer_overrun(&self, timer: i32) -> u32 {
+        self.lock().overrun(timer.cast_unsigned())
+    }
+
+    /// Forgets that: the timer is gone.
+    pub(crate) fn forget_timer(&self, timer: i32) {
+        self.lock().forget_timer(timer.cast_unsigned());
     }
 
     /// Linux: kernel/signal.c `prepare_signal()`, `sig_ignored()`.

@@ -42,6 +42,21 @@ impl Pending {
         Queued::Yes
     }
 
+    /// Tells a timer's signal that still waits that the timer has rung so many more times; false if none waits. The number of a timer
+    /// stands in the place of the sender, its overrun in that of the user.
+    pub(super) fn count_overrun(&mut self, info: SignalInfo, rings: u32) -> bool {
+        let is_it = |queued: &&mut SignalInfo| {
+            (queued.code, queued.signal, queued.pid) == (code::TIMER, info.signal, info.pid)
+        };
+        let Some(queued) = self.queue.iter_mut().find(is_it) else {
+            return false;
+        };
+        /// Linux: `DELAYTIMER_MAX`.
+        const OVERRUNS_MAX: u32 = i32::MAX.cast_unsigned();
+        queued.uid = queued.uid.saturating_add(rings).min(OVERRUNS_MAX);
+        true
+    }
+
     /// Takes one signal of a number, with what was said of it.
     pub(super) fn dequeue(&mut self, signal: Signal) -> SignalInfo {
         let mut of_it = self.queue.iter().enumerate();

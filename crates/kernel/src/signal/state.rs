@@ -1,5 +1,6 @@
 //! What is decided about signals, under one lock.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use minke_abi::linux::{DefaultAction, Signal};
@@ -8,7 +9,7 @@ use minke_abi::signal::{ActionFlags, SignalSet};
 use super::pending::Pending;
 pub(super) use super::pending::Queued;
 use super::thread::HandlerFlag;
-use super::{Action, Delivery, Disposition, SignalInfo};
+use super::{Action, Delivery, Disposition, SignalInfo, code};
 
 /// The signals of a process and its threads.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub(super) struct State {
     actions: [Action; Signal::MAX as usize],
     /// The first thread, which is always there, and the others in the order in which they began.
     threads: Vec<Thread>,
+    /// By number of a timer: how often it had rung besides when its last signal was taken.
+    overruns: BTreeMap<u32, u32>,
 }
 
 /// A thread. Linux: what `struct task_struct` has for itself.
@@ -53,6 +56,7 @@ impl State {
             shared: Pending::default(),
             actions: [Action::default(); Signal::MAX as usize],
             threads: vec![main],
+            overruns: BTreeMap::new(),
         }
     }
 
@@ -65,6 +69,7 @@ impl State {
                 blocked: self.mask(parent_tid),
                 ..main
             }],
+            overruns: BTreeMap::new(),
         }
     }
 
@@ -155,11 +160,35 @@ impl State {
     /// Takes one signal of a set that is pending for a thread: its own come first. Linux: kernel/signal.c `dequeue_signal()`.
     pub(super) fn dequeue(&mut self, tid: u32, set: SignalSet) -> Option<SignalInfo> {
         let own = &mut self.thread_mut(tid).own;
-        if let Some(signal) = own.set.both(set).first() {
-            return Some(own.dequeue(signal));
+        let info = match own.set.both(set).first() {
+            Some(signal) => own.dequeue(signal),
+            None => {
+                let signal = self.shared.set.both(set).first()?;
+                self.shared.dequeue(signal)
+            }
+        };
+        if info.code == code::TIMER {
+            self.overruns.insert(info.pid, info.uid);
         }
-        let signal = self.shared.set.both(set).first()?;
-        Some(self.shared.dequeue(signal))
+        Some(info)
+    }
+
+    /// As [`Pending::count_overrun`], of those of a thread or of the process.
+    pub(super) fn count_overrun(&mut self, tid: Option<u32>, info: SignalInfo, rings: u32) -> bool {
+        match tid {
+            Some(tid) => self.thread_mut(tid).own.count_overrun(info, rings),
+            None => self.shared.count_overrun(info, rings),
+        }
+    }
+
+    /// Returns what the last signal of a timer was told.
+    pub(super) fn overrun(&self, timer: u32) -> u32 {
+        self.overruns.get(&timer).copied().unwrap_or(0)
+    }
+
+    /// Forgets what the last signal of a timer was told.
+    pub(super) fn forget_timer(&mut self, timer: u32) {
+        self.overruns.remove(&timer);
     }
 
     /// Forgets all pending signals of a set.

@@ -13,6 +13,7 @@
 //! | [`changes`] | what became of a tree |
 //! | [`proc`] | `/proc` |
 //! | [`device`] | what the nodes of `/dev` stand for |
+//! | `seals` | what may not be done with a file's content any more |
 //! | `mount`, `walk`, `permission` | how paths become inodes, and who may |
 
 use std::any::Any;
@@ -37,10 +38,13 @@ mod mount;
 pub(crate) mod permission;
 pub mod proc;
 pub(crate) mod reopened;
+mod seals;
 pub mod tree;
 pub(crate) mod walk;
 
 pub use mount::{Location, Mount, MountOptions, MountTree};
+pub use seals::{SealCell, Seals};
+pub use walk::Resolve;
 
 /// A file name; most fit in place.
 pub type Name = SmallVec<[u8; 24]>;
@@ -136,6 +140,13 @@ pub struct Ownership {
     pub mode: u32,
 }
 
+/// Whether a file that is made without a name may get one. Linux: `O_TMPFILE`, with and without `O_EXCL`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nameless {
+    Linkable,
+    ForGood,
+}
+
 bitflags! {
     /// Flags of `renameat2(2)`.
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -221,6 +232,21 @@ pub trait Inode: Any + Send + Sync {
         _ownership: Ownership,
     ) -> Result<Arc<dyn Inode>> {
         Err(Errno::ENOTDIR)
+    }
+
+    /// Makes a regular file without a name; `EOPNOTSUPP` where there are none. Linux: `vfs_tmpfile()`.
+    fn create_nameless(&self, _ownership: Ownership, _use_of: Nameless) -> Result<Arc<dyn Inode>> {
+        Err(Errno::EOPNOTSUPP)
+    }
+
+    /// Returns what may not be done with a file's content any more; `None` where that cannot be said (`F_GET_SEALS`).
+    fn seals(&self) -> Option<&SealCell> {
+        None
+    }
+
+    /// Adds seals; `EPERM` when no more may be added, `EINVAL` where there are none.
+    fn add_seals(&self, _seals: Seals) -> Result<()> {
+        Err(Errno::EINVAL)
     }
 
     /// Gives an existing object of this file system another name.

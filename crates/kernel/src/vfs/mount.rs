@@ -128,6 +128,13 @@ impl Mount {
         })
     }
 
+    /// Makes a mount that has no place in any tree, for files without names.
+    pub(crate) fn detached(file_system: Arc<dyn FileSystem>) -> Arc<Mount> {
+        /// The number of such a mount, which no other has.
+        const ID: u32 = u32::MAX;
+        Mount::new(ID, file_system, MountOptions::default(), None)
+    }
+
     /// Returns the mount that covers an inode of this mount, if one does.
     pub fn covering(&self, inode: &dyn Inode) -> Option<Arc<Mount>> {
         let filter = self.covered_filter.load(Ordering::Acquire);

@@ -132,6 +132,23 @@ pub(crate) struct Last {
     pub(crate) has_trailing_slash: bool,
 }
 
+bitflags::bitflags! {
+    /// What a walk may not do. Linux: `openat2(2)`, `RESOLVE_*`.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Resolve: u32 {
+        /// Go to another mount.
+        const NO_XDEV = 1;
+        /// Follow links of `/proc` that lead straight to an object.
+        const NO_MAGICLINKS = 2;
+        /// Follow links at all.
+        const NO_SYMLINKS = 4;
+        /// Leave the directory that it starts at.
+        const BENEATH = 8;
+        /// The same: that directory is its root.
+        const IN_ROOT = 16;
+    }
+}
+
 /// A walk along one path.
 pub(crate) struct Walk<'a> {
     root: &'a Location,
@@ -147,6 +164,9 @@ pub(crate) struct Walk<'a> {
     may_pass: bool,
     /// Where the last component, a link of `/proc`, has led straight to.
     jumped: Option<Arc<Location>>,
+    resolve: Resolve,
+    /// What it may not leave.
+    start: &'a Location,
 }
 
 /// Where a symbolic link leads.
@@ -187,7 +207,30 @@ impl<'a> Walk<'a> {
             links_left: SYMLINKS_MAX,
             may_pass: true,
             jumped: None,
+            resolve: Resolve::empty(),
+            start,
         })
+    }
+
+    /// The same walk, bounded; `EXDEV` for a path that leaves at once what it may not leave.
+    pub(crate) fn within(mut self, resolve: Resolve) -> Result<Walk<'a>> {
+        if self.text[0] == b'/' && resolve.contains(Resolve::BENEATH) {
+            return Err(Errno::EXDEV);
+        }
+        if resolve.contains(Resolve::IN_ROOT) {
+            self.root = self.start;
+            self.place = Standing::at(self.start);
+        }
+        self.resolve = resolve;
+        Ok(self)
+    }
+
+    /// `EXDEV` where the walk may not do what it is about to do.
+    fn refuse(&self, resolve: Resolve) -> Result<()> {
+        match self.resolve.intersects(resolve) {
+            true => Err(Errno::EXDEV),
+            false => Ok(()),
+        }
     }
 
     /// Walks the whole path.
@@ -368,6 +411,7 @@ impl<'a> Walk<'a> {
         let mut child = Found { inode, mount: None };
         let mut covering = self.place.mount.covering(&*child.inode);
         while let Some(mount) = covering {
+            self.refuse(Resolve::NO_XDEV)?;
             child.inode = Arc::clone(&mount.root);
             covering = mount.covering(&*child.inode);
             child.mount = Some(mount);
@@ -384,8 +428,11 @@ impl<'a> Walk<'a> {
 
     /// Goes to the parent, never above the process's root. Linux: `follow_dotdot()`.
     fn up(&mut self) -> Result<()> {
+        if self.is_at(self.start) {
+            self.refuse(Resolve::BENEATH)?;
+        }
         loop {
-            if self.is_at_root() {
+            if self.is_at(self.root) {
                 return Ok(());
             }
             if !self.place.is_mount_root() {
@@ -394,6 +441,7 @@ impl<'a> Walk<'a> {
             let Some(point) = self.place.mount.mount_point.clone() else {
                 return Ok(());
             };
+            self.refuse(Resolve::NO_XDEV)?;
             self.place.move_to(Found::at(Place::of(&point)));
         }
         self.place.inode = Cow::Owned(self.place.inode.parent()?);
@@ -401,19 +449,23 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn is_at_root(&self) -> bool {
-        let (place, root) = (&self.place, self.root);
-        place.mount.id == root.mount.id && place.inode.number() == root.inode.number()
+    fn is_at(&self, location: &Location) -> bool {
+        let place = &self.place;
+        place.mount.id == location.mount.id && place.inode.number() == location.inode.number()
     }
 
     /// Puts a link's target in front of `rest`, or returns the object that a link of `/proc` leads to.
     fn follow(&mut self, link: &Found, rest: &[u8]) -> Result<Option<Place>> {
         self.links_left = self.links_left.checked_sub(1).ok_or(Errno::ELOOP)?;
+        if self.resolve.contains(Resolve::NO_SYMLINKS) {
+            return Err(Errno::ELOOP);
+        }
         let (place, location) = match self.target(link)? {
             Target::Text(text) => return self.follow_text(text, rest).map(|()| None),
             Target::Place(place) => (place, None),
             Target::Location(location) => (Place::of(&location), Some(location)),
         };
+        self.check_jump(&place)?;
         if !rest.is_empty() && !place.is_directory() {
             return Err(Errno::ENOTDIR);
         }
@@ -421,10 +473,27 @@ impl<'a> Walk<'a> {
         Ok(Some(place))
     }
 
+    /// Checks that the walk may go straight to a place. Linux: fs/namei.c `nd_jump_link()`.
+    fn check_jump(&self, place: &Place) -> Result<()> {
+        if self.resolve.contains(Resolve::NO_MAGICLINKS) {
+            return Err(Errno::ELOOP);
+        }
+        if place.mount.id != self.place.mount.id {
+            self.refuse(Resolve::NO_XDEV)?;
+        }
+        self.refuse(Resolve::BENEATH | Resolve::IN_ROOT)
+    }
+
     fn follow_text(&mut self, mut text: Vec<u8>, rest: &[u8]) -> Result<()> {
         match text.first() {
             None => return Err(Errno::ENOENT),
-            Some(b'/') => self.place = Standing::at(self.root),
+            Some(b'/') => {
+                self.refuse(Resolve::BENEATH)?;
+                if self.root.mount.id != self.place.mount.id {
+                    self.refuse(Resolve::NO_XDEV)?;
+                }
+                self.place = Standing::at(self.root);
+            }
             Some(_) => {}
         }
         text.extend_from_slice(rest);

@@ -15,6 +15,7 @@
 //! |---|---|
 //! | `task` | a future's states, and the handle to its result |
 //! | `worker` | the queue, and the life of a worker |
+//! | `meter` | counts the CPU time of each guest's thread |
 //! | `monitor` | finds stuck workers |
 //! | `naps` | makes a worker wait wherever its guest is, or ends that |
 //! | `code` | where guests' code lies, and how it is left |
@@ -28,6 +29,7 @@
 //! `Queue` before nothing: no other lock is taken, and no waker runs, while it is held.
 
 mod code;
+mod meter;
 mod monitor;
 mod naps;
 mod pause;
@@ -47,6 +49,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 pub(crate) use code::{Exit, GuestCode};
+pub(crate) use meter::Meter;
 pub(crate) use naps::Nap;
 pub use quota::CpuQuota;
 pub use reactor::{PolledFd, Reactor, Registration, Source};

@@ -82,7 +82,7 @@ impl ThreadTurns {
 }
 
 /// Returns the CPU time of a thread of this process; 0 for one that is not there.
-fn cpu_time_ns(thread: Option<i32>) -> u64 {
+pub(super) fn cpu_time_ns(thread: Option<i32>) -> u64 {
     // Linux: include/linux/posix-timers_types.h, `MAKE_THREAD_CPUCLOCK(tid, CPUCLOCK_SCHED)`.
     let Some(clock) = thread.map(|thread| (!thread << 3) | 6) else {
         return 0;

@@ -37,7 +37,9 @@ pub(crate) async fn fork(caller: &mut Caller<'_, Guest>) -> Result<Pid> {
     let process = parent.fork()?;
     let pid = process.pid;
     let made = make_instance(&started, &process).await;
+    let linux = caller.data().linux.fork();
     let made = made.and_then(|(mut store, instance)| {
+        store.data_mut().linux = linux;
         let pages = started.launcher.pages();
         copy_memory(memory.data(&*caller), pages, &mut store)?;
         Ok((store, instance))

@@ -19,7 +19,7 @@ use wasmtime::{Memory, Store};
 use super::code::ProgramCode;
 use super::guest::Guest;
 use super::instrument::MEMORY_BYTES;
-use crate::executor::{self, Nap, Spawner};
+use crate::executor::{self, Meter, Nap, Spawner};
 
 /// The switch of one instance. Thrown from any thread, at most once; it outlives the instance.
 pub(super) struct Interrupt {
@@ -41,6 +41,7 @@ struct State {
 /// Keeps an instance's switch armed, and its thread's hook to it. Must be dropped before the store.
 pub(super) struct Armed<'a> {
     interrupt: Arc<Interrupt>,
+    meter: Arc<Meter>,
     task: &'a Task,
 }
 
@@ -66,13 +67,20 @@ impl<'a> Armed<'a> {
         let hook = Arc::clone(&interrupt);
         task.process
             .add_interrupter(task.tid, Box::new(move || hook.raise()));
-        Self { interrupt, task }
+        let meter = Arc::new(Meter::default());
+        task.process.add_meter(task.tid, Arc::clone(&meter) as _);
+        Self {
+            interrupt,
+            meter,
+            task,
+        }
     }
 
     /// Runs the instance: awaits `code`, which is its, on whatever workers poll it.
     pub(super) async fn run<T>(&self, code: impl Future<Output = T>) -> T {
         let mut code = pin!(code);
         poll_fn(|context| {
+            let _metered = self.meter.begin();
             let _running = Running::new(&self.interrupt);
             code.as_mut().poll(context)
         })
@@ -88,6 +96,7 @@ impl<'a> Armed<'a> {
 impl Drop for Armed<'_> {
     fn drop(&mut self) {
         self.task.process.remove_interrupter(self.task.tid);
+        self.task.process.remove_meter(self.task.tid);
         self.interrupt.disarm();
     }
 }

@@ -5,7 +5,7 @@ use minke_abi::linux::FileType;
 use minke_ext4::{DeviceError, Error};
 
 use crate::vfs::device::{device_number, device_parts};
-use crate::vfs::{Metadata, NewInode, Timestamp};
+use crate::vfs::{Metadata, NewInode, Ownership, Timestamp};
 
 /// Returns the number that a guest sees of an error of the driver. A broken image gives `EIO`.
 #[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
@@ -28,6 +28,15 @@ pub(super) fn errno(error: Error) -> Errno {
         Error::FileTooLarge => Errno::EFBIG,
         Error::InvalidArgument => Errno::EINVAL,
         Error::NoAttribute => Errno::ENODATA,
+    }
+}
+
+/// Returns an owner as the driver has it.
+pub(super) fn ownership(ownership: Ownership) -> minke_ext4::Ownership {
+    minke_ext4::Ownership {
+        uid: ownership.uid,
+        gid: ownership.gid,
+        mode: ownership.mode as u16 & 0o7777,
     }
 }
 

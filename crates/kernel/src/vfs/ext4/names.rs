@@ -1,6 +1,7 @@
 //! Finding names and changing them: the driver first, then the cache and the places of directories.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use minke_abi::{Errno, Result};
 use minke_ext4::{Error, RenameMode};
@@ -88,12 +89,8 @@ impl Node {
         ownership: Ownership,
     ) -> Result<Arc<Node>> {
         let structure = self.shared.lock_structure();
-        let converted = minke_ext4::Ownership {
-            uid: ownership.uid,
-            gid: ownership.gid,
-            mode: ownership.mode as u16 & 0o7777,
-        };
         let (system, now) = (&self.shared.system, self.shared.driver_now());
+        let converted = convert::ownership(ownership);
         let number = system
             .create(self.number, name, &convert::new_inode(new), converted, now)
             .map_err(errno)?;
@@ -106,6 +103,21 @@ impl Node {
         Ok(node)
     }
 
+    /// Makes a regular file without a name.
+    pub(super) fn make_nameless(&self, ownership: Ownership) -> Result<Arc<Node>> {
+        let structure = self.shared.lock_structure();
+        let (system, now) = (&self.shared.system, self.shared.driver_now());
+        let number = system
+            .create_nameless(self.number, convert::ownership(ownership), now)
+            .map_err(errno)?;
+        let node = self.shared.node(number).map_err(errno);
+        // The node keeps it open from here on.
+        system.close_inode(number, now).map_err(errno)?;
+        drop(structure);
+        self.shared.changed(Change::Metadata)?;
+        node
+    }
+
     /// Gives a node another name.
     pub(super) fn add_link(&self, name: &[u8], target: &Arc<Node>) -> Result<()> {
         if target.is_directory() {
@@ -113,9 +125,12 @@ impl Node {
         }
         let structure = self.shared.lock_structure();
         let (system, now) = (&self.shared.system, self.shared.driver_now());
-        system
-            .link(self.number, name, target.number, now)
-            .map_err(errno)?;
+        let linked = match target.is_linkable.load(Ordering::SeqCst) {
+            true => system.link_nameless(self.number, name, target.number, now),
+            false => system.link(self.number, name, target.number, now),
+        };
+        linked.map_err(errno)?;
+        target.is_linkable.store(false, Ordering::SeqCst);
         self.shared.names.change(self.number, name, Some(target));
         drop(structure);
         self.expect_access();

@@ -16,7 +16,7 @@ use crate::file::File;
 use crate::pipe::Fifo;
 use crate::vfs::permission::without_set_id;
 use crate::vfs::{
-    AttributeChange, DirectoryEntry, Inode, Metadata, Name, NewInode, Ownership, Passed,
+    AttributeChange, DirectoryEntry, Inode, Metadata, Name, Nameless, NewInode, Ownership, Passed,
     RenameFlags,
 };
 
@@ -40,6 +40,8 @@ pub(super) struct Node {
     is_access_noted: AtomicBool,
     /// A write may have to take set-id bits away.
     may_have_set_id: AtomicBool,
+    /// It was made without a name and may get one.
+    pub(super) is_linkable: AtomicBool,
 }
 
 impl Node {
@@ -70,6 +72,7 @@ impl Node {
             fifo: OnceLock::new(),
             is_access_noted: AtomicBool::new(false),
             may_have_set_id: AtomicBool::new(u32::from(metadata.mode) & SET_ID != 0),
+            is_linkable: AtomicBool::new(false),
         }))
     }
 
@@ -275,6 +278,13 @@ impl Inode for Node {
         ownership: Ownership,
     ) -> Result<Arc<dyn Inode>> {
         let node = self.make(name, new, ownership)?;
+        Ok(node)
+    }
+
+    fn create_nameless(&self, ownership: Ownership, use_of: Nameless) -> Result<Arc<dyn Inode>> {
+        let node = self.make_nameless(ownership)?;
+        node.is_linkable
+            .store(use_of == Nameless::Linkable, Ordering::SeqCst);
         Ok(node)
     }
 

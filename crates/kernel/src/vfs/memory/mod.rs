@@ -24,7 +24,9 @@ use minke_abi::{Errno, Result};
 
 use crate::kernel::{MemoryBudget, Use};
 use crate::platform::Clock;
-use crate::vfs::{FileSystem, FileSystemStatistics, Inode, Timestamp, new_device};
+use crate::vfs::{
+    FileSystem, FileSystemStatistics, Inode, Ownership, Seals, Timestamp, new_device,
+};
 
 mod attributes;
 mod directory;
@@ -112,6 +114,16 @@ impl MemoryFileSystem {
             attributes,
         )?;
         Ok(Arc::new(MemoryFileSystem { shared, root }))
+    }
+
+    /// Makes a regular file that never had a name, to which seals can be added unless `Seals::SEAL` is given.
+    pub(crate) fn make_nameless(
+        &self,
+        ownership: Ownership,
+        seals: Seals,
+    ) -> Result<Arc<dyn Inode>> {
+        let node = self.shared.make_nameless(ownership, seals)?;
+        Ok(node)
     }
 
     /// Makes a file system that begins as a read-only one and keeps changes in memory.

@@ -17,8 +17,8 @@ use crate::file::{Allocation, File};
 use crate::pipe::Fifo;
 use crate::vfs::tree::ByteRange;
 use crate::vfs::{
-    AttributeChange, DirectoryEntry, Inode, Metadata, Name, NewInode, Ownership, Permissions,
-    RenameFlags,
+    AttributeChange, DirectoryEntry, Inode, Metadata, Name, Nameless, NewInode, Ownership,
+    Permissions, RenameFlags, SealCell, Seals,
 };
 
 /// An inode, and the open file of one: it has no state that only an open file would have.
@@ -33,6 +33,9 @@ pub(super) struct Node {
     is_charged: AtomicBool,
     /// Has a place in the table of lower nodes.
     is_from_lower: bool,
+    seals: SealCell,
+    /// It was made without a name and may get one.
+    is_linkable: AtomicBool,
 }
 
 /// What a node holds.
@@ -123,6 +126,8 @@ impl Node {
             attributes: Mutex::new(attributes),
             is_charged: AtomicBool::new(true),
             is_from_lower: false,
+            seals: SealCell::new(Seals::SEAL),
+            is_linkable: AtomicBool::new(false),
         }))
     }
 
@@ -143,6 +148,8 @@ impl Node {
             attributes: Mutex::new(attributes),
             is_charged: AtomicBool::new(false),
             is_from_lower: true,
+            seals: SealCell::new(Seals::SEAL),
+            is_linkable: AtomicBool::new(false),
         });
         if let Some((parent, name)) = found {
             node.set_place(parent, name);
@@ -276,7 +283,7 @@ impl Node {
     /// Counts another name; `ENOENT` when the last one has gone already.
     fn gain_link(&self) -> Result<()> {
         let mut attributes = self.attributes();
-        if attributes.links == 0 {
+        if attributes.links == 0 && !self.is_linkable.swap(false, Ordering::SeqCst) {
             return Err(Errno::ENOENT);
         }
         attributes.links = attributes.links.checked_add(1).ok_or(Errno::EMLINK)?;
@@ -368,6 +375,24 @@ impl Node {
     }
 }
 
+impl Shared {
+    /// Makes a regular file without a name.
+    pub(super) fn make_nameless(
+        self: &Arc<Shared>,
+        ownership: Ownership,
+        seals: Seals,
+    ) -> Result<Arc<Node>> {
+        let Ownership { uid, gid, mode } = ownership;
+        let kind = FileType::Regular;
+        let mut attributes = Attributes::new(self.now(), uid, gid, mode, kind);
+        attributes.links = 0;
+        let content = Content::Regular(RwLock::default());
+        let node = Node::create(self, content, kind, attributes)?;
+        node.seals.begin(seals);
+        Ok(node)
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         let shared = Arc::clone(&self.shared);
@@ -432,7 +457,9 @@ impl Inode for Node {
     fn set_attributes(&self, change: &AttributeChange) -> Result<()> {
         self.pin()?;
         if let Some(size) = change.size {
-            self.pages_write()?.resize(size, &self.shared)?;
+            let mut pages = self.pages_write()?;
+            self.seals.check_size(pages.size(), size)?;
+            pages.resize(size, &self.shared)?;
         }
         let now = self.shared.now();
         self.attributes().apply(change, now);
@@ -468,6 +495,26 @@ impl Inode for Node {
         attributes.note_entries(now);
         attributes.links += u32::from(kind == FileType::Directory);
         Ok(node)
+    }
+
+    fn create_nameless(&self, ownership: Ownership, use_of: Nameless) -> Result<Arc<dyn Inode>> {
+        if self.entries()?.is_removed {
+            return Err(Errno::ENOENT);
+        }
+        let node = self.shared.make_nameless(ownership, Seals::SEAL)?;
+        node.is_linkable
+            .store(use_of == Nameless::Linkable, Ordering::SeqCst);
+        Ok(node)
+    }
+
+    fn seals(&self) -> Option<&SealCell> {
+        matches!(self.content, Content::Regular(_)).then_some(&self.seals)
+    }
+
+    fn add_seals(&self, seals: Seals) -> Result<()> {
+        // Who writes sees them, or had written before.
+        let _content = self.pages_write()?;
+        self.seals.add(seals)
     }
 
     fn link(&self, name: &[u8], target: &Arc<dyn Inode>) -> Result<()> {
@@ -564,7 +611,11 @@ impl File for Node {
             return Ok(0);
         }
         self.pin()?;
-        let count = self.pages_write()?.write(bytes, offset, &self.shared)?;
+        let mut pages = self.pages_write()?;
+        let end = offset.saturating_add(bytes.len() as u64);
+        self.seals.check_write(pages.size(), end)?;
+        let count = pages.write(bytes, offset, &self.shared)?;
+        drop(pages);
         self.note_write();
         Ok(count)
     }
@@ -577,6 +628,8 @@ impl File for Node {
         self.pin()?;
         let mut pages = self.pages_write()?;
         let offset = pages.size();
+        let end = offset.saturating_add(bytes.len() as u64);
+        self.seals.check_write(offset, end)?;
         let count = pages.write(bytes, offset, &self.shared)?;
         drop(pages);
         if count > 0 {
@@ -597,8 +650,15 @@ impl File for Node {
     fn allocate(&self, offset: u64, length: u64, allocation: Allocation) -> Result<()> {
         self.pin()?;
         let mut pages = self.pages_write()?;
+        let end = offset.saturating_add(length);
         match allocation {
-            Allocation::Hole => pages.punch(offset, length, &self.shared)?,
+            Allocation::Hole => {
+                self.seals.check_write(0, 0)?;
+                pages.punch(offset, length, &self.shared)?;
+            }
+            _ if end > pages.size() && self.seals.get().contains(Seals::GROW) => {
+                return Err(Errno::EPERM);
+            }
             _ => pages.allocate(offset, length, allocation, &self.shared)?,
         }
         drop(pages);

@@ -8,6 +8,7 @@ use minke_abi::resource::{RESOURCES, SIGPENDING, UNLIMITED};
 use minke_abi::signal::SignalSet;
 use minke_abi::{Errno, Result};
 
+use crate::platform::Nanoseconds;
 use crate::process::{Pid, Process};
 use crate::resource::ResourceLimit;
 use crate::signal::Disposition;
@@ -214,8 +215,11 @@ fn stat(process: &Process) -> Vec<u8> {
     let foreground = foreground.map_or(-1, |Pid(group)| i64::from(group));
     let memory = process.kernel.memory.used();
     let pages = memory / PAGE_BYTES;
+    let used = ticks(process.cpu_time());
+    let waited = ticks(process.children_cpu_time());
+    let started = ticks(process.started_at.saturating_sub(process.kernel.started_at));
     let fields = format!(
-        ") {letter} {} {group} {session} {device} {foreground} 0 0 0 0 0 0 0 0 0 20 0 {} 0 0 {memory} {pages} {}",
+        ") {letter} {} {group} {session} {device} {foreground} 0 0 0 0 0 {used} 0 {waited} 0 20 0 {} 0 {started} {memory} {pages} {}",
         process.parent().0,
         process.threads_count(),
         u64::MAX,
@@ -228,6 +232,11 @@ fn stat(process: &Process) -> Vec<u8> {
     }
     text.push(b'\n');
     text
+}
+
+/// Linux: `USER_HZ`.
+fn ticks(nanoseconds: Nanoseconds) -> u64 {
+    nanoseconds / 10_000_000
 }
 
 fn statm(process: &Process) -> Vec<u8> {

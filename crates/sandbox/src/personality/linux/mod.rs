@@ -16,6 +16,7 @@
 //! | [`signals`] | what happens on the way out of a call |
 //! | [`spawn`] | `minke.*`: starting processes |
 //! | [`threads`] | their threads |
+//! | [`alternate_stack`] | where handlers run that ask for it |
 //! | `calls` | system calls, one file per family |
 
 use minke_abi::signal::SignalSet;
@@ -23,6 +24,7 @@ use wasmtime::{Module, TypedFunc};
 
 use crate::runtime::{GuestAddr, Stop};
 
+mod alternate_stack;
 mod calls;
 mod context;
 mod entry;
@@ -57,6 +59,17 @@ pub struct State {
     clear_tid: Option<GuestAddr>,
     /// Handlers that are under way.
     handlers: u32,
+    alternate_stack: alternate_stack::AlternateStack,
+}
+
+impl State {
+    /// Returns what a child begins with, which has a copy of the memory. POSIX: `fork()`.
+    pub fn fork(&self) -> State {
+        State {
+            alternate_stack: self.alternate_stack,
+            ..State::default()
+        }
+    }
 }
 
 /// The modules that programs import Linux's calls from.

@@ -55,9 +55,14 @@ async fn call_handlers(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Inter
         if !delivery.flags.contains(ActionFlags::RESTART) {
             interrupted = Interrupted::Fails;
         }
-        caller.data_mut().linux.handlers += 1;
+        let state = &mut caller.data_mut().linux;
+        state.handlers += 1;
+        let (flags, stack) = state.enter_handler(delivery.flags);
+        let delivery = Delivery { flags, ..delivery };
         let called = call_handler(caller, &delivery).await;
-        caller.data_mut().linux.handlers -= 1;
+        let state = &mut caller.data_mut().linux;
+        state.handlers -= 1;
+        state.leave_handler(stack);
         called?;
         task.signals().set_mask(delivery.mask_before);
     }

@@ -147,6 +147,10 @@ pub(super) static FAMILIES: &[Family] = &[
         calls: calls::processes::CALLS,
     },
     Family {
+        title: "Processes behind descriptors",
+        calls: calls::process_files::CALLS,
+    },
+    Family {
         title: "Threads",
         calls: calls::threads::CALLS,
     },
@@ -165,6 +169,10 @@ pub(super) static FAMILIES: &[Family] = &[
     Family {
         title: "Clocks",
         calls: calls::clocks::CALLS,
+    },
+    Family {
+        title: "Timers and alarms",
+        calls: calls::timers::CALLS,
     },
     Family {
         title: "System and memory",

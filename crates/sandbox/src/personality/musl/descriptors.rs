@@ -4,6 +4,7 @@ use minke_abi::linux::{OpenFlags, RecordLock};
 use minke_abi::{Errno, Result};
 use minke_kernel::calls::locks::RecordOwner;
 use minke_kernel::task::{Deadline, Patience};
+use minke_kernel::vfs::Seals;
 use minke_kernel::{Fd, Task};
 
 use crate::personality::musl::context::Context;
@@ -42,6 +43,8 @@ mod command {
     pub(super) const OFD_SETLK: u32 = 37;
     pub(super) const OFD_SETLKW: u32 = 38;
     pub(super) const DUPFD_CLOEXEC: u32 = 1030;
+    pub(super) const ADD_SEALS: u32 = 1033;
+    pub(super) const GET_SEALS: u32 = 1034;
 }
 
 /// `fcntl` but for record locks. The argument is looked at only where the command takes one.
@@ -69,6 +72,11 @@ pub(in crate::personality) fn change_descriptor(
             description.set_status_flags(OpenFlags::from_bits_retain(argument?));
             Ok(0)
         }
+        command::ADD_SEALS => {
+            let seals = Seals::from_bits(argument?).ok_or(Errno::EINVAL)?;
+            context.task().add_seals(fd, seals).map(|()| 0)
+        }
+        command::GET_SEALS => Ok(i64::from(context.task().seals(fd)?.bits())),
         _ => Err(Errno::EINVAL),
     }
 }

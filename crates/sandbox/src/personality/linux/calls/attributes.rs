@@ -6,6 +6,7 @@ use minke_abi::wali::{Stat, StatFs};
 use minke_kernel::calls::At;
 use minke_kernel::vfs::{FileSystemStatistics, Metadata, Timestamp};
 
+use super::transfers::of_size;
 use crate::personality::linux::context::{Arguments, Context, TIME_BYTES};
 use crate::personality::linux::table::Syscall;
 use crate::personality::musl::attributes::{
@@ -69,8 +70,14 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         change_owner(c, a.at(0), a.address(1), owners(a, 2), a.word(4))
     }),
     Syscall::now("utimensat", 280, utimensat),
-    Syscall::now("truncate", 76, truncate),
-    Syscall::now("ftruncate", 77, ftruncate),
+    Syscall::now("truncate", 76, |c, a| {
+        let changed = truncate(c, a);
+        of_size(c, changed)
+    }),
+    Syscall::now("ftruncate", 77, |c, a| {
+        let changed = ftruncate(c, a);
+        of_size(c, changed)
+    }),
 ];
 
 fn stat_at(

@@ -1,8 +1,9 @@
 //! Clocks and sleeping.
 
 use minke_abi::{Errno, Result};
-use minke_kernel::Task;
 use minke_kernel::alarm::Remaining;
+use minke_kernel::timers::Measured;
+use minke_kernel::{Pid, Task};
 use wasmtime::Caller;
 
 use crate::personality::linux::context::{
@@ -16,20 +17,15 @@ use crate::runtime::{Guest, GuestAddr};
 const REALTIME: [u32; 3] = [0, 5, 8];
 /// `CLOCK_MONOTONIC` and its kin: raw, coarse, boot time, with and without alarm.
 const MONOTONIC: [u32; 5] = [1, 4, 6, 7, 9];
-/// `CLOCK_PROCESS_CPUTIME_ID`, `CLOCK_THREAD_CPUTIME_ID`.
-const CPU_TIME: [u32; 2] = [2, 3];
 /// `TIMER_ABSTIME`.
 const ABSOLUTE: u32 = 1;
-
-const CONTAINERS_TIME: &str = "CPU time is that of the whole container";
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("clock_gettime", 228, |c, a| {
         let time = read_clock(c.task(), a.word(0))?;
         let (seconds, fraction) = (time / NANOSECONDS_PER_SECOND, time % NANOSECONDS_PER_SECOND);
         c.write_time(a.address(1), seconds, fraction).map(|()| 0)
-    })
-    .partial(CONTAINERS_TIME),
+    }),
     Syscall::now("clock_getres", 229, |c, a| {
         read_clock(c.task(), a.word(0))?;
         match a.pointer(1) {
@@ -68,49 +64,81 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         let before = c.task().set_alarm(wanted);
         Ok(before.time.div_ceil(NANOSECONDS_PER_SECOND) as i64)
     }),
-    Syscall::now("setitimer", 38, setitimer).partial("`ITIMER_REAL` only"),
-    Syscall::now("getitimer", 36, |c, a| {
-        if a.word(0) != ITIMER_REAL {
-            return Err(Errno::EINVAL);
-        }
-        let left = c.task().alarm();
-        write_timer(c, a.address(1), left, 1000).map(|()| 0)
-    })
-    .partial("`ITIMER_REAL` only"),
-    Syscall::now("times", 100, times).partial(CONTAINERS_TIME),
-    Syscall::now("getrusage", 98, getrusage)
-        .partial("CPU time of the whole container; everything else is 0"),
+    Syscall::now("times", 100, times).partial(ALL_IS_USERS),
+    Syscall::now("getrusage", 98, getrusage).partial(USED),
 ];
+
+const ALL_IS_USERS: &str = "all CPU time is the user's, none the system's";
+pub(super) const USED: &str = "CPU time only, all of it the user's";
 
 pub(super) fn read_clock(task: &Task, number: u32) -> Result<u64> {
     let clock = &task.process.kernel.clock;
     match number {
         number if REALTIME.contains(&number) => Ok(clock.realtime()),
         number if MONOTONIC.contains(&number) => Ok(clock.monotonic()),
-        number if CPU_TIME.contains(&number) => Ok(clock.cpu_time()),
-        _ => Err(Errno::EINVAL),
+        number => match CpuClock::of(task, number) {
+            Some(clock) => clock?.read(task),
+            None => Err(Errno::EINVAL),
+        },
     }
 }
 
-/// `ITIMER_REAL`.
-const ITIMER_REAL: u32 = 0;
+/// A clock of CPU time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CpuClock {
+    Process(Pid),
+    /// Of the caller's process.
+    Thread(u32),
+}
 
-/// `struct itimerval` holds the interval before the time.
-fn setitimer(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
-    if arguments.word(0) != ITIMER_REAL {
-        return Err(Errno::EINVAL);
+impl CpuClock {
+    /// Reads the number of a clock: one of two small ones, or one that holds the number of a process or thread. `None` for other clocks.
+    /// Linux: include/linux/posix-timers_types.h `MAKE_PROCESS_CPUCLOCK()`.
+    pub(super) fn of(task: &Task, number: u32) -> Option<Result<CpuClock>> {
+        /// `CLOCK_PROCESS_CPUTIME_ID`, `CLOCK_THREAD_CPUTIME_ID`.
+        const PROCESS: u32 = 2;
+        const THREAD: u32 = 3;
+        /// `CPUCLOCK_PERTHREAD_MASK`, and the bits that say which time; 3 would be a descriptor.
+        const OF_THREAD: i32 = 4;
+        const KIND: i32 = 3;
+        let raw = number.cast_signed();
+        match number {
+            PROCESS => return Some(Ok(CpuClock::Process(task.process.pid))),
+            THREAD => return Some(Ok(CpuClock::Thread(task.tid))),
+            _ if raw >= 0 => return None,
+            _ if raw & KIND == KIND => return Some(Err(Errno::EINVAL)),
+            _ => {}
+        }
+        let id = !(raw >> 3).cast_unsigned();
+        Some(Ok(match (raw & OF_THREAD, id) {
+            (0, 0) => CpuClock::Process(task.process.pid),
+            (0, id) => CpuClock::Process(Pid(id)),
+            (_, 0) => CpuClock::Thread(task.tid),
+            (_, id) => CpuClock::Thread(id),
+        }))
     }
-    let wanted = match arguments.pointer(1) {
-        Some(new) => Remaining {
-            interval: context.duration(new, 1000)?,
-            time: context.duration(new.offset(TIME_BYTES), 1000)?,
-        },
-        None => Remaining::default(),
-    };
-    let before = context.task().set_alarm(wanted);
-    match arguments.pointer(2) {
-        Some(old) => write_timer(context, old, before, 1000).map(|()| 0),
-        None => Ok(0),
+
+    /// Returns its time; `EINVAL` for a process or thread that is not there.
+    fn read(self, task: &Task) -> Result<u64> {
+        match self {
+            CpuClock::Process(pid) => {
+                let process = task.process.kernel.process(pid).ok_or(Errno::EINVAL)?;
+                Ok(process.cpu_time())
+            }
+            CpuClock::Thread(tid) if task.process.signals.is_thread(tid) => {
+                Ok(task.process.thread_cpu_time(tid))
+            }
+            CpuClock::Thread(_) => Err(Errno::EINVAL),
+        }
+    }
+
+    /// Returns what a timer by this clock measures; another process's is refused.
+    pub(super) fn measured(self, task: &Task) -> Result<Measured> {
+        match self {
+            CpuClock::Process(pid) if pid == task.process.pid => Ok(Measured::Process),
+            CpuClock::Thread(tid) => Ok(Measured::Thread(tid)),
+            CpuClock::Process(_) => Err(Errno::EINVAL),
+        }
     }
 }
 
@@ -140,7 +168,7 @@ async fn sleep(
 ) -> Result<i64> {
     let task = task_of(caller);
     let now = read_clock(&task, clock)?;
-    if CPU_TIME.contains(&clock) {
+    if CpuClock::of(&task, clock).is_some() {
         return Err(Errno::EOPNOTSUPP);
     }
     let time = Context::of(caller).duration(arguments.address(first), 1)?;
@@ -163,10 +191,12 @@ async fn sleep(
 /// Writes `struct tms`; returns ticks since some point.
 fn times(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     let ticks = |nanoseconds: u64| nanoseconds / (NANOSECONDS_PER_SECOND / u64::from(CLOCK_TICKS));
-    let clock = &context.task().process.kernel.clock;
-    let (used, now) = (ticks(clock.cpu_time()), ticks(clock.monotonic()));
+    let process = &context.guest.task.process;
+    let used = ticks(process.cpu_time());
+    let waited = ticks(process.children_cpu_time());
+    let now = ticks(process.kernel.clock.monotonic());
     if let Some(address) = arguments.pointer(0) {
-        for (index, value) in [used, 0, 0, 0].into_iter().enumerate() {
+        for (index, value) in [used, 0, waited, 0].into_iter().enumerate() {
             context
                 .memory
                 .write_u64(address.offset(index as u64 * 8), value)?;
@@ -175,14 +205,31 @@ fn times(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     Ok(now as i64)
 }
 
-/// Writes `struct rusage`, whose first field is the user's CPU time.
+/// Whose use of resources is asked for. Linux: include/uapi/linux/resource.h.
+mod whose {
+    pub(super) const SELF: i32 = 0;
+    pub(super) const CHILDREN: i32 = -1;
+    pub(super) const THREAD: i32 = 1;
+}
+
 fn getrusage(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let task = &context.guest.task;
+    let used = match arguments.int(0) {
+        whose::SELF => task.process.cpu_time(),
+        whose::CHILDREN => task.process.children_cpu_time(),
+        whose::THREAD => task.cpu_time(),
+        _ => return Err(Errno::EINVAL),
+    };
+    write_usage(context, arguments.address(1), used).map(|()| 0)
+}
+
+/// Writes `struct rusage`, whose first field is the user's CPU time.
+pub(super) fn write_usage(context: &mut Context<'_>, address: GuestAddr, used: u64) -> Result<()> {
     /// Bytes after the first time.
     const REST_BYTES: u64 = 128;
-    let used = context.task().process.kernel.clock.cpu_time();
     let (seconds, fraction) = (used / NANOSECONDS_PER_SECOND, used % NANOSECONDS_PER_SECOND);
-    let address = arguments.address(1);
-    context.memory.fill(address.offset(16), REST_BYTES, 0)?;
-    context.write_time(address, seconds, fraction / 1000)?;
-    Ok(0)
+    context
+        .memory
+        .fill(address.offset(TIME_BYTES), REST_BYTES, 0)?;
+    context.write_time(address, seconds, fraction / 1000)
 }

@@ -6,6 +6,7 @@ use minke_abi::{Errno, Result};
 use minke_kernel::Fd;
 use minke_kernel::locks::LockKind;
 use minke_kernel::task::{Deadline, Patience};
+use minke_kernel::vfs::Seals;
 use wasmtime::Caller;
 
 use super::terminals::{host_terminal, terminal};
@@ -48,6 +49,8 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         }
         Ok(0)
     }),
+    Syscall::now("memfd_create", 319, memory_file)
+        .partial("without `MFD_HUGETLB` and `MFD_NOEXEC_SEAL`"),
     Syscall::now("pipe", 22, |c, a| {
         pipe(c, a.address(0), OpenFlags::empty())
     }),
@@ -56,12 +59,41 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     }),
     Syscall::waiting("fcntl", 72, |c, a| Box::pin(fcntl(c, a)))
         .restarting()
-        .partial("no owners, leases, signals, sizes of pipes or seals"),
+        .partial("no owners, leases, signals or sizes of pipes"),
     Syscall::waiting("flock", 73, |c, a| Box::pin(flock(c, a))).restarting(),
     Syscall::waiting("ioctl", 16, |c, a| Box::pin(ioctl(c, a)))
         .restarting()
         .partial("descriptors' and terminals' requests, without `TIOCSTI`, `TCGETS2` and what only hardware has"),
 ];
+
+/// Flags of `memfd_create`. Linux: include/uapi/linux/memfd.h.
+mod memory_flag {
+    pub(super) const CLOSE_ON_EXEC: u32 = 1;
+    pub(super) const ALLOW_SEALING: u32 = 2;
+    pub(super) const EXECUTABLE: u32 = 0x10;
+    pub(super) const ALL: u32 = CLOSE_ON_EXEC | ALLOW_SEALING | EXECUTABLE;
+}
+
+/// Name, flags.
+fn memory_file(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let flags = arguments.word(1);
+    if flags & !memory_flag::ALL != 0 {
+        return Err(Errno::EINVAL);
+    }
+    let name = context.path(arguments.address(0));
+    let name = name.map_err(|errno| match errno {
+        Errno::ENAMETOOLONG => Errno::EINVAL,
+        other => other,
+    })?;
+    let seals = match flags & memory_flag::ALLOW_SEALING {
+        0 => Seals::SEAL,
+        _ => Seals::empty(),
+    };
+    let mut opened = OpenFlags::empty();
+    opened.set(OpenFlags::CLOEXEC, flags & memory_flag::CLOSE_ON_EXEC != 0);
+    let fd = context.task().make_memory_file(&name, seals, opened)?;
+    Ok(i64::from(fd.0))
+}
 
 fn dup3(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     let flags = arguments.word(2);

@@ -3,6 +3,7 @@
 use minke_abi::{Errno, Result};
 use minke_kernel::descriptor::SeekTarget;
 
+use super::transfers::of_size;
 use crate::personality::linux::context::{Arguments, Context};
 use crate::personality::linux::table::Syscall;
 use crate::personality::musl::files::{fadvise, fallocate, getdents};
@@ -19,8 +20,11 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("syncfs", 306, |c, a| {
         c.task().sync_file_system(a.fd(0)).map(|()| 0)
     }),
-    Syscall::now("fallocate", 285, fallocate)
-        .partial("mode 0, `FALLOC_FL_KEEP_SIZE` and `FALLOC_FL_PUNCH_HOLE` only"),
+    Syscall::now("fallocate", 285, |c, a| {
+        let changed = fallocate(c, a);
+        of_size(c, changed)
+    })
+    .partial("mode 0, `FALLOC_FL_KEEP_SIZE` and `FALLOC_FL_PUNCH_HOLE` only"),
     Syscall::now("fadvise", 221, fadvise).partial("the advice is checked and not used"),
 ];
 

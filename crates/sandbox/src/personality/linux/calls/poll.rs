@@ -5,7 +5,7 @@ use minke_abi::signal::SignalSet;
 use minke_kernel::task::Deadline;
 use wasmtime::Caller;
 
-use crate::personality::linux::context::{Arguments, Context};
+use crate::personality::linux::context::{Arguments, Context, NANOSECONDS_PER_SECOND};
 use crate::personality::linux::table::Syscall;
 use crate::personality::musl::poll::{deadline_after_ms, poll_until, select_until};
 use crate::runtime::{Guest, GuestAddr};
@@ -17,14 +17,11 @@ const NANOSECONDS_PER_MICROSECOND: u64 = 1_000;
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::waiting("poll", 7, |c, a| Box::pin(poll(c, a))),
-    Syscall::waiting("ppoll", 271, |c, a| Box::pin(ppoll(c, a)))
-        .partial("the time that is left is not written back"),
+    Syscall::waiting("ppoll", 271, |c, a| Box::pin(ppoll(c, a))),
     Syscall::waiting("select", 23, |c, a| {
         Box::pin(select(c, a, NANOSECONDS_PER_MICROSECOND))
-    })
-    .partial("the time that is left is not written back"),
-    Syscall::waiting("pselect6", 270, |c, a| Box::pin(pselect(c, a)))
-        .partial("the time that is left is not written back"),
+    }),
+    Syscall::waiting("pselect6", 270, |c, a| Box::pin(pselect(c, a))),
 ];
 
 async fn poll(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
@@ -34,11 +31,13 @@ async fn poll(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i6
 
 async fn ppoll(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
     let mut context = Context::of(caller);
-    let deadline = read_deadline(&context, arguments.pointer(2), 1)?;
+    let timeout = Timeout::read(&context, arguments.pointer(2), 1)?;
     if let Some(mask) = arguments.pointer(3) {
         mask_meanwhile(&mut context, mask)?;
     }
-    poll_until(caller, &arguments, deadline).await
+    let polled = poll_until(caller, &arguments, timeout.deadline).await;
+    timeout.write_left(&mut Context::of(caller));
+    polled
 }
 
 /// Sets the mask until the call has returned. POSIX: `pselect()`.
@@ -49,11 +48,44 @@ pub(super) fn mask_meanwhile(context: &mut Context<'_>, address: GuestAddr) -> R
     Ok(())
 }
 
-fn read_deadline(context: &Context<'_>, timeout: Option<GuestAddr>, unit: u64) -> Result<Deadline> {
-    Ok(match timeout {
-        Some(timeout) => context.deadline_after(context.duration(timeout, unit)?),
-        None => Deadline::Never,
-    })
+/// How long a call waits, and where it tells what is left of that.
+struct Timeout {
+    deadline: Deadline,
+    /// `struct timespec` or `struct timeval`; `None` where nothing is told.
+    left: Option<GuestAddr>,
+    /// Nanoseconds of its fraction.
+    unit: u64,
+}
+
+impl Timeout {
+    /// Reads a time; none waits without end.
+    fn read(context: &Context<'_>, timeout: Option<GuestAddr>, unit: u64) -> Result<Timeout> {
+        let Some(address) = timeout else {
+            return Ok(Timeout {
+                deadline: Deadline::Never,
+                left: None,
+                unit,
+            });
+        };
+        let duration = context.duration(address, unit)?;
+        Ok(Timeout {
+            deadline: context.deadline_after(duration),
+            // A call that does not wait leaves it alone.
+            left: (duration > 0).then_some(address),
+            unit,
+        })
+    }
+
+    /// Tells what is left, whatever came of the call; a place that cannot be written changes nothing. Linux: fs/select.c
+    /// `poll_select_finish()`.
+    fn write_left(&self, context: &mut Context<'_>) {
+        let (Some(address), Deadline::At(end)) = (self.left, self.deadline) else {
+            return;
+        };
+        let left = end.saturating_sub(context.task().process.kernel.clock.monotonic());
+        let (seconds, rest) = (left / NANOSECONDS_PER_SECOND, left % NANOSECONDS_PER_SECOND);
+        let _ = context.write_time(address, seconds, rest / self.unit);
+    }
 }
 
 /// The last argument points to a pointer to a mask, and its size.
@@ -69,6 +101,8 @@ async fn pselect(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result
 }
 
 async fn select(caller: &mut Caller<'_, Guest>, arguments: Arguments, unit: u64) -> Result<i64> {
-    let deadline = read_deadline(&Context::of(caller), arguments.pointer(4), unit)?;
-    select_until(caller, &arguments, deadline, SET_WORD_BITS).await
+    let timeout = Timeout::read(&Context::of(caller), arguments.pointer(4), unit)?;
+    let selected = select_until(caller, &arguments, timeout.deadline, SET_WORD_BITS).await;
+    timeout.write_left(&mut Context::of(caller));
+    selected
 }

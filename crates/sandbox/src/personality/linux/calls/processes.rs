@@ -8,13 +8,11 @@ use minke_kernel::Pid;
 use minke_kernel::family::Children;
 use wasmtime::Caller;
 
+use super::clocks::{USED, write_usage};
 use crate::personality::linux::context::{Arguments, Context, task_of};
 use crate::personality::linux::table::Syscall;
 use crate::personality::linux::threads;
 use crate::runtime::{Guest, GuestAddr, Stop};
-
-/// Bytes of `struct rusage`, all of them numbers that are not counted.
-const RUSAGE_BYTES: u64 = 144;
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("getpid", 39, |c, _| Ok(i64::from(c.task().process.pid.0))),
@@ -55,10 +53,10 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         .refused("`minke.clone` is the call of programs that have threads"),
     Syscall::waiting("wait4", 61, |c, a| Box::pin(wait4(c, a)))
         .restarting()
-        .partial("no use of resources is counted"),
+        .partial(USED),
     Syscall::waiting("waitid", 247, |c, a| Box::pin(waitid(c, a)))
         .restarting()
-        .partial("no use of resources is counted; no `P_PIDFD`"),
+        .partial(USED),
 ];
 
 fn group(context: &Context<'_>, pid: u32) -> Result<i64> {
@@ -157,6 +155,7 @@ async fn wait4(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i
     let Some(report) = report else {
         return Ok(0);
     };
+    let used = report.cpu_time;
     let mut context = Context::of(caller);
     if let Some(status) = arguments.pointer(1) {
         context
@@ -164,7 +163,7 @@ async fn wait4(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i
             .write_u32(status, report.news.wait_status())?;
     }
     if let Some(usage) = arguments.pointer(3) {
-        context.memory.fill(usage, RUSAGE_BYTES, 0)?;
+        write_usage(&mut context, usage, used)?;
     }
     Ok(i64::from(report.pid.0))
 }
@@ -174,6 +173,7 @@ mod id_type {
     pub(super) const ALL: u32 = 0;
     pub(super) const PID: u32 = 1;
     pub(super) const PGID: u32 = 2;
+    pub(super) const PIDFD: u32 = 3;
 }
 
 async fn waitid(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
@@ -182,14 +182,29 @@ async fn waitid(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<
     if !options.intersects(asked) {
         return Err(Errno::EINVAL);
     }
+    let mut answers_at_once = false;
     let which = match (arguments.word(0), arguments.word(1)) {
         (id_type::ALL, _) => Children::All,
         (id_type::PID, pid) if pid > 0 => Children::One(Pid(pid)),
+        (id_type::PIDFD, _) => {
+            let (pid, is_nonblocking) = task_of(caller).process_behind(arguments.fd(1))?;
+            answers_at_once = is_nonblocking;
+            Children::One(pid)
+        }
         (id_type::PGID, 0) => children(&Context::of(caller), 0)?,
         (id_type::PGID, group) => Children::OfGroup(Pid(group)),
         _ => return Err(Errno::EINVAL),
     };
-    let report = task_of(caller).wait_for_child(which, options).await?;
+    let mut waited = options;
+    waited.set(
+        WaitOptions::NOHANG,
+        answers_at_once || options.contains(WaitOptions::NOHANG),
+    );
+    let report = task_of(caller).wait_for_child(which, waited).await?;
+    if report.is_none() && waited != options {
+        return Err(Errno::EAGAIN);
+    }
+    let used = report.as_ref().map_or(0, |report| report.cpu_time);
     let mut context = Context::of(caller);
     if let Some(info) = arguments.pointer(2) {
         let bytes = report.map_or([0; minke_abi::wali::SIGINFO_BYTES], |report| {
@@ -205,7 +220,7 @@ async fn waitid(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<
         context.memory.write(info, &bytes)?;
     }
     if let Some(usage) = arguments.pointer(4) {
-        context.memory.fill(usage, RUSAGE_BYTES, 0)?;
+        write_usage(&mut context, usage, used)?;
     }
     Ok(0)
 }

@@ -11,6 +11,7 @@ use minke_kernel::task::Deadline;
 use wasmtime::Caller;
 
 use super::events::descriptor_flags;
+use crate::personality::linux::alternate_stack::AlternateStack;
 use crate::personality::linux::context::{Arguments, Context, task_of};
 use crate::personality::linux::table::Syscall;
 use crate::runtime::{Guest, GuestAddr};
@@ -32,7 +33,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         let process = Pid(positive(a.int(0))?);
         to_thread(c, Some(process), positive(a.int(1))?, a.int(2))
     }),
-    Syscall::now("rt_sigaction", 13, sigaction).partial("`SA_ONSTACK` changes nothing"),
+    Syscall::now("rt_sigaction", 13, sigaction),
     Syscall::now("rt_sigprocmask", 14, sigprocmask),
     Syscall::now("rt_sigpending", 127, |c, a| {
         let pending = c.task().signals().pending();
@@ -52,8 +53,8 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         let info = queued(c, process, a.int(2), a.address(3))?;
         c.task().signal_thread(Some(process), tid, info).map(|()| 0)
     }),
-    Syscall::now("signalfd", 282, |c, a| signal_file(c, a, 0)).partial(MAKERS_SIGNALS),
-    Syscall::now("signalfd4", 289, |c, a| signal_file(c, a, a.word(3))).partial(MAKERS_SIGNALS),
+    Syscall::now("signalfd", 282, |c, a| signal_file(c, a, 0)),
+    Syscall::now("signalfd4", 289, |c, a| signal_file(c, a, a.word(3))),
     Syscall::waiting("pause", 34, |c, _| {
         let task = task_of(c);
         Box::pin(async move {
@@ -61,11 +62,8 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
             waited.unwrap_or(Err(Errno::EINTR))
         })
     }),
-    Syscall::now("sigaltstack", 131, |_, _| Ok(0))
-        .partial("does nothing: handlers have the stack of who is interrupted"),
+    Syscall::now("sigaltstack", 131, alternate_stack),
 ];
-
-const MAKERS_SIGNALS: &str = "a child that inherits the descriptor reads its parent's signals";
 
 /// Returns the signal of a number; 0 asks only whether one could be sent.
 fn signal_or_none(number: i32) -> Result<Option<Signal>> {
@@ -203,6 +201,18 @@ fn sigprocmask(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> 
     Ok(0)
 }
 
+fn alternate_stack(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
+    let before = context.guest.linux.alternate_stack;
+    if let Some(new) = arguments.pointer(0) {
+        let new = AlternateStack::decode(context.memory.read_array(new)?)?;
+        context.guest.linux.alternate_stack.replace(new)?;
+    }
+    if let Some(old) = arguments.pointer(1) {
+        context.memory.write(old, &before.encode())?;
+    }
+    Ok(0)
+}
+
 async fn suspend(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
     let mask = SignalSet(Context::of(caller).memory.read_u64(arguments.address(0))?);
     let before = task_of(caller).suspend(mask).await;
@@ -211,6 +221,9 @@ async fn suspend(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result
 }
 
 async fn wait(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
+    if arguments.word(3) != SET_BYTES {
+        return Err(Errno::EINVAL);
+    }
     let context = Context::of(caller);
     let set = SignalSet(context.memory.read_u64(arguments.address(0))?);
     let deadline = match arguments.pointer(2) {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use minke_abi::linux::{PollEvents, Signal};
+use minke_abi::resource::{FSIZE, UNLIMITED};
 use minke_abi::{Errno, Result};
 use minke_kernel::calls::transfers::{SpliceFlags, TransferEnd};
 use minke_kernel::signal::code;
@@ -98,7 +99,9 @@ async fn write(caller: &mut Caller<'_, Guest>, arguments: Arguments, shape: Shap
         match written {
             Ok(count) => done += count as u64,
             Err(errno) => {
-                broken(&task, errno);
+                if done == 0 || errno != Errno::EFBIG {
+                    broken(&task, errno);
+                }
                 return if done > 0 {
                     Ok(done as i64)
                 } else {
@@ -113,12 +116,25 @@ async fn write(caller: &mut Caller<'_, Guest>, arguments: Arguments, shape: Shap
     }
 }
 
-/// Sends `SIGPIPE` to who writes where nobody reads. POSIX: `write()`.
+/// Sends `SIGPIPE` to who writes where nobody reads, and `SIGXFSZ` to who goes beyond its limit of a file's size. POSIX: `write()`.
 pub(super) fn broken(task: &Task, errno: Errno) {
-    if errno == Errno::EPIPE {
-        let info = task.own_info(Signal::PIPE, code::USER);
-        task.process.kill_with(info);
+    match errno {
+        Errno::EPIPE => {
+            let info = task.own_info(Signal::PIPE, code::USER);
+            task.process.kill_with(info);
+        }
+        Errno::EFBIG if task.process.settings.limits().soft(FSIZE) != UNLIMITED => {
+            let info = task.own_info(Signal::XFSZ, code::USER);
+            // It cannot fail: who sends it is there, and it does not queue.
+            let _ = task.signal_thread(Some(task.process.pid), task.tid, Some(info));
+        }
+        _ => {}
     }
+}
+
+/// Tells a failed change of a file's size as a failed write is told.
+pub(super) fn of_size(context: &Context<'_>, changed: Result<i64>) -> Result<i64> {
+    changed.inspect_err(|errno| broken(context.task(), *errno))
 }
 
 fn read_at(context: &mut Context<'_>, arguments: &Arguments, shape: Shape) -> Result<i64> {
@@ -142,7 +158,10 @@ fn write_at(context: &mut Context<'_>, arguments: &Arguments, shape: Shape) -> R
             Ok(0) => break,
             Ok(count) => done += count as u64,
             Err(_) if done > 0 => break,
-            Err(errno) => return Err(errno),
+            Err(errno) => {
+                broken(context.task(), errno);
+                return Err(errno);
+            }
         }
     }
     Ok(done as i64)
@@ -201,7 +220,9 @@ fn copy_file_range(context: &mut Context<'_>, arguments: &Arguments) -> Result<i
         offset: to.as_mut(),
     };
     let count = u64::from(arguments.word(4));
-    let copied = context.task().copy_range(input, output, count)?;
+    let task = context.task();
+    let copied = task.copy_range(input, output, count);
+    let copied = copied.inspect_err(|errno| broken(task, *errno))?;
     for (at, offset) in at.into_iter().zip([from, to]) {
         if let (Some(at), Some(offset)) = (at, offset) {
             context.memory.write_u64(at, offset)?;

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <string.h>
 #include "host.h"
+#include "syscall.h"
 
 hidden void __restore(void)
 {
@@ -33,12 +34,28 @@ static void call_with_information(int handler, int signal, int code, int pid, in
 	((void (*)(int, siginfo_t *, void *))handler)(signal, &information, &context);
 }
 
-/* The kernel has set the mask, and puts it back afterwards. */
+static __attribute__((__noinline__)) void call(int handler, int flags, int signal, int code, int pid, int uid, long value)
+{
+	if (flags & SA_SIGINFO) call_with_information(handler, signal, code, pid, uid, value);
+	else ((void (*)(int))handler)(signal);
+}
+
+/*
+ * The kernel has set the mask, and puts it back afterwards. It says `SA_ONSTACK` where the handler is to begin on the
+ * alternate stack; to set the stack pointer is for us.
+ */
 __attribute__((__export_name__("signal_deliver"))) void signal_deliver(int handler, int flags, int signal, int code,
 	int pid, int uid, long value)
 {
+	stack_t alternate;
 	callbacks_depth++;
-	if (flags & SA_SIGINFO) call_with_information(handler, signal, code, pid, uid, value);
-	else ((void (*)(int))handler)(signal);
+	if ((flags & SA_ONSTACK) && !__syscall(SYS_sigaltstack, 0, &alternate)) {
+		uintptr_t interrupted = stack_pointer();
+		set_stack_pointer(((uintptr_t)alternate.ss_sp + alternate.ss_size) & -16);
+		call(handler, flags, signal, code, pid, uid, value);
+		set_stack_pointer(interrupted);
+	} else {
+		call(handler, flags, signal, code, pid, uid, value);
+	}
 	callbacks_depth--;
 }
