@@ -8,7 +8,11 @@ use crate::home::{Ended, Home, fetch, guest};
 
 /// `minke cc` with the rewriter that `cargo xtask guests` fetched.
 fn compiler(home: &Home, words: &[&str]) -> Command {
-    let mut command = home.command(&[&["cc"], words].concat());
+    compiler_called("cc", home, words)
+}
+
+fn compiler_called(name: &str, home: &Home, words: &[&str]) -> Command {
+    let mut command = home.command(&[&[name], words].concat());
     command.env("MINKE_WASM_OPT", guest(".linux/binaryen/wasm-opt"));
     command
 }
@@ -17,9 +21,23 @@ fn cc(home: &Home, words: &[&str]) -> Ended {
     Ended::of(&compiler(home, words).output().expect("minke starts"))
 }
 
+fn cplusplus(home: &Home, words: &[&str]) -> Ended {
+    let mut command = compiler_called("c++", home, words);
+    Ended::of(&command.output().expect("minke starts"))
+}
+
 #[track_caller]
 fn compile(home: &Home, words: &[&str]) {
-    let ended = cc(home, words);
+    assert_compiled(&cc(home, words), words);
+}
+
+#[track_caller]
+fn compile_cplusplus(home: &Home, words: &[&str]) {
+    assert_compiled(&cplusplus(home, words), words);
+}
+
+#[track_caller]
+fn assert_compiled(ended: &Ended, words: &[&str]) {
     assert_eq!(ended.code, 0, "{ended:?}");
     assert_eq!(ended.stderr, "", "{words:?}");
 }
@@ -259,14 +277,87 @@ fn a_web_server_forks_for_each_connection() {
     assert_eq!(home.ok(&["wait", "web"]), "0");
 }
 
+/// The program of C++, compiled with options that choose its parts, by `minke c++` and by the machine's own compiler, prints
+/// the same.
+#[track_caller]
+fn check_cplusplus(options: &[&str]) {
+    let home = Home::new();
+    let source = source("linux/tests/cplusplus.cpp");
+    let words = [&["-std=c++20", "-w", &source], options].concat();
+    let native = Command::new("c++")
+        .args(&words)
+        .args(["-o", "native"])
+        .current_dir(home.files())
+        .status();
+    assert!(native.expect("a compiler starts").success());
+    compile_cplusplus(&home, &[&words[..], &["-o", "program.wasm"]].concat());
+    let native = Command::new(home.files().join("native"))
+        .arg(home.files().join("made"))
+        .output()
+        .expect("it starts");
+    let ended = home.run(&["run", "--rm", "./program.wasm", "/made"]);
+    let expected = String::from_utf8_lossy(&native.stdout);
+    assert_eq!(ended.stdout, expected, "{options:?}: {}", ended.stderr);
+    assert_eq!((ended.code, native.status.code()), (5, Some(5)));
+}
+
+#[test]
+fn cplusplus_has_exceptions_types_statics_and_its_library() {
+    check_cplusplus(&["-O1", "-DJUMPS"]);
+}
+
+#[test]
+fn cplusplus_has_threads() {
+    check_cplusplus(&["-pthread", "-DTHREADS"]);
+}
+
+const FORKING: &str =
+    "#include <cerrno>\n#include <cstdio>\n#include <sys/wait.h>\n#include <unistd.h>
+static int made;
+static struct Early { Early() { printf(\"made \"); made++; } } early;
+static int child(int code) {
+    pid_t pid = fork();
+    if (pid < 0) return -errno;
+    if (pid == 0) { try { throw code; } catch (int caught) { _exit(caught + made - 1); } }
+    int status;
+    waitpid(pid, &status, 0);
+    return WEXITSTATUS(status);
+}
+struct Late { ~Late() { printf(\"%d \", child(9) + ENOSYS); } };
+int main() {
+    printf(\"%d \", child(7));
+    try { Late late; throw 1; } catch (int) { printf(\"%d\\n\", child(8) + ENOSYS); }
+}";
+
+#[test]
+fn cplusplus_forks_but_not_where_an_exception_is_under_way() {
+    let home = Home::new();
+    home.write("forks.cpp", FORKING);
+    compile_cplusplus(&home, &["-Os", "forks.cpp", "-o", "forks.wasm"]);
+    let ended = home.run(&["run", "--rm", "./forks.wasm"]);
+    assert_eq!(ended.stdout, "made 7 0 0\n", "{}", ended.stderr);
+    // What is compiled for itself is told in advance.
+    compile_cplusplus(&home, &["-c", "forks.cpp"]);
+    let ended = cplusplus(&home, &["forks.o", "-o", "linked.wasm"]);
+    ended.assert_fails(1, &["error: the program calls `fork`", "\nhint: compile"]);
+    assert!(!home.files().join("linked.wasm").exists());
+    compile_cplusplus(
+        &home,
+        &["--minke-libc=plain", "forks.o", "-o", "plain.wasm"],
+    );
+    let ended = home.run(&["run", "--rm", "./plain.wasm"]);
+    assert_eq!(ended.stdout, "made -38 0 0\n", "{}", ended.stderr);
+}
+
 const PROJECT: &str = "cmake_minimum_required(VERSION 3.20)
-project(greeting C)
+project(greeting C CXX)
 include(CheckFunctionExists)
 check_function_exists(epoll_wait HAS_EPOLL)
 check_function_exists(no_such_function HAS_NONE)
 find_package(Threads REQUIRED)
 add_library(words words.c)
-add_executable(greeting greeting.c)
+add_executable(greeting greeting.c shout.cpp)
+target_compile_features(greeting PRIVATE cxx_std_20)
 target_compile_definitions(greeting PRIVATE FOUND=\"${HAS_EPOLL},${HAS_NONE},${CMAKE_SIZEOF_VOID_P}\")
 target_link_libraries(greeting words Threads::Threads m)
 ";
@@ -278,8 +369,15 @@ fn cmake_builds_a_project_of_a_library_and_a_program() {
     home.write("words.c", "const char *word(void) { return \"hello\"; }");
     home.write(
         "greeting.c",
-        "#include <stdio.h>\n#include <math.h>\nconst char *word(void);
-        int main(int c, char **v) { printf(\"%s %s %g\\n\", word(), FOUND, floor(c + 0.5)); }",
+        "#include <stdio.h>\n#include <math.h>\nconst char *word(void);\nint shout(const char *);
+        int main(int c, char **v) { printf(\"%s %s %g\\n\", word(), FOUND, floor(c + 0.5)); return shout(word()); }",
+    );
+    home.write(
+        "shout.cpp",
+        "#include <iostream>\n#include <string>
+        extern \"C\" int shout(const char *word) {
+            try { throw std::string(word); } catch (const std::string &it) { std::cerr << it << '!'; return it.size(); }
+        }",
     );
     let variables = home.ok(&["sdk", "env"]);
     home.write("sdk.sh", &variables);
@@ -295,10 +393,11 @@ fn cmake_builds_a_project_of_a_library_and_a_program() {
     let ended = home.run(&["run", "--rm", "build/greeting.wasm", "one"]);
     assert_eq!(
         (ended.code, ended.stdout.as_str()),
-        (0, "hello 1,,4 2\n"),
+        (5, "hello 1,,4 2\n"),
         "{}",
         ended.stderr
     );
+    assert_eq!(ended.stderr, "hello!");
 }
 
 #[test]

@@ -112,6 +112,16 @@ const TOOLS: &[Tool] = &[
         needed_for: Purpose::Test,
     },
     Tool {
+        program: "pip3",
+        package: "python3-pip",
+        needed_for: Purpose::Test,
+    },
+    Tool {
+        program: "unzip",
+        package: "unzip",
+        needed_for: Purpose::Test,
+    },
+    Tool {
         program: "tar",
         package: "tar",
         needed_for: Purpose::Test,

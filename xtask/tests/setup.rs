@@ -45,6 +45,8 @@ impl Machine {
             "wasm-ld-22",
             "llvm-ar-22",
             "npm",
+            "pip3",
+            "unzip",
             "tar",
             "gzip",
             "bzip2",

@@ -63,14 +63,45 @@ const LEFT_OUT: &[&str] = &[
     "-rdynamic",
     "-static",
     "-static-libgcc",
+    "-static-libstdc++",
     "-static-pie",
 ];
 
-/// Endings of files that are compiled. As with other compilers, all others are for the linker, those without an ending too.
+/// Endings of files that are compiled, beside those of [`CPLUSPLUS`]. As with other compilers, all others are for the linker, those
+/// without an ending too.
 const COMPILED: &[&str] = &["c", "h", "i", "s", "S", "sx", "asm", "ll"];
 
-/// Endings and languages of what needs a library that there is not.
-const CPLUSPLUS: &[&str] = &["C", "cc", "cp", "cpp", "cxx", "c++"];
+/// Endings and languages of C++.
+const CPLUSPLUS: &[&str] = &[
+    "C",
+    "CPP",
+    "H",
+    "c++",
+    "c++-cpp-output",
+    "c++-header",
+    "cc",
+    "cp",
+    "cpp",
+    "cxx",
+    "hh",
+    "hpp",
+    "hxx",
+    "ii",
+];
+
+/// Names of the C++ library, whose parts are in one archive of ours.
+const CPLUSPLUS_LIBRARIES: &[&str] = &["-lc++", "-lstdc++"];
+/// Names of its parts.
+const CPLUSPLUS_PARTS: &[&str] = &["-lc++abi", "-lgcc_s", "-lsupc++", "-lunwind"];
+
+/// By which name the compiler was called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compiler {
+    /// `cc`.
+    C,
+    /// `c++`: all sources are in C++, and its library is linked.
+    Cplusplus,
+}
 
 /// How far clang goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +148,10 @@ pub struct CommandLine {
     pub library: Option<Library>,
     /// The program has more than one thread.
     pub has_threads: bool,
+    /// A source is in C++.
+    pub is_cplusplus: bool,
+    /// The program is linked with the C++ library.
+    pub links_cplusplus: bool,
     pub items: Vec<Item>,
 }
 
@@ -126,7 +161,8 @@ impl CommandLine {
     /// # Errors
     /// [`SdkError::Refused`] for what no program for containers can be, [`SdkError::NoValue`], and [`SdkError::Io`] for a file of
     /// options.
-    pub fn parse(words: &[OsString]) -> Result<CommandLine, SdkError> {
+    pub fn parse(compiler: Compiler, words: &[OsString]) -> Result<CommandLine, SdkError> {
+        let is_cplusplus = compiler == Compiler::Cplusplus;
         let mut expanded = Vec::new();
         expand(words, 0, &mut expanded)?;
         let mut reader = Reader {
@@ -137,6 +173,8 @@ impl CommandLine {
                 output: None,
                 library: None,
                 has_threads: false,
+                is_cplusplus,
+                links_cplusplus: is_cplusplus,
                 items: Vec::new(),
             },
         };
@@ -184,6 +222,8 @@ impl Reader {
             "-z" => self.keyword(&text)?,
             "-pthread" | "-pthreads" => self.line.has_threads = true,
             _ if LEFT_OUT.contains(&text.as_str()) => {}
+            _ if CPLUSPLUS_PARTS.contains(&text.as_str()) => {}
+            _ if CPLUSPLUS_LIBRARIES.contains(&text.as_str()) => self.line.links_cplusplus = true,
             _ if WITH_VALUE.contains(&text.as_str()) => {
                 let value = self.value(&text)?;
                 self.line.items.push(Item::Words(vec![word, value]));
@@ -217,10 +257,10 @@ impl Reader {
         let extension = Path::new(&path).extension().and_then(OsStr::to_str);
         let language = self.language.as_deref().and_then(OsStr::to_str);
         let written_in = language.or(extension);
-        if written_in.is_some_and(|it| CPLUSPLUS.contains(&it)) {
-            return Err(cplusplus(&path));
-        }
-        let is_compiled = path == "-" || extension.is_some_and(|it| COMPILED.contains(&it));
+        let is_cplusplus = written_in.is_some_and(|it| CPLUSPLUS.contains(&it));
+        self.line.is_cplusplus |= is_cplusplus;
+        let is_compiled =
+            is_cplusplus || path == "-" || extension.is_some_and(|it| COMPILED.contains(&it));
         self.line.items.push(match &self.language {
             None if !is_compiled => Item::Linked(path),
             language => Item::Source {
@@ -313,14 +353,6 @@ fn shared(option: String) -> SdkError {
     }
 }
 
-fn cplusplus(path: &OsStr) -> SdkError {
-    SdkError::Refused {
-        option: path.to_string_lossy().into_owned(),
-        reason: "there is no C++ library for containers' Linux yet",
-        hint: "compile C++ with Emscripten (`em++`), whose programs run too: `docs/compat/emscripten.md`",
-    }
-}
-
 /// Puts the words of `@FILE` in its place. A word that names no file stays, as with other compilers.
 fn expand(words: &[OsString], depth: usize, to: &mut Vec<OsString>) -> Result<(), SdkError> {
     for word in words {
@@ -366,7 +398,7 @@ mod tests {
 
     fn parse(typed: &str) -> CommandLine {
         let words: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
-        CommandLine::parse(&words).expect("a command line")
+        CommandLine::parse(Compiler::C, &words).expect("a command line")
     }
 
     /// Sources as `<NAME>`, files for the linker as `[NAME]`.
@@ -429,29 +461,38 @@ mod tests {
         assert_eq!(shown(&line), "<a.c> -lpthread");
         assert!(line.has_threads);
         let words = ["-pthread", "--minke-libc=fork"].map(OsString::from);
-        let error = CommandLine::parse(&words);
+        let error = CommandLine::parse(Compiler::C, &words);
         assert!(matches!(error, Err(SdkError::Refused { .. })));
     }
 
     #[test]
     fn shared_libraries_are_refused_by_name() {
-        let error = CommandLine::parse(&["-shared".into(), "a.o".into()]);
+        let error = CommandLine::parse(Compiler::C, &["-shared".into(), "a.o".into()]);
         assert!(matches!(error, Err(SdkError::Refused { option, .. }) if option == "-shared"));
     }
 
     #[test]
-    fn cplusplus_is_refused_by_the_name_of_its_file() {
-        for typed in ["a.cpp", "-c a.cc", "-x c++ a"] {
-            let words: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
-            let error = CommandLine::parse(&words);
-            assert!(matches!(error, Err(SdkError::Refused { .. })), "{typed}");
+    fn cplusplus_is_told_by_the_command_or_a_files_ending_or_its_language() {
+        for typed in ["a.cpp", "-c a.cc", "-x c++ a", "a.c b.cxx"] {
+            let line = parse(typed);
+            assert!(line.is_cplusplus && !line.links_cplusplus, "{typed}");
         }
-        assert_eq!(shown(&parse("-x c a.cpp")), "<c:a.cpp>");
+        assert!(!parse("-x c a.cpp").is_cplusplus);
+        let called = CommandLine::parse(Compiler::Cplusplus, &["a.o".into()]);
+        let called = called.expect("a command line");
+        assert!(called.is_cplusplus && called.links_cplusplus);
+    }
+
+    #[test]
+    fn the_library_of_cplusplus_is_one_under_all_of_its_names() {
+        let line = parse("a.o -lstdc++ -lc++abi -lm");
+        assert!(line.links_cplusplus);
+        assert_eq!(shown(&line), "[a.o] -lm");
     }
 
     #[test]
     fn a_missing_value_is_named() {
-        let error = CommandLine::parse(&["a.c".into(), "-o".into()]);
+        let error = CommandLine::parse(Compiler::C, &["a.c".into(), "-o".into()]);
         assert!(matches!(error, Err(SdkError::NoValue { option }) if option == "-o"));
     }
 
@@ -463,7 +504,7 @@ mod tests {
             parse("--minke-libc=plain a.c").library,
             Some(Library::Plain)
         );
-        assert!(CommandLine::parse(&["--minke-libc=other".into()]).is_err());
+        assert!(CommandLine::parse(Compiler::C, &["--minke-libc=other".into()]).is_err());
     }
 
     #[test]
@@ -471,7 +512,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let path = directory.path().join("options");
         fs::write(&path, "-DA='b c' \"d e.c\"\n -o x\\ y").expect("a file");
-        let line = CommandLine::parse(&[format!("@{}", path.display()).into()]);
+        let line = CommandLine::parse(Compiler::C, &[format!("@{}", path.display()).into()]);
         let line = line.expect("a command line");
         assert_eq!(shown(&line), "-DA=b c <d e.c>");
         assert_eq!(line.output, Some("x y".into()));
@@ -483,6 +524,6 @@ mod tests {
         let path = directory.path().join("options");
         let word = format!("@{}", path.display());
         fs::write(&path, &word).expect("a file");
-        assert!(CommandLine::parse(&[word.into()]).is_ok());
+        assert!(CommandLine::parse(Compiler::C, &[word.into()]).is_ok());
     }
 }

@@ -39,11 +39,12 @@ fn has(line: &CommandLine, names: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arguments::Compiler;
 
     #[track_caller]
     fn check(typed: &str, expected: &str) {
         let words: Vec<OsString> = typed.split(' ').map(OsString::from).collect();
-        let line = CommandLine::parse(&words).expect("a command line");
+        let line = CommandLine::parse(Compiler::C, &words).expect("a command line");
         let options = options(&line, OsStr::new("sub/a.c"));
         assert_eq!(options.join(OsStr::new(" ")), expected, "{typed}");
     }

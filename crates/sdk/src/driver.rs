@@ -4,6 +4,9 @@
 //! `setjmp` is compiled to, in their older form only. So an object that calls `setjmp` is kept in clang's intermediate form and
 //! compiled when it is linked; all others are compiled at once. A program is linked without `fork` first. If it then still asks the
 //! kernel for a copy of itself, it is linked again with frames that can be restored, and rewritten for that.
+//!
+//! Sources in C++ have exceptions all over, so they are compiled at once, for a program that does not fork, and compiled again when
+//! the same command finds that it does. Objects of theirs are told in advance.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{Read, Write};
@@ -14,14 +17,15 @@ use std::{fs, io};
 
 use tempfile::TempDir;
 
-use crate::arguments::{CommandLine, Item, Library, Stage};
+use crate::arguments::{CommandLine, Compiler, Item, Library, Stage};
 use crate::{SdkError, System, Tools, dependencies, object, rewriting};
 
 /// What leaves it to the linker how `setjmp` is compiled.
 const LATER: &str = "-flto";
 
-/// What makes the linker compile `setjmp` to exceptions.
+/// What makes the linker compile `setjmp` to exceptions, and what makes it compile those of C++.
 const JUMPS: &[&str] = &["-wasm-enable-sjlj", "-exception-model=wasm"];
+const EXCEPTIONS: &[&str] = &["-wasm-enable-eh"];
 
 /// In which of wasm's two forms exceptions are written.
 const FINAL_FORM: &str = "-wasm-use-legacy-eh=false";
@@ -47,15 +51,24 @@ impl Done {
     }
 }
 
+/// Objects of sources, or why there are none: clang's exit code.
+type Objects = Result<Vec<PathBuf>, u8>;
+
 /// Does what a compiler's command line says.
 ///
 /// # Errors
 /// Everything of [`SdkError`] but [`SdkError::NoSystem`] and [`SdkError::NotSystem`]. What clang says of a program goes to standard
 /// error, and is no error here.
-pub fn compile(system: &System, tools: &Tools, words: &[OsString]) -> Result<Done, SdkError> {
-    let line = CommandLine::parse(words)?;
+pub fn compile(
+    system: &System,
+    tools: &Tools,
+    compiler: Compiler,
+    words: &[OsString],
+) -> Result<Done, SdkError> {
+    let line = CommandLine::parse(compiler, words)?;
     let driver = Driver {
         clang: tools.clang()?,
+        compiler,
         system,
         tools,
         line,
@@ -68,8 +81,17 @@ pub fn compile(system: &System, tools: &Tools, words: &[OsString]) -> Result<Don
     }
 }
 
+/// What sources are compiled from and into.
+struct Sources<'s> {
+    /// Where objects go.
+    directory: &'s Path,
+    /// What standard input said, if it is a source.
+    input: Option<&'s [u8]>,
+}
+
 struct Driver<'s> {
     clang: PathBuf,
+    compiler: Compiler,
     system: &'s System,
     tools: &'s Tools,
     line: CommandLine,
@@ -78,14 +100,32 @@ struct Driver<'s> {
 impl Driver<'_> {
     fn clang(&self) -> Command {
         let mut command = Command::new(&self.clang);
-        let configuration = self.system.configuration(self.line.has_threads);
+        let configuration = self.system.configuration(&self.line);
         command.arg(joined("--config=", configuration.as_os_str()));
+        if self.compiler == Compiler::Cplusplus {
+            command.arg("--driver-mode=g++");
+        }
         command
+    }
+
+    /// What was asked for, or else what is tried first.
+    fn library(&self) -> Library {
+        self.line.library.unwrap_or(Library::Plain)
+    }
+
+    /// In which form the exceptions of C++ are written. In C, `setjmp` makes the only ones.
+    fn form(&self, library: Library) -> &'static [&'static str] {
+        match library {
+            _ if !self.line.is_cplusplus => &[],
+            Library::Plain => &["-mllvm", FINAL_FORM],
+            Library::Fork => &["-mllvm", OLDER_FORM],
+        }
     }
 
     /// The command line as it was, but for what was dropped.
     fn whole(&self) -> Command {
         let mut command = self.clang();
+        command.args(self.form(self.library()));
         let mut current = &None;
         for item in &self.line.items {
             match item {
@@ -168,83 +208,121 @@ impl Driver<'_> {
     fn program(&self) -> Result<Done, SdkError> {
         let directory = TempDir::with_prefix("minke-cc-")
             .map_err(SdkError::io("write in", &std::env::temp_dir()))?;
-        let mut files = Vec::new();
+        let input = self.standard_input()?;
+        let sources = Sources {
+            directory: directory.path(),
+            input: input.as_deref(),
+        };
+        match self.compile_each(&sources, self.library())? {
+            Ok(objects) => self.link(&objects, &sources),
+            Err(code) => Ok(Done::with_code(code)),
+        }
+    }
+
+    /// Compiles each source for a program with this library.
+    fn compile_each(&self, sources: &Sources<'_>, library: Library) -> Result<Objects, SdkError> {
+        let mut objects = Vec::new();
         for item in &self.line.items {
             let Item::Source { path, language } = item else {
                 continue;
             };
-            let to = directory.path().join(format!("{}.o", files.len()));
-            let code = self.compile_one(path, language, &to)?;
-            if code != 0 {
-                return Ok(Done::with_code(code));
+            let to = sources.directory.join(format!("{}.o", objects.len()));
+            let input = sources.input.filter(|_| path == "-");
+            let make = || self.compiling(path, language, library, &to);
+            let mut code = run(&mut make(), input)?;
+            if code == 0 && calls_setjmp(&to) {
+                code = run(make().arg(LATER), input)?;
             }
-            files.push(to);
+            if code != 0 {
+                return Ok(Err(code));
+            }
+            objects.push(to);
         }
-        self.link(&files, directory.path())
+        Ok(Ok(objects))
     }
 
-    fn compile_one(
+    fn compiling(
         &self,
         path: &OsStr,
         language: &Option<OsString>,
+        library: Library,
         to: &Path,
-    ) -> Result<u8, SdkError> {
-        let make = || {
-            let mut command = self.clang();
-            for item in &self.line.items {
-                if let Item::Words(words) = item {
-                    command.args(words);
-                }
+    ) -> Command {
+        let mut command = self.clang();
+        for item in &self.line.items {
+            if let Item::Words(words) = item {
+                command.args(words);
             }
-            command.args(dependencies::options(&self.line, path));
-            // What is for the linker has no use here.
-            command.args(["-Qunused-arguments", "-c", "-o"]).arg(to);
-            set_language(&mut command, &mut &None, language);
-            command.arg(path);
-            command
-        };
-        let input = match path == "-" {
-            true => self.standard_input()?,
-            false => None,
-        };
-        let code = run(&mut make(), input.as_deref())?;
-        match code == 0 && calls_setjmp(to) {
-            true => run(make().arg(LATER), input.as_deref()),
-            false => Ok(code),
         }
+        command.args(self.form(library));
+        command.args(dependencies::options(&self.line, path));
+        // What is for the linker has no use here.
+        command.args(["-Qunused-arguments", "-c", "-o"]).arg(to);
+        set_language(&mut command, &mut &None, language);
+        command.arg(path);
+        command
     }
 
-    fn link(&self, objects: &[PathBuf], directory: &Path) -> Result<Done, SdkError> {
+    fn link(&self, objects: &[PathBuf], sources: &Sources<'_>) -> Result<Done, SdkError> {
         let output = PathBuf::from(self.line.output.as_deref().unwrap_or(OsStr::new("a.out")));
         if self.line.has_threads {
             return self.link_threads(objects, &output);
         }
-        if self.line.library != Some(Library::Fork) {
-            let code = run(&mut self.linking(objects, Library::Plain, &output), None)?;
-            if code != 0 || !forks(&output)? {
-                return Ok(Done::with_code(code));
+        let done = match self.line.library {
+            Some(Library::Fork) => self.link_forking(objects, sources, &output),
+            asked => {
+                let code = run(&mut self.linking(objects, Library::Plain, &output), None)?;
+                if code != 0 || !forks(&output)? {
+                    return Ok(Done::with_code(code));
+                }
+                if asked.is_some() {
+                    let note = Some(NO_FORK);
+                    return Ok(Done { code, note });
+                }
+                self.link_again(objects, sources, &output)
             }
-            if self.line.library == Some(Library::Plain) {
-                let note = Some(NO_FORK);
-                return Ok(Done { code, note });
-            }
-        }
-        let rewriter = self.tools.rewriter().inspect_err(|_| {
+        };
+        if !matches!(done, Ok(Done { code: 0, .. })) {
             // A program that was not asked for must not be taken for the one that was.
             let _ = fs::remove_file(&output);
-        })?;
-        let linked = directory.join("linked.wasm");
+        }
+        done
+    }
+
+    /// Links a program that turned out to fork.
+    fn link_again(
+        &self,
+        objects: &[PathBuf],
+        sources: &Sources<'_>,
+        output: &Path,
+    ) -> Result<Done, SdkError> {
+        if !self.line.is_cplusplus || objects.is_empty() {
+            return self.link_forking(objects, sources, output);
+        }
+        match self.compile_each(sources, Library::Fork)? {
+            Ok(objects) => self.link_forking(&objects, sources, output),
+            Err(code) => Ok(Done::with_code(code)),
+        }
+    }
+
+    /// Links a program whose frames can be restored.
+    fn link_forking(
+        &self,
+        objects: &[PathBuf],
+        sources: &Sources<'_>,
+        output: &Path,
+    ) -> Result<Done, SdkError> {
+        let rewriter = self.tools.rewriter()?;
+        let linked = sources.directory.join("linked.wasm");
         let mut code = run(&mut self.linking(objects, Library::Fork, &linked), None)?;
         if code == 0 {
-            let arguments = rewriting::arguments(&linked, &output, directory)?;
+            let arguments = rewriting::arguments(&linked, output, sources.directory)?;
             code = run(Command::new(&rewriter).args(arguments), None)?;
         }
         if code != 0 {
-            // As above.
-            let _ = fs::remove_file(&output);
             return Ok(Done::with_code(code));
         }
-        make_executable(&output)?;
+        make_executable(output)?;
         let note =
             Some("the program forks: its frames can be restored, at some cost in size and speed");
         Ok(Done { code, note })
@@ -273,6 +351,9 @@ impl Driver<'_> {
                 Item::Source { .. } => command.args(objects.next()),
             };
         }
+        if self.line.links_cplusplus {
+            command.arg(self.system.cplusplus_library(&self.line, library));
+        }
         let form = match library {
             // With threads there is no other library.
             Library::Plain if self.line.has_threads => FINAL_FORM,
@@ -282,7 +363,11 @@ impl Driver<'_> {
             }
             Library::Fork => OLDER_FORM,
         };
-        let options = JUMPS.iter().chain([&form]);
+        let exceptions = match self.line.links_cplusplus {
+            true => EXCEPTIONS,
+            false => &[],
+        };
+        let options = JUMPS.iter().chain(exceptions).chain([&form]);
         command.args(options.map(|it| format!("-Wl,-mllvm,{it}")));
         command.arg("-o").arg(output);
         command

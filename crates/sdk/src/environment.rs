@@ -19,6 +19,7 @@ pub fn variables(
     let minke = minke.display();
     let variables = [
         ("CC", format!("{minke} cc")),
+        ("CXX", format!("{minke} c++")),
         ("AR", kin("llvm-ar")),
         ("RANLIB", kin("llvm-ranlib")),
         ("NM", kin("llvm-nm")),

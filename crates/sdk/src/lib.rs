@@ -28,6 +28,7 @@ pub mod system;
 pub mod tools;
 pub mod unwinding;
 
+pub use arguments::Compiler;
 pub use driver::{Done, compile};
 pub use system::{Archive, System};
 pub use tools::Tools;
@@ -59,6 +60,8 @@ pub enum SdkError {
     },
     #[error("`{option}` needs a value")]
     NoValue { option: String },
+    #[error("the program calls `fork`, and objects in C++ were compiled for one that does not")]
+    FinalExceptions,
     #[error("`{path}` is no module")]
     NoModule {
         path: String,
@@ -90,6 +93,10 @@ impl SdkError {
                 system::DIRECTORY_VARIABLE
             )),
             SdkError::NoValue { option } => Some(format!("write `{option} VALUE`")),
+            SdkError::FinalExceptions => Some(
+                "compile them with `--minke-libc=fork`, or link with `--minke-libc=plain` a program whose `fork` answers `ENOSYS`"
+                    .to_owned(),
+            ),
             SdkError::NoModule { .. } | SdkError::Io { .. } => None,
         }
     }

@@ -26,20 +26,23 @@ pub const FEATURES: &[&str] = &[
 /// No import takes part in the first, so none is named: the C library asks for it by imports that the rewriting resolves.
 ///
 /// # Errors
-/// [`SdkError::NoModule`] for what the linker has not made, and [`SdkError::Io`].
+/// [`SdkError::NoModule`] for what the linker has not made, [`SdkError::FinalExceptions`], and [`SdkError::Io`].
 pub fn arguments(
     linked: &Path,
     output: &Path,
     directory: &Path,
 ) -> Result<Vec<OsString>, SdkError> {
     let module = fs::read(linked).map_err(SdkError::io("read", linked))?;
-    let (renamed, functions) =
-        unwinding::forking_functions(&module).map_err(|source| SdkError::NoModule {
-            path: linked.display().to_string(),
-            source,
-        })?;
+    let forking = unwinding::forking_functions(&module).map_err(|source| SdkError::NoModule {
+        path: linked.display().to_string(),
+        source,
+    })?;
+    if forking.has_final_exceptions {
+        return Err(SdkError::FinalExceptions);
+    }
+    let functions = forking.functions;
     let input = directory.join("input.wasm");
-    fs::write(&input, renamed).map_err(SdkError::io("write", &input))?;
+    fs::write(&input, forking.module).map_err(SdkError::io("write", &input))?;
     let mut arguments: Vec<OsString> = FEATURES.iter().map(OsString::from).collect();
     if !functions.is_empty() {
         let list = directory.join("forking");

@@ -10,6 +10,7 @@ use std::{fs, io};
 use flate2::read::GzDecoder;
 
 use crate::SdkError;
+use crate::arguments::{CommandLine, Library};
 
 /// Names a directory that is used in place of the archive's.
 pub const DIRECTORY_VARIABLE: &str = "MINKE_SDK";
@@ -17,11 +18,18 @@ pub const DIRECTORY_VARIABLE: &str = "MINKE_SDK";
 /// Most bytes of the archive's content: bounds what a damaged one can fill a disk with.
 const UNPACKED_BYTES_MAX: u64 = 64 << 20;
 
-/// What clang reads for programs with one thread; a directory without it is no SDK.
+/// What clang reads for programs in C with one thread; a directory without it is no SDK.
 const CONFIGURATION: &str = "clang.cfg";
 
 /// What it reads for others.
 const THREADS_CONFIGURATION: &str = "threads.cfg";
+const CPLUSPLUS_CONFIGURATION: &str = "c++.cfg";
+const CPLUSPLUS_THREADS_CONFIGURATION: &str = "c++-threads.cfg";
+
+/// The C++ library of programs with one thread whose frames cannot be restored, of those whose frames can, and of those with threads.
+const CPLUSPLUS_LIBRARY: &str = "lib/libc++.a";
+const CPLUSPLUS_FORK_LIBRARY: &str = "lib/fork/libc++.a";
+const CPLUSPLUS_THREADS_LIBRARY: &str = "lib/threads/libc++.a";
 
 /// The SDK inside a program: a tar, compressed by gzip.
 #[derive(Clone, Copy, Debug)]
@@ -71,10 +79,22 @@ impl System {
     }
 
     /// Returns the file of options that clang is told to read.
-    pub fn configuration(&self, has_threads: bool) -> PathBuf {
-        self.directory.join(match has_threads {
-            false => CONFIGURATION,
-            true => THREADS_CONFIGURATION,
+    pub fn configuration(&self, line: &CommandLine) -> PathBuf {
+        self.directory
+            .join(match (line.is_cplusplus, line.has_threads) {
+                (false, false) => CONFIGURATION,
+                (false, true) => THREADS_CONFIGURATION,
+                (true, false) => CPLUSPLUS_CONFIGURATION,
+                (true, true) => CPLUSPLUS_THREADS_CONFIGURATION,
+            })
+    }
+
+    /// Returns the library of a program that is in C++.
+    pub fn cplusplus_library(&self, line: &CommandLine, library: Library) -> PathBuf {
+        self.directory.join(match (line.has_threads, library) {
+            (true, _) => CPLUSPLUS_THREADS_LIBRARY,
+            (false, Library::Plain) => CPLUSPLUS_LIBRARY,
+            (false, Library::Fork) => CPLUSPLUS_FORK_LIBRARY,
         })
     }
 }
@@ -113,6 +133,12 @@ mod tests {
     use flate2::write::GzEncoder;
 
     use super::*;
+    use crate::arguments::Compiler;
+
+    fn configuration(system: &System) -> PathBuf {
+        let line = CommandLine::parse(Compiler::C, &[]).expect("a command line");
+        system.configuration(&line)
+    }
 
     fn archive() -> Archive {
         let mut tar = tar::Builder::new(GzEncoder::new(Vec::new(), Compression::fast()));
@@ -135,16 +161,10 @@ mod tests {
     fn an_archive_is_unpacked_once_and_leaves_nothing_else() {
         let data = tempfile::tempdir().expect("a directory");
         let system = System::open(None, data.path(), Some(archive())).expect("an SDK");
-        assert_eq!(
-            fs::read(system.configuration(false)).expect("a file"),
-            b"-c"
-        );
-        fs::write(system.configuration(false), "kept").expect("a file");
+        assert_eq!(fs::read(configuration(&system)).expect("a file"), b"-c");
+        fs::write(configuration(&system), "kept").expect("a file");
         let again = System::open(None, data.path(), Some(archive())).expect("an SDK");
-        assert_eq!(
-            fs::read(again.configuration(false)).expect("a file"),
-            b"kept"
-        );
+        assert_eq!(fs::read(configuration(&again)).expect("a file"), b"kept");
         let names: Vec<_> = fs::read_dir(data.path()).expect("a directory").collect();
         assert_eq!(names.len(), 1);
     }

@@ -52,15 +52,28 @@ const GUARDED_CALLERS: &[(&str, &str)] = &[
     ("signal_deliver", "signal_deliver"),
 ];
 
-/// Renames each function after its number, and returns the new names of those that may have `fork` below them.
+/// A module that is ready to be rewritten.
+#[derive(Debug)]
+pub struct Forking {
+    /// Each function is named after its number.
+    pub module: Vec<u8>,
+    /// The functions that may have `fork` below them.
+    pub functions: Vec<String>,
+    /// It catches exceptions in their final form, which cannot be rewritten.
+    pub has_final_exceptions: bool,
+}
+
+/// Renames each function after its number, and finds those that may have `fork` below them.
 ///
 /// # Errors
 /// What is wrong with the bytes, if they are no module.
-pub fn forking_functions(module: &[u8]) -> Result<(Vec<u8>, Vec<String>)> {
+pub fn forking_functions(module: &[u8]) -> Result<Forking> {
     let graph = Graph::read(module)?;
-    let forking = graph.forking();
-    let names = forking.into_iter().map(numbered).collect();
-    Ok((graph.renamed(module)?, names))
+    Ok(Forking {
+        module: graph.renamed(module)?,
+        functions: graph.forking().into_iter().map(numbered).collect(),
+        has_final_exceptions: graph.has_final_exceptions,
+    })
 }
 
 fn numbered(function: u32) -> String {
@@ -79,6 +92,8 @@ struct Graph {
     /// Functions that calls through the table may lead to.
     in_table: BTreeSet<u32>,
     bodies: Vec<Calls>,
+    /// Exceptions are in their final form.
+    has_final_exceptions: bool,
 }
 
 /// What one function calls.
@@ -170,6 +185,7 @@ impl Graph {
                 Operator::RefFunc { function_index } => {
                     self.in_table.insert(function_index);
                 }
+                Operator::TryTable { .. } => self.has_final_exceptions = true,
                 _ => {}
             }
         }
@@ -379,9 +395,20 @@ mod tests {
     #[test]
     fn functions_of_one_name_are_told_apart_by_number() {
         let wasm = module("(func $other)", "");
-        let (renamed, names) = forking_functions(&wasm).unwrap();
-        assert_eq!(names, ["f2", "f4"]);
-        let graph = Graph::read(&renamed).unwrap();
+        let found = forking_functions(&wasm).unwrap();
+        assert_eq!(found.functions, ["f2", "f4"]);
+        assert!(!found.has_final_exceptions);
+        let graph = Graph::read(&found.module).unwrap();
         assert_eq!(graph.names[&4], "f4");
+    }
+
+    #[test]
+    fn exceptions_are_told_by_their_form() {
+        let found = |body: &str| {
+            let wasm = module(&format!("(tag $thrown) (func $catches {body})"), "");
+            forking_functions(&wasm).unwrap().has_final_exceptions
+        };
+        assert!(found("(block $end (try_table (catch $thrown $end)))"));
+        assert!(!found("try catch $thrown end"));
     }
 }

@@ -7,7 +7,9 @@ use anyhow::Result;
 use super::Unit;
 use super::base::{self, BaseImage};
 use super::linux::sources::COMPILED_BY_TESTS;
-use super::linux::{LinuxBuild, Program, Returns, Threads, busybox, configured, library, sdk};
+use super::linux::{
+    LinuxBuild, Program, Returns, Threads, busybox, configured, cplusplus, library, sdk,
+};
 use super::recipe::{CBuild, CargoBuild, Compiler, Library, NpmPackage, Recipe, Target};
 use crate::layout::{guests_dir, root};
 
@@ -372,11 +374,26 @@ fn linux_programs() -> Vec<Unit> {
             recipe: Recipe::LinuxLibrary,
         },
         Unit {
+            name: "libc++".to_string(),
+            group: LINUX,
+            inputs: [&[cplusplus::PORT], cplusplus::HEADERS_PORT]
+                .concat()
+                .iter()
+                .map(PathBuf::from)
+                .collect(),
+            recipe: Recipe::LinuxCplusplus,
+        },
+        Unit {
             name: "sdk".to_string(),
             group: LINUX,
-            inputs: [library::PORT, library::CONFIGURATION, sdk::FILES]
-                .map(PathBuf::from)
-                .to_vec(),
+            inputs: [
+                library::PORT,
+                library::CONFIGURATION,
+                cplusplus::PORT,
+                sdk::FILES,
+            ]
+            .map(PathBuf::from)
+            .to_vec(),
             recipe: Recipe::LinuxSdk,
         },
         unit("bash", Program::Configured(&configured::BASH), &[]),

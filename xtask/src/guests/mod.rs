@@ -92,12 +92,20 @@ fn select(units: Vec<Unit>, names: &[String]) -> Result<Vec<Unit>> {
     let is_named = |unit: &Unit| names.iter().any(|name| unit.is_called(name));
     let needs_programs = units.iter().any(|it| is_named(it) && it.is_image());
     let is_wanted = |unit: &Unit| is_named(unit) || (needs_programs && unit.is_in_base());
-    let needs_library = units
-        .iter()
-        .any(|it| is_wanted(it) && matches!(it.recipe, Recipe::Linux(_) | Recipe::LinuxSdk));
+    let wants = |which: fn(&Recipe) -> bool| {
+        let mut wanted = units.iter().filter(|it| is_wanted(it));
+        wanted.any(|it| which(&it.recipe))
+    };
+    let needs_cplusplus = wants(|it| matches!(it, Recipe::LinuxSdk));
+    let needs_library =
+        needs_cplusplus || wants(|it| matches!(it, Recipe::Linux(_) | Recipe::LinuxCplusplus));
     Ok(units
         .into_iter()
-        .filter(|it| is_wanted(it) || (needs_library && it.is_library()))
+        .filter(|it| {
+            is_wanted(it)
+                || (needs_library && it.is_library())
+                || (needs_cplusplus && it.is_cplusplus())
+        })
         .collect())
 }
 
@@ -108,6 +116,11 @@ impl Unit {
 
     fn is_library(&self) -> bool {
         matches!(self.recipe, Recipe::LinuxLibrary)
+    }
+
+    /// Whether it is made with the library.
+    fn is_cplusplus(&self) -> bool {
+        matches!(self.recipe, Recipe::LinuxCplusplus)
     }
 
     /// Whether it is made of other units.
@@ -123,7 +136,11 @@ impl Unit {
     fn is_program(&self) -> bool {
         let is_none = matches!(
             self.recipe,
-            Recipe::LinuxLibrary | Recipe::LinuxSdk | Recipe::LinuxSources(_) | Recipe::Base(_)
+            Recipe::LinuxLibrary
+                | Recipe::LinuxCplusplus
+                | Recipe::LinuxSdk
+                | Recipe::LinuxSources(_)
+                | Recipe::Base(_)
         );
         !EXAMPLES.contains(&self.group) && !is_none
     }
@@ -132,8 +149,9 @@ impl Unit {
 /// Makes each unit that is not up to date, libraries first and images last; returns how many there were.
 fn make(units: Vec<Unit>) -> Result<usize> {
     let (libraries, others): (Vec<_>, Vec<_>) = units.into_iter().partition(Unit::is_library);
+    let (over_them, others): (Vec<_>, Vec<_>) = others.into_iter().partition(Unit::is_cplusplus);
     let (images, programs) = others.into_iter().partition(Unit::is_image);
-    let stages = [libraries, programs, images];
+    let stages = [libraries, over_them, programs, images];
     stages.into_iter().map(make_side_by_side).sum()
 }
 

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::base::BaseImage;
 use super::fetch;
 use super::linux::sources::{Package, Patches};
-use super::linux::{self, LinuxBuild, library, sdk};
+use super::linux::{self, LinuxBuild, cplusplus, library, sdk};
 use crate::layout::{guests_dir, root};
 use crate::process::{cargo, find, read, run_quietly};
 
@@ -27,7 +27,9 @@ pub enum Recipe {
     C(CBuild),
     /// The C library of [`Recipe::Linux`].
     LinuxLibrary,
-    /// It, for others to compile with.
+    /// The C++ library over it.
+    LinuxCplusplus,
+    /// Both, for others to compile with.
     LinuxSdk,
     /// Sources that tests compile, as their authors released them.
     LinuxSources(Package),
@@ -94,6 +96,19 @@ pub struct NpmPackage {
     pub files: Vec<(&'static str, PathBuf)>,
 }
 
+/// Directories of a package of the Python index, which is checked against a digest that we keep.
+#[derive(Debug)]
+pub struct Wheel {
+    pub name: &'static str,
+    pub version: &'static str,
+    pub platform: &'static str,
+    /// Of the package's archive.
+    pub sha256: &'static str,
+    /// The path in the archive of what is kept.
+    pub below: &'static str,
+    pub directories: &'static [&'static str],
+}
+
 impl Recipe {
     pub fn make(&self) -> Result<()> {
         for output in self.outputs() {
@@ -105,6 +120,7 @@ impl Recipe {
             Recipe::Cargo(build) => build.make(),
             Recipe::C(build) => build.make(),
             Recipe::LinuxLibrary => library::make(),
+            Recipe::LinuxCplusplus => cplusplus::make(),
             Recipe::LinuxSdk => sdk::make(),
             Recipe::LinuxSources(package) => package.unpack(Patches::None).map(drop),
             Recipe::Linux(build) => build.make(),
@@ -123,6 +139,7 @@ impl Recipe {
                 .collect(),
             Recipe::C(build) => build.outputs(),
             Recipe::LinuxLibrary => vec![library::output()],
+            Recipe::LinuxCplusplus => vec![cplusplus::output()],
             Recipe::LinuxSdk => sdk::outputs(),
             Recipe::LinuxSources(package) => vec![package.read_me()],
             Recipe::Linux(build) => build.outputs(),
@@ -140,7 +157,9 @@ impl Recipe {
         match self {
             Recipe::Cargo(_) => rustc_version(),
             Recipe::C(build) => Ok(build.compiler.version()? + &build.with.version()?),
-            Recipe::LinuxLibrary | Recipe::LinuxSdk | Recipe::Linux(_) => linux::version(),
+            Recipe::LinuxLibrary | Recipe::LinuxCplusplus | Recipe::LinuxSdk | Recipe::Linux(_) => {
+                linux::version()
+            }
             Recipe::Base(_) => packer_version(),
             Recipe::LinuxSources(_) | Recipe::Npm(_) => Ok(String::new()),
         }

@@ -160,6 +160,8 @@ commands! {
     Volume(volume::Volume),
     Disk(disk::Disk),
     Cc(cc::Cc),
+    #[command(name = "c++")]
+    Cplusplus(cc::Cplusplus),
     Sdk(sdk::Sdk),
     Info(info::Info),
     Doctor(doctor::Doctor),

@@ -5,6 +5,7 @@
 
 pub mod busybox;
 pub mod configured;
+pub mod cplusplus;
 pub mod library;
 pub mod sdk;
 pub mod sources;

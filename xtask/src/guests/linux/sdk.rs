@@ -8,11 +8,11 @@ use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
 use super::super::stamp::hex;
-use super::{library, sources, tools, work_dir};
+use super::{cplusplus, library, sources, tools, work_dir};
 use crate::layout::{guests_dir, root};
 use crate::process::run_quietly;
 
-/// What is in it beside the C library.
+/// What is in it beside the C and C++ libraries.
 pub const FILES: &str = "guests/linux/sdk";
 
 /// The archive, which `crates/cli/build.rs` looks for, and its digest.
@@ -31,6 +31,7 @@ pub fn make() -> Result<()> {
     let directory = work_dir().join("sdk");
     sources::remove(&directory)?;
     copy(&library::directory().join("."), &directory)?;
+    copy(&cplusplus::directory().join("."), &directory)?;
     copy(&root().join(FILES).join("."), &directory)?;
     library::install_configuration(&directory)?;
     let packed = work_dir().join("sdk.tgz");

@@ -28,6 +28,15 @@ static int is_restoring;
 static int answer;
 static uintptr_t unwound_at;
 
+/* The C++ library's, where it is linked. Frames in which an exception is handled, or that one has left, cannot be restored. */
+__attribute__((__weak__)) void *__cxa_current_exception_type(void);
+__attribute__((__weak__)) unsigned __cxa_uncaught_exceptions(void);
+
+static int is_in_exception(void)
+{
+	return __cxa_current_exception_type && (__cxa_current_exception_type() || __cxa_uncaught_exceptions());
+}
+
 static __attribute__((__noinline__)) void run(void)
 {
 	for (;;) {
@@ -65,7 +74,7 @@ __attribute__((__noinline__)) long __inside_fork(void)
 		asyncify_stop_rewind();
 		return answer;
 	}
-	if (callbacks_depth) return -ENOSYS;
+	if (callbacks_depth || is_in_exception()) return -ENOSYS;
 	unwound_at = stack_pointer();
 	frames.end = frames.bytes;
 	frames.limit = frames.bytes + sizeof frames.bytes;

@@ -21,6 +21,9 @@ static void *start_block(void)
 	return block;
 }
 
+/* Made by the linker, of constructors. Where it is not called by name, each exported function calls it: threads and handlers too. */
+void __wasm_call_ctors(void);
+
 /* `main` is called by name and not through a pointer, so that frames above it can be restored. */
 void program_run(void)
 {
@@ -28,6 +31,6 @@ void program_run(void)
 	program_argc = block[0];
 	program_argv = (char **)(block + 1);
 	__init_libc(program_argv + program_argc + 1, program_argv[0]);
-	__libc_start_init();
+	__wasm_call_ctors();
 	exit(__main_argc_argv(program_argc, program_argv));
 }
