@@ -39,6 +39,7 @@
 //! | `http` | an HTTP client that keeps its connection |
 //! | `together` | many commands at once |
 //! | `sdk` | programs compiled by `minke cc` |
+//! | `rust` | programs compiled by `minke cargo` |
 //! | `terminal` | `-t`: what programs see of a terminal, and what they change of it |
 //! | `readme` | the session in the README, typed on a terminal |
 //! | `threads` | programs with threads |
@@ -84,6 +85,7 @@ mod readme;
 mod restarts;
 mod roots;
 mod run;
+mod rust;
 mod scripts;
 mod sdk;
 mod snapshots;

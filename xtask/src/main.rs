@@ -39,6 +39,12 @@ const COMMANDS: &[Command] = &[
         run: guests::command,
     },
     Command {
+        name: "cc",
+        usage: "ARG...",
+        about: "compile for the container's Linux, as `minke cc`, with the SDK of `guests`",
+        run: guests::link,
+    },
+    Command {
         name: "demo",
         usage: "[--port N]",
         about: "build minke and an example, run it, fetch its page, and say how to go on",

@@ -4,11 +4,13 @@
 //! milliseconds. Packages are installed as root or through a `sudo` that asks no password; without
 //! either, the command to type is the error.
 
+use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::guests::LINUX_TOOLCHAIN;
 use crate::process::{find, read, run};
 
 /// What the set-up is for; each includes the ones before it.
@@ -56,6 +58,9 @@ const RUST_PARTS: &[RustPart] = &[
         needed_for: Purpose::Test,
     },
 ];
+
+/// What shows that the sources of Rust's library are there, below the root of a toolchain.
+const RUST_SOURCES: &str = "lib/rustlib/src/rust/library/Cargo.lock";
 
 /// A program that we run, and the Debian package that has it.
 struct Tool {
@@ -240,7 +245,31 @@ fn ensure_rust_parts(purpose: Purpose) -> Result<Vec<String>> {
             .with_context(|| format!("cannot add a part of the Rust toolchain\nhint: `{line}`"))?;
         done.push(line);
     }
+    if purpose >= Purpose::Test {
+        done.extend(ensure_linux_toolchain(Path::new(&toolchain))?);
+    }
     Ok(done)
+}
+
+/// Installs the toolchain with which programs for the container's Linux are built, beside ours, unless it is there.
+fn ensure_linux_toolchain(ours: &Path) -> Result<Option<String>> {
+    let is_it = |directory: &Path| {
+        let name = directory.file_name().and_then(|it| it.to_str());
+        let number = name.and_then(|it| it.split('-').next());
+        number == Some(LINUX_TOOLCHAIN) && directory.join(RUST_SOURCES).exists()
+    };
+    let toolchains = ours.parent().map(fs::read_dir);
+    let mut entries = toolchains.into_iter().flatten().flatten().flatten();
+    if entries.any(|it| is_it(&it.path())) {
+        return Ok(None);
+    }
+    let line = format!(
+        "rustup toolchain install {LINUX_TOOLCHAIN} --profile minimal --component rust-src"
+    );
+    println!("setup: {line}");
+    run(Command::new("rustup").args(line.split(' ').skip(1)))
+        .with_context(|| format!("cannot add a Rust toolchain\nhint: `{line}`"))?;
+    Ok(Some(line))
 }
 
 /// The packages of the tools that are not there, each once.

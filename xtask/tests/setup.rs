@@ -33,6 +33,11 @@ impl Machine {
             )
             .expect("a new directory");
         }
+        let sources = machine
+            .linux_toolchain()
+            .join("lib/rustlib/src/rust/library");
+        fs::create_dir_all(&sources).expect("a new directory");
+        fs::write(sources.join("Cargo.lock"), "").expect("a new file");
         fs::create_dir(machine.toolchain().join("bin")).expect("a new directory");
         for program in ["cargo-fmt", "cargo-clippy"] {
             fs::write(machine.toolchain().join("bin").join(program), "").expect("a new file");
@@ -86,7 +91,12 @@ impl Machine {
     }
 
     fn toolchain(&self) -> PathBuf {
-        self.directory.path().join("toolchain")
+        self.directory.path().join("toolchains/ours")
+    }
+
+    /// What programs for the container's Linux are built with.
+    fn linux_toolchain(&self) -> PathBuf {
+        self.toolchain().with_file_name("1.99.1-machine")
     }
 
     fn log_file(&self) -> PathBuf {
@@ -198,6 +208,18 @@ fn missing_parts_of_the_toolchain_are_added_by_rustup() {
     assert_eq!(
         text(&output.stdout),
         "setup: rustup target add wasm32-wasip1\nsetup: rustup component add rustfmt\n"
+    );
+}
+
+#[test]
+fn the_toolchain_of_linux_programs_is_installed_beside_ours() {
+    let machine = Machine::complete(1000);
+    fs::remove_dir_all(machine.linux_toolchain().join("lib/rustlib/src")).expect("it was there");
+    let output = machine.setup();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(
+        machine.log(),
+        ["rustup toolchain install 1.99.1 --profile minimal --component rust-src"]
     );
 }
 

@@ -16,6 +16,7 @@
 //! | [`rewriting`] | what Binaryen does to a linked module |
 //! | [`driver`] | compiles and links |
 //! | [`environment`] | what build scripts look for in their environment |
+//! | [`rust`] | what cargo looks for there |
 
 pub mod arguments;
 pub mod dependencies;
@@ -24,6 +25,7 @@ pub mod environment;
 pub mod linker;
 pub mod object;
 pub mod rewriting;
+pub mod rust;
 pub mod system;
 pub mod tools;
 pub mod unwinding;
@@ -45,7 +47,7 @@ pub enum SdkError {
     OldTool {
         path: String,
         found: String,
-        wanted: u32,
+        wanted: tools::Version,
         hint: &'static str,
     },
     #[error("this `minke` was built without headers and libraries of the SDK")]

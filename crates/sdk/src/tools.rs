@@ -1,6 +1,7 @@
 //! clang and its kin on this machine.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,15 +13,32 @@ pub const CLANG_VARIABLE: &str = "MINKE_CLANG";
 pub const REWRITER_VARIABLE: &str = "MINKE_WASM_OPT";
 
 /// The oldest clang that compiles for `wasm32-linux-muslwali` and writes wasm's exceptions in their final form.
-const CLANG_VERSION_MIN: u32 = 22;
+const CLANG_VERSION_MIN: Version = Version(22, 0);
 /// Names of clang, best first. One without a number says itself which version it is.
 const CLANG_NAMES: &[&str] = &["clang-22", "clang-23", "clang"];
 const CLANG_HINT: &str =
     "install clang and lld, version 22 or newer: `apt-get install clang-22 lld-22 llvm-22`";
 
 /// The oldest Binaryen that reads what clang writes.
-const REWRITER_VERSION_MIN: u32 = 124;
+const REWRITER_VERSION_MIN: Version = Version(124, 0);
 const REWRITER_HINT: &str = "install Binaryen, version 124 or newer: `npm install -g binaryen`; `--minke-libc=plain` links a program without `fork`";
+
+/// The oldest cargo whose Rust takes a C `long` for 64 bits in all of its library.
+const CARGO_VERSION_MIN: Version = Version(1, 97);
+const CARGO_HINT: &str = "install Rust, version 1.97 or newer, with the sources of its library: `rustup update stable && rustup component add rust-src`";
+
+/// The first two numbers of a program's version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Version(pub u32, pub u32);
+
+impl fmt::Display for Version {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Version(first, 0) => write!(formatter, "{first}"),
+            Version(first, second) => write!(formatter, "{first}.{second}"),
+        }
+    }
+}
 
 /// Where programs are looked for, and what the environment names.
 #[derive(Clone, Debug)]
@@ -60,7 +78,7 @@ impl Tools {
         };
         let clang = found.next().ok_or(missing)?;
         if clang.file_name() == Some(OsStr::new("clang")) {
-            check(&clang, "-dumpversion", CLANG_VERSION_MIN, CLANG_HINT)?;
+            check(&clang, &["-dumpversion"], CLANG_VERSION_MIN, CLANG_HINT)?;
         }
         Ok(clang)
     }
@@ -76,8 +94,25 @@ impl Tools {
         };
         let found = self.rewriter.clone().or_else(|| self.find("wasm-opt"));
         let rewriter = found.ok_or(missing)?;
-        check(&rewriter, "--version", REWRITER_VERSION_MIN, REWRITER_HINT)?;
+        let question = &["--version"];
+        check(&rewriter, question, REWRITER_VERSION_MIN, REWRITER_HINT)?;
         Ok(rewriter)
+    }
+
+    /// Finds cargo, which is to be given these arguments: rustup's takes a toolchain's name in front of all others.
+    ///
+    /// # Errors
+    /// [`SdkError::NoTool`] and [`SdkError::OldTool`].
+    pub fn cargo(&self, arguments: &[OsString]) -> Result<PathBuf, SdkError> {
+        let cargo = self.find("cargo").ok_or(SdkError::NoTool {
+            wanted: "cargo",
+            hint: CARGO_HINT,
+        })?;
+        let first = arguments.first().and_then(|it| it.to_str());
+        let toolchain = first.filter(|it| it.starts_with('+'));
+        let question: Vec<_> = toolchain.into_iter().chain(["--version"]).collect();
+        check(&cargo, &question, CARGO_VERSION_MIN, CARGO_HINT)?;
+        Ok(cargo)
     }
 
     /// Finds a program of LLVM's that belongs to a clang, such as `llvm-ar`: with clang's number, or beside it.
@@ -103,9 +138,14 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// Asks a program for its version.
-fn check(path: &Path, question: &str, wanted: u32, hint: &'static str) -> Result<(), SdkError> {
+fn check(
+    path: &Path,
+    question: &[&str],
+    wanted: Version,
+    hint: &'static str,
+) -> Result<(), SdkError> {
     let output = Command::new(path)
-        .arg(question)
+        .args(question)
         .output()
         .map_err(SdkError::io("run", path))?;
     let text = String::from_utf8_lossy(&output.stdout);
@@ -120,11 +160,14 @@ fn check(path: &Path, question: &str, wanted: u32, hint: &'static str) -> Result
     }
 }
 
-/// The first number of a text.
-fn version(text: &str) -> Option<u32> {
+/// The first number of a text, and the one behind its point.
+fn version(text: &str) -> Option<Version> {
     let start = text.find(|it: char| it.is_ascii_digit())?;
-    let digits = text[start..].split(|it: char| !it.is_ascii_digit());
-    digits.into_iter().next()?.parse().ok()
+    let is_part = |it: char| it.is_ascii_digit() || it == '.';
+    let numbers = text[start..].split(|it| !is_part(it)).next()?;
+    let mut numbers = numbers.split('.').map(|it| it.parse().ok());
+    let first = numbers.next()??;
+    Some(Version(first, numbers.next().flatten().unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -143,8 +186,11 @@ mod tests {
 
     #[test]
     fn versions_are_read_from_what_programs_say() {
-        assert_eq!(version("22.1.8\n"), Some(22));
-        assert_eq!(version("wasm-opt version 132 (version_132)"), Some(132));
+        assert_eq!(version("22.1.8\n"), Some(Version(22, 1)));
+        let rewriter = "wasm-opt version 132 (version_132)";
+        assert_eq!(version(rewriter), Some(Version(132, 0)));
+        let cargo = "cargo 1.99.1 (58cf8f9c3 2026-10-13)";
+        assert_eq!(version(cargo), Some(Version(1, 99)));
         assert_eq!(version("no number"), None);
     }
 
@@ -157,6 +203,26 @@ mod tests {
         assert!(matches!(tools.clang(), Err(SdkError::OldTool { .. })));
         write_program(directory.path(), "clang", "22.1.0");
         assert!(tools.clang().is_ok());
+    }
+
+    #[test]
+    fn cargo_is_asked_for_the_version_of_the_toolchain_that_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let script = "cargo $([ \"$1\" = +new ] && echo 1.97.0 || echo 1.96.1)";
+        write_program(directory.path(), "cargo", "");
+        let path = directory.path().join("cargo");
+        std::fs::write(&path, format!("#!/bin/sh\necho {script}\n")).expect("a file");
+        let tools = tools_in(directory.path());
+        let check = |words: &[&str]| {
+            let words: Vec<_> = words.iter().map(OsString::from).collect();
+            tools.cargo(&words).map_err(|it| it.to_string())
+        };
+        assert_eq!(check(&["+new", "build"]), Ok(path.clone()));
+        let expected = format!(
+            "`{}` is version `cargo 1.96.1`, and version `1.97` is needed",
+            path.display()
+        );
+        assert_eq!(check(&["build"]), Err(expected));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::Unit;
 use super::base::{self, BaseImage};
 use super::linux::sources::COMPILED_BY_TESTS;
 use super::linux::{
-    LinuxBuild, Program, Returns, Threads, busybox, configured, cplusplus, library, sdk,
+    LinuxBuild, Program, Returns, Threads, busybox, configured, cplusplus, library, rust, sdk,
 };
 use super::recipe::{CBuild, CargoBuild, Compiler, Library, NpmPackage, Recipe, Target};
 use crate::layout::{guests_dir, root};
@@ -427,7 +427,40 @@ fn linux_programs() -> Vec<Unit> {
         recipe: Recipe::LinuxSources(*package),
     }));
     units.extend(NATIVE_TWINS.iter().map(|it| native_twin(it)));
+    units.extend(rust_linux_programs());
     units
+}
+
+/// Programs in Rust for the container's Linux; the one that is compared is made for the machine itself too.
+fn rust_linux_programs() -> [Unit; 2] {
+    let wasm = |name: &'static str| guests_dir().join("linux").join(format!("{name}.wasm"));
+    let native = |name: &'static str| guests_dir().join("native").join(name);
+    let ours = |target, binaries| {
+        Recipe::Cargo(CargoBuild {
+            manifest: "guests/linux/rust/Cargo.toml",
+            profile: "release",
+            target,
+            binaries,
+        })
+    };
+    let unit = |name: &str, inputs: &[&str], recipe| Unit {
+        name: name.to_string(),
+        group: LINUX,
+        inputs: inputs.iter().map(PathBuf::from).collect(),
+        recipe,
+    };
+    let both = ["rust-std", "rust-tokio"].map(|it| (it, wasm(it)));
+    let compared = [("rust-std", native("rust-std"))];
+    let system = [library::PORT, library::CONFIGURATION, sdk::FILES];
+    let inputs = [&system[..], &[rust::WORKSPACE]].concat();
+    [
+        unit("linux-rust", &inputs, ours(Target::Linux, both.to_vec())),
+        unit(
+            "native-rust-std",
+            &inputs[system.len()..],
+            ours(Target::Native, compared.to_vec()),
+        ),
+    ]
 }
 
 fn linux_unit(name: &str, group: &'static str, program: Program, sources: &[&str]) -> Unit {

@@ -20,6 +20,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::layout::guests_dir;
 pub use catalogue::EXAMPLES;
+pub use linux::rust::{TOOLCHAIN as LINUX_TOOLCHAIN, link};
 use recipe::Recipe;
 
 /// Units made at once: each is a single-threaded compiler, and the smallest machine has two cores.
@@ -96,7 +97,8 @@ fn select(units: Vec<Unit>, names: &[String]) -> Result<Vec<Unit>> {
         let mut wanted = units.iter().filter(|it| is_wanted(it));
         wanted.any(|it| which(&it.recipe))
     };
-    let needs_cplusplus = wants(|it| matches!(it, Recipe::LinuxSdk));
+    let needs_sdk = wants(Recipe::is_in_rust_for_linux);
+    let needs_cplusplus = needs_sdk || wants(|it| matches!(it, Recipe::LinuxSdk));
     let needs_library =
         needs_cplusplus || wants(|it| matches!(it, Recipe::Linux(_) | Recipe::LinuxCplusplus));
     Ok(units
@@ -105,6 +107,7 @@ fn select(units: Vec<Unit>, names: &[String]) -> Result<Vec<Unit>> {
             is_wanted(it)
                 || (needs_library && it.is_library())
                 || (needs_cplusplus && it.is_cplusplus())
+                || (needs_sdk && it.is_sdk())
         })
         .collect())
 }
@@ -121,6 +124,14 @@ impl Unit {
     /// Whether it is made with the library.
     fn is_cplusplus(&self) -> bool {
         matches!(self.recipe, Recipe::LinuxCplusplus)
+    }
+
+    fn is_sdk(&self) -> bool {
+        matches!(self.recipe, Recipe::LinuxSdk)
+    }
+
+    fn needs_sdk(&self) -> bool {
+        self.recipe.is_in_rust_for_linux()
     }
 
     /// Whether it is made of other units.
@@ -146,11 +157,12 @@ impl Unit {
     }
 }
 
-/// Makes each unit that is not up to date, libraries first and images last; returns how many there were.
+/// Makes each unit that is not up to date, libraries first and last what is made of other units; returns how many there were.
 fn make(units: Vec<Unit>) -> Result<usize> {
     let (libraries, others): (Vec<_>, Vec<_>) = units.into_iter().partition(Unit::is_library);
     let (over_them, others): (Vec<_>, Vec<_>) = others.into_iter().partition(Unit::is_cplusplus);
-    let (images, programs) = others.into_iter().partition(Unit::is_image);
+    let is_late = |unit: &Unit| unit.is_image() || unit.needs_sdk();
+    let (images, programs) = others.into_iter().partition(is_late);
     let stages = [libraries, over_them, programs, images];
     stages.into_iter().map(make_side_by_side).sum()
 }

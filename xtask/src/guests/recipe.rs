@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::base::BaseImage;
 use super::fetch;
 use super::linux::sources::{Package, Patches};
-use super::linux::{self, LinuxBuild, cplusplus, library, sdk};
+use super::linux::{self, LinuxBuild, cplusplus, library, rust, sdk};
 use crate::layout::{guests_dir, root};
 use crate::process::{cargo, find, read, run_quietly};
 
@@ -55,7 +55,9 @@ pub enum Target {
     Wasip1,
     /// The same with threads.
     Wasip1Threads,
-    /// The machine itself: what a benchmark compares with.
+    /// The container's own Linux.
+    Linux,
+    /// The machine itself: what a test or a benchmark compares with.
     Native,
 }
 
@@ -152,9 +154,15 @@ impl Recipe {
         }
     }
 
+    /// Whether it is compiled as users' programs in Rust are.
+    pub fn is_in_rust_for_linux(&self) -> bool {
+        matches!(self, Recipe::Cargo(build) if build.target == Target::Linux)
+    }
+
     /// What tells one compiler from another; empty for a fetched package.
     pub fn compiler_version(&self) -> Result<String> {
         match self {
+            Recipe::Cargo(_) if self.is_in_rust_for_linux() => rust::version(),
             Recipe::Cargo(_) => rustc_version(),
             Recipe::C(build) => Ok(build.compiler.version()? + &build.with.version()?),
             Recipe::LinuxLibrary | Recipe::LinuxCplusplus | Recipe::LinuxSdk | Recipe::Linux(_) => {
@@ -178,7 +186,10 @@ fn rustc_version() -> Result<String> {
 impl CargoBuild {
     fn make(&self) -> Result<()> {
         let builds = guests_dir().join(".cargo");
-        let mut command = cargo();
+        let mut command = match self.target {
+            Target::Linux => rust::cargo()?,
+            _ => cargo(),
+        };
         command.args([
             "build",
             "--quiet",
@@ -209,9 +220,9 @@ impl CargoBuild {
     }
 
     fn built(&self, builds: &Path, binary: &str) -> PathBuf {
-        match self.target.triple() {
-            Some(triple) => builds
-                .join(triple)
+        match self.target.directory() {
+            Some(directory) => builds
+                .join(directory)
                 .join(self.profile)
                 .join(format!("{binary}.wasm")),
             None => builds.join(self.profile).join(binary),
@@ -220,12 +231,20 @@ impl CargoBuild {
 }
 
 impl Target {
-    /// What rustc calls it, unless it is the machine itself.
+    /// What rustc is told, unless it knows.
     fn triple(self) -> Option<&'static str> {
         match self {
             Target::Wasip1 => Some("wasm32-wasip1"),
             Target::Wasip1Threads => Some("wasm32-wasip1-threads"),
-            Target::Native => None,
+            Target::Linux | Target::Native => None,
+        }
+    }
+
+    /// Where cargo puts what it builds, below its own directory.
+    fn directory(self) -> Option<&'static str> {
+        match self {
+            Target::Linux => Some(minke_sdk::rust::TARGET),
+            other => other.triple(),
         }
     }
 }

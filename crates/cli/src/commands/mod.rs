@@ -14,6 +14,7 @@ mod attach;
 mod attached;
 mod build;
 mod builder;
+mod cargo;
 mod cc;
 mod commit;
 pub(crate) mod complete;
@@ -162,6 +163,7 @@ commands! {
     Cc(cc::Cc),
     #[command(name = "c++")]
     Cplusplus(cc::Cplusplus),
+    Cargo(cargo::Cargo),
     Sdk(sdk::Sdk),
     Info(info::Info),
     Doctor(doctor::Doctor),

@@ -42,7 +42,9 @@ const MUSL_FLAGS: &[&str] = &[
 const THREADS_FLAGS: &[&str] = &["-matomics", "-mbulk-memory"];
 
 /// Libraries whose contents musl has in its only one.
-const EMPTY_LIBRARIES: &[&str] = &["crypt", "dl", "m", "pthread", "resolv", "rt", "util"];
+const EMPTY_LIBRARIES: &[&str] = &[
+    "crypt", "dl", "m", "pthread", "resolv", "rt", "unwind", "util",
+];
 const EMPTY_ARCHIVE: &[u8] = b"!<arch>\n";
 
 /// The library of the last step, which stands for all.

@@ -7,6 +7,7 @@ pub mod busybox;
 pub mod configured;
 pub mod cplusplus;
 pub mod library;
+pub mod rust;
 pub mod sdk;
 pub mod sources;
 mod tools;

@@ -24,11 +24,16 @@ fn archive() -> PathBuf {
     guests_dir().join("sdk").join("minke-sdk.tgz")
 }
 
+/// What `minke cc` finds in the archive, unpacked.
+pub fn directory() -> PathBuf {
+    work_dir().join("sdk")
+}
+
 /// Puts the directory together, and packs it so that equal contents give equal bytes. What rewrites programs that fork is fetched,
 /// and lies beside it.
 pub fn make() -> Result<()> {
     tools::rewriter()?;
-    let directory = work_dir().join("sdk");
+    let directory = directory();
     sources::remove(&directory)?;
     copy(&library::directory().join("."), &directory)?;
     copy(&cplusplus::directory().join("."), &directory)?;
