@@ -65,6 +65,12 @@ fn threads_share_wait_are_signalled_and_cancelled_as_natively() {
 }
 
 #[test]
+fn threads_wait_for_some_bits_and_hand_on_their_mask_as_natively() {
+    let native = guest("native/bitsets");
+    assert_as_natively("bitsets", &["/bin/bitsets"], &[&native]);
+}
+
+#[test]
 fn a_thread_ends_its_process_or_makes_it_another_program_as_natively() {
     let native = guest("native/threads");
     for way in ["exit", "exec"] {

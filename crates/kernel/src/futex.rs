@@ -38,6 +38,8 @@ pub(crate) struct Futexes {
 struct Waiter {
     /// Whose queue it is in. Written under the lock of the queues.
     address: AtomicU64,
+    /// Who names none of these does not wake it.
+    bits: u32,
     /// Written under the lock of the queues.
     is_woken: AtomicBool,
     waker: Mutex<Option<Waker>>,
@@ -49,6 +51,9 @@ struct Place<'a> {
     waiter: Arc<Waiter>,
 }
 
+/// Bits that every waiter has, and every wake-up names. Linux: `FUTEX_BITSET_MATCH_ANY`.
+pub const ALL_BITS: u32 = u32::MAX;
+
 impl Task {
     /// Waits at an address until it is woken there, unless `is_expected` finds another number; `EINTR` when
     /// the process is to end. `is_expected` runs under the lock and must not wait.
@@ -58,7 +63,19 @@ impl Task {
         deadline: Deadline,
         is_expected: impl FnOnce() -> bool,
     ) -> Result<FutexWait> {
-        let Some(place) = self.process.futexes.join(address, is_expected) else {
+        self.futex_wait_for(address, ALL_BITS, deadline, is_expected)
+            .await
+    }
+
+    /// As [`Task::futex_wait`], for who names one of some bits. Linux: `FUTEX_WAIT_BITSET`.
+    pub async fn futex_wait_for(
+        &self,
+        address: u64,
+        bits: u32,
+        deadline: Deadline,
+        is_expected: impl FnOnce() -> bool,
+    ) -> Result<FutexWait> {
+        let Some(place) = self.process.futexes.join(address, bits, is_expected) else {
             return Ok(FutexWait::NotEqual);
         };
         let woken = self.wait_for(deadline, |cx| place.waiter.poll(cx).then_some(Ok(())));
@@ -73,7 +90,12 @@ impl Task {
 
     /// Wakes up to `count` threads that wait at an address, the longest waiting first; returns how many.
     pub fn futex_wake(&self, address: u64, count: u32) -> u32 {
-        let woken = take(&mut self.process.futexes.lock(), address, count);
+        self.futex_wake_some(address, ALL_BITS, count)
+    }
+
+    /// As [`Task::futex_wake`], of those that wait for one of some bits. Linux: `FUTEX_WAKE_BITSET`.
+    pub fn futex_wake_some(&self, address: u64, bits: u32, count: u32) -> u32 {
+        let woken = take(&mut self.process.futexes.lock(), address, bits, count);
         for waiter in &woken {
             waiter.wake();
         }
@@ -95,7 +117,7 @@ impl Task {
         if !is_expected() {
             return Err(Errno::EAGAIN);
         }
-        let woken = take(&mut queues, from, woken_max);
+        let woken = take(&mut queues, from, ALL_BITS, woken_max);
         let moved = move_queue(&mut queues, from, to, moved_max);
         drop(queues);
         for waiter in &woken {
@@ -109,19 +131,26 @@ impl Task {
 type Queues = HashMap<u64, VecDeque<Arc<Waiter>>>;
 
 /// Takes the first waiters out of a queue and marks them as woken.
-fn take(queues: &mut Queues, address: u64, count: u32) -> Vec<Arc<Waiter>> {
-    let taken = take_first(queues, address, count);
+fn take(queues: &mut Queues, address: u64, bits: u32, count: u32) -> Vec<Arc<Waiter>> {
+    let taken = take_first(queues, address, bits, count);
     for waiter in &taken {
         waiter.is_woken.store(true, Ordering::Release);
     }
     taken
 }
 
-fn take_first(queues: &mut Queues, address: u64, count: u32) -> Vec<Arc<Waiter>> {
+fn take_first(queues: &mut Queues, address: u64, bits: u32, count: u32) -> Vec<Arc<Waiter>> {
     let Some(queue) = queues.get_mut(&address) else {
         return Vec::new();
     };
-    let taken: Vec<_> = queue.drain(..queue.len().min(count as usize)).collect();
+    let mut taken = Vec::new();
+    queue.retain(|waiter| {
+        let is_meant = taken.len() < count as usize && waiter.bits & bits != 0;
+        if is_meant {
+            taken.push(Arc::clone(waiter));
+        }
+        !is_meant
+    });
     if queue.is_empty() {
         queues.remove(&address);
     }
@@ -130,7 +159,7 @@ fn take_first(queues: &mut Queues, address: u64, count: u32) -> Vec<Arc<Waiter>>
 
 /// Puts the first waiters of a queue at the end of another; returns how many they are.
 fn move_queue(queues: &mut Queues, from: u64, to: u64, count: u32) -> u32 {
-    let moved = take_first(queues, from, count);
+    let moved = take_first(queues, from, ALL_BITS, count);
     if moved.is_empty() {
         return 0;
     }
@@ -147,13 +176,19 @@ impl Futexes {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(&self, address: u64, is_expected: impl FnOnce() -> bool) -> Option<Place<'_>> {
+    fn join(
+        &self,
+        address: u64,
+        bits: u32,
+        is_expected: impl FnOnce() -> bool,
+    ) -> Option<Place<'_>> {
         let mut queues = self.lock();
         if !is_expected() {
             return None;
         }
         let waiter = Arc::new(Waiter {
             address: AtomicU64::new(address),
+            bits,
             is_woken: AtomicBool::new(false),
             waker: Mutex::new(None),
         });
@@ -221,7 +256,7 @@ mod tests {
 
     fn join(futexes: &Futexes, address: u64) -> Place<'_> {
         futexes
-            .join(address, || true)
+            .join(address, ALL_BITS, || true)
             .expect("the number is the expected one")
     }
 
@@ -229,11 +264,11 @@ mod tests {
     fn the_longest_waiting_are_woken_first_and_only_at_their_address() {
         let futexes = Futexes::default();
         let (first, second, other) = (join(&futexes, 8), join(&futexes, 8), join(&futexes, 16));
-        assert_eq!(take(&mut futexes.lock(), 8, 1).len(), 1);
+        assert_eq!(take(&mut futexes.lock(), 8, ALL_BITS, 1).len(), 1);
         assert!(first.leave());
         assert!(!second.leave());
         assert_eq!(
-            take(&mut futexes.lock(), 8, u32::MAX).len(),
+            take(&mut futexes.lock(), 8, ALL_BITS, u32::MAX).len(),
             0,
             "the second has left"
         );
@@ -243,15 +278,15 @@ mod tests {
     #[test]
     fn nobody_waits_for_a_number_that_has_changed() {
         let futexes = Futexes::default();
-        assert!(futexes.join(8, || false).is_none());
-        assert_eq!(take(&mut futexes.lock(), 8, 1).len(), 0);
+        assert!(futexes.join(8, ALL_BITS, || false).is_none());
+        assert_eq!(take(&mut futexes.lock(), 8, ALL_BITS, 1).len(), 0);
     }
 
     #[test]
     fn a_waiter_that_gave_up_is_not_counted_and_leaves_nothing() {
         let futexes = Futexes::default();
         drop(join(&futexes, 8));
-        assert_eq!(take(&mut futexes.lock(), 8, 1).len(), 0);
+        assert_eq!(take(&mut futexes.lock(), 8, ALL_BITS, 1).len(), 0);
         assert!(futexes.lock().is_empty());
     }
 
@@ -260,10 +295,25 @@ mod tests {
         let futexes = Futexes::default();
         let (first, second) = (join(&futexes, 8), join(&futexes, 8));
         assert_eq!(move_queue(&mut futexes.lock(), 8, 16, 1), 1);
-        assert_eq!(take(&mut futexes.lock(), 16, 5).len(), 1);
+        assert_eq!(take(&mut futexes.lock(), 16, ALL_BITS, 5).len(), 1);
         assert!(first.leave());
         assert_eq!(move_queue(&mut futexes.lock(), 8, 16, 5), 1);
         assert!(!second.leave());
         assert!(futexes.lock().is_empty());
+    }
+
+    #[test]
+    fn who_names_other_bits_wakes_nobody() {
+        let futexes = Futexes::default();
+        let waiting = |bits| {
+            futexes
+                .join(8, bits, || true)
+                .expect("the number is the expected one")
+        };
+        let (first, second) = (waiting(1), waiting(2));
+        assert_eq!(take(&mut futexes.lock(), 8, 4, 5).len(), 0);
+        assert_eq!(take(&mut futexes.lock(), 8, 2, 5).len(), 1);
+        assert!(second.leave());
+        assert!(!first.leave());
     }
 }

@@ -61,7 +61,7 @@ pub mod wait;
 
 pub use descriptor::{Fd, FdTable, FileDescription};
 pub use file::{Allocation, File, ModesChange, TerminalModes};
-pub use futex::FutexWait;
+pub use futex::{ALL_BITS, FutexWait};
 pub use kernel::{Kernel, KernelConfig};
 pub use minke_abi::{Errno, Result};
 pub use process::{Credentials, ExitStatus, Pid, Process};

@@ -114,12 +114,15 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
 ];
 
 /// The same, of programs with threads.
-const THREADED_PROGRAMS: &[&str] = &["guests/linux/tests/threads.c"];
+const THREADED_PROGRAMS: &[&str] = &[
+    "guests/linux/tests/threads.c",
+    "guests/linux/tests/bitsets.c",
+];
 
 /// Those of them that are compared with the same program outside of a container.
 const NATIVE_TWINS: &[&str] = &[
     "family", "jobs", "signals", "events", "said", "settings", "library", "watching", "fifos",
-    "passing", "moving", "threads", "stacks", "pidfds", "sealed", "clocks",
+    "passing", "moving", "threads", "stacks", "pidfds", "sealed", "clocks", "bitsets",
 ];
 
 /// Every unit.

@@ -129,7 +129,11 @@ fn execve(context: &mut Context<'_>, arguments: &Arguments) -> Result<i64> {
     let next = started
         .launcher
         .open(context.task(), &path, start.args, start.env)?;
-    context.task().process.begin_image(next.image);
+    let task = context.task();
+    // The first thread goes on, with what this one blocks.
+    let mask = task.signals().mask();
+    task.process.begin_image(next.image);
+    task.process.signals.of_main().set_mask(mask);
     context.guest.next_program = Some(next.program);
     context.guest.linux.stop = Some(Stop::Exec);
     Ok(0)

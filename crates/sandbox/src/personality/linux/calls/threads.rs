@@ -1,8 +1,8 @@
 //! Threads that wait for each other.
 
 use minke_abi::{Errno, Result};
-use minke_kernel::FutexWait;
 use minke_kernel::task::Deadline;
+use minke_kernel::{ALL_BITS, FutexWait};
 use wasmtime::Caller;
 
 use crate::personality::linux::context::{Arguments, Context, task_of};
@@ -13,7 +13,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::waiting("futex", 202, |c, a| Box::pin(futex(c, a)))
         .restarting()
         .partial(
-            "waiting, waking and moving, by the threads of one process; no sets of bits, `FUTEX_WAKE_OP` or priorities; a \
+            "waiting, waking and moving, by the threads of one process; no `FUTEX_WAKE_OP` or priorities; a \
              time-out that is relative begins again after a handler with `SA_RESTART`",
         ),
     Syscall::now("set_robust_list", 273, |_, a| match a.word(1) {
@@ -39,9 +39,6 @@ mod operation {
     pub(super) const CLOCK_REALTIME: u32 = 256;
 }
 
-/// Any waiter. Linux: `FUTEX_BITSET_MATCH_ANY`.
-const ALL_BITS: u32 = u32::MAX;
-
 async fn futex(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i64> {
     let address = arguments.address(0);
     if !address.0.is_multiple_of(4) {
@@ -51,7 +48,10 @@ async fn futex(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i
     let operation = arguments.word(1) & !(operation::PRIVATE | operation::CLOCK_REALTIME);
     match operation {
         operation::WAIT | operation::WAIT_BITSET => {
-            let bits = arguments.word(5);
+            let bits = match operation {
+                operation::WAIT => ALL_BITS,
+                _ => some_bits(arguments.word(5))?,
+            };
             let deadline = match arguments.pointer(3) {
                 None => Deadline::Never,
                 Some(time) if operation == operation::WAIT => {
@@ -60,15 +60,13 @@ async fn futex(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i
                 }
                 Some(time) => deadline_at(&Context::of(caller), time, clock != 0)?,
             };
-            if operation == operation::WAIT_BITSET {
-                check_bits(bits)?;
-            }
-            wait(caller, address, arguments.word(2), deadline).await
+            let expected = arguments.word(2);
+            wait(caller, (address, bits), expected, deadline).await
         }
-        operation::WAKE => Ok(wake(caller, address, arguments.word(2))),
+        operation::WAKE => Ok(wake(caller, address, ALL_BITS, arguments.word(2))),
         operation::WAKE_BITSET => {
-            check_bits(arguments.word(5))?;
-            Ok(wake(caller, address, arguments.word(2)))
+            let bits = some_bits(arguments.word(5))?;
+            Ok(wake(caller, address, bits, arguments.word(2)))
         }
         operation::REQUEUE => requeue(caller, &arguments, None),
         operation::CMP_REQUEUE => requeue(caller, &arguments, Some(arguments.word(5))),
@@ -76,11 +74,10 @@ async fn futex(caller: &mut Caller<'_, Guest>, arguments: Arguments) -> Result<i
     }
 }
 
-fn check_bits(bits: u32) -> Result<()> {
+fn some_bits(bits: u32) -> Result<u32> {
     match bits {
-        ALL_BITS => Ok(()),
         0 => Err(Errno::EINVAL),
-        _ => Err(Errno::ENOSYS),
+        bits => Ok(bits),
     }
 }
 
@@ -97,13 +94,13 @@ fn deadline_at(context: &Context<'_>, time: GuestAddr, is_real_time: bool) -> Re
 /// Waits while the number at an address is the expected one. Linux: `FUTEX_WAIT`.
 async fn wait(
     caller: &mut Caller<'_, Guest>,
-    address: GuestAddr,
+    (address, bits): (GuestAddr, u32),
     expected: u32,
     deadline: Deadline,
 ) -> Result<i64> {
     let task = task_of(caller);
     let word = Context::of(caller).memory.word(address)?;
-    let waited = task.futex_wait(address.0, deadline, || word.load() == expected);
+    let waited = task.futex_wait_for(address.0, bits, deadline, || word.load() == expected);
     match waited.await? {
         FutexWait::Woken => Ok(0),
         FutexWait::NotEqual => Err(Errno::EAGAIN),
@@ -111,8 +108,9 @@ async fn wait(
     }
 }
 
-fn wake(caller: &Caller<'_, Guest>, address: GuestAddr, count: u32) -> i64 {
-    i64::from(caller.data().task.futex_wake(address.0, count))
+fn wake(caller: &Caller<'_, Guest>, address: GuestAddr, bits: u32, count: u32) -> i64 {
+    let task = &caller.data().task;
+    i64::from(task.futex_wake_some(address.0, bits, count))
 }
 
 /// Wakes some and moves some others to the queue of another address.
