@@ -143,7 +143,7 @@ pub(super) fn send(process: &Process, tid: Option<u32>, info: SignalInfo) -> Pos
         let action = process.signals.action(info.signal);
         matches!(action.disposition, Disposition::Handler(_))
     };
-    let blocks = || process.signals.of_main().mask().contains(info.signal);
+    let blocks = || process.signals.mask_of(tid).contains(info.signal);
     if process.pid != INIT || blocks() || handles() {
         process.kill_thread_with(tid, info)
     } else {

@@ -174,6 +174,11 @@ impl Signals {
         ThreadSignals::of(self, self.main_tid, &self.main_flag)
     }
 
+    /// Returns what a thread blocks, or the first one if none is named.
+    pub(crate) fn mask_of(&self, tid: Option<u32>) -> SignalSet {
+        self.lock().mask(tid.unwrap_or(self.main_tid))
+    }
+
     pub(crate) fn main_flag(&self) -> HandlerFlag {
         Arc::clone(&self.main_flag)
     }

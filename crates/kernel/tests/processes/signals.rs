@@ -73,6 +73,21 @@ fn process_1_gets_from_inside_only_what_it_handles() {
 }
 
 #[test]
+fn any_thread_of_process_1_can_end_it_by_what_it_blocked_as_abort_does() {
+    let (machine, init) = machine();
+    let thread = machine.kernel.spawn_thread(&init).unwrap();
+    let info = thread.own_info(Signal::ABRT, code::USER);
+    let send = || thread.signal_thread(None, thread.tid, Some(info));
+    assert_eq!(send(), Ok(()));
+    assert_eq!(fatal(&init), None);
+    thread.signals().set_mask(SignalSet::of(&[Signal::ABRT]));
+    assert_eq!(send(), Ok(()));
+    assert_eq!(fatal(&init), None);
+    thread.signals().set_mask(SignalSet::default());
+    assert_eq!(fatal(&init), Some(Signal::ABRT));
+}
+
+#[test]
 fn a_handler_interrupts_a_wait_and_a_blocked_or_ignored_signal_does_not() {
     let (_machine, init) = machine();
     let child = fork(&init);
