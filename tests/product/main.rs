@@ -70,6 +70,7 @@ mod formats;
 mod front;
 mod groups;
 mod home;
+mod hostile;
 mod http;
 mod images;
 mod lifecycle;
