@@ -104,6 +104,8 @@ static void handlers_interrupt_and_restart(void)
 	tick(SA_RESTART, note, 0);
 	printf("restarted: %d %d\n", writer >= 0, opened_by_handler >= 0);
 	TRY(write(writer, "x", 1));
+	TRY(fsync(writer));
+	TRY(fdatasync(open("/dev/null", O_WRONLY)));
 	close(writer), close(opened_by_handler);
 	TRY(open("fifo", O_WRONLY | O_NONBLOCK));
 }

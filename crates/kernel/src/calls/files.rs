@@ -80,10 +80,11 @@ impl Task {
     /// Makes what was written durable.
     pub fn sync(&self, fd: Fd) -> Result<()> {
         let description = self.open_description_of(fd)?;
-        match description.inode() {
-            Ok(inode) => inode.sync(),
-            // A pipe or a socket has nothing that could be durable.
-            Err(_) => Err(Errno::EINVAL),
+        // What a pipe, a socket or a terminal has cannot be durable.
+        let inode = description.inode().map_err(|_| Errno::EINVAL)?;
+        match inode.metadata()?.file_type {
+            FileType::Fifo | FileType::Socket | FileType::CharacterDevice => Err(Errno::EINVAL),
+            _ => inode.sync(),
         }
     }
 
