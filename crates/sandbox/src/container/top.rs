@@ -34,7 +34,7 @@ fn status(process: &Process, command_bytes_max: usize) -> ProcessStatus {
         started_at_s: clock.realtime().saturating_sub(age) / NANOSECONDS,
         state: process.state_letter(),
         threads: process.threads_count(),
-        terminal: None,
+        terminal: process.terminal_number(),
         command: String::from_utf8_lossy(&command).into_owned(),
     }
 }
