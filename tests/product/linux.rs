@@ -59,6 +59,11 @@ fn signals_are_handled_blocked_and_jumped_out_of_as_natively() {
 }
 
 #[test]
+fn handlers_interrupt_code_that_computes_as_natively() {
+    assert_as_natively("computing", &[], &[]);
+}
+
+#[test]
 fn threads_share_wait_are_signalled_and_cancelled_as_natively() {
     let native = guest("native/threads");
     assert_as_natively("threads", &["/bin/threads"], &[&native]);

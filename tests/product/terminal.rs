@@ -286,6 +286,12 @@ fn lines_of_a_shell_are_edited_and_its_jobs_controlled() {
     terminal.type_in("\u{3}");
     terminal.wait_for(PROMPT);
     terminal.ask("echo code $?", "code 130\r\n");
+    // A loop of the shell's own makes no call.
+    terminal.type_in("echo loop; while :; do :; done\r");
+    terminal.wait_for("\r\nloop\r\n");
+    terminal.type_in("\u{3}");
+    terminal.wait_for(PROMPT);
+    terminal.ask("echo code $?", "code 130\r\n");
     terminal.type_in("exit 7\r");
     terminal.wait_for("code 7");
     terminal.finish();
@@ -390,5 +396,9 @@ fn a_program_beside_the_first_has_a_terminal_of_its_own() {
     );
     home.run(&["exec", "-t", &name, "nothing"])
         .assert_fails(127, &["nothing"]);
+    home.ok(&["exec", "-d", "-t", &name, "sleep", "999"]);
+    let shown = home.ok(&["top", &name, "-o", "tty,args"]);
+    let line = shown.lines().find(|line| line.ends_with("sleep 999"));
+    assert!(line.is_some_and(|it| it.starts_with("pts/0")), "{shown}");
     home.ok(&["rm", "-f", &name]);
 }

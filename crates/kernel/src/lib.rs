@@ -64,6 +64,6 @@ pub use file::{Allocation, File, ModesChange, TerminalModes};
 pub use futex::{ALL_BITS, FutexWait};
 pub use kernel::{Kernel, KernelConfig};
 pub use minke_abi::{Errno, Result};
-pub use process::{Credentials, ExitStatus, Pid, Process};
+pub use process::{Credentials, ExitStatus, Interruption, Pid, Process};
 pub use resource::{ResourceLimit, ResourceLimits};
 pub use task::Task;

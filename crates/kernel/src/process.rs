@@ -179,8 +179,17 @@ impl OtherThreads {
     }
 }
 
-/// Stops one running wasm thread at its next safe point. Called once a fatal signal is posted; may be called again.
-pub type Interrupter = Box<dyn Fn() + Send + Sync>;
+/// Reaches one wasm thread while it runs the guest's code; may be called again, also for nothing.
+pub type Interrupter = Box<dyn Fn(Interruption) + Send + Sync>;
+
+/// What a thread is interrupted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// The process is to end: the code is left.
+    End,
+    /// A handler is to be called, or the process has stopped: the thread asks [`Signals`] at its next safe point, if its code has such.
+    Attend,
+}
 
 impl Process {
     /// Makes a process that holds no descriptors yet. [`Kernel::spawn`] numbers and registers it.
@@ -306,6 +315,11 @@ impl Process {
         table.get(self.pid)?.terminal.clone()
     }
 
+    /// Returns N of the controlling terminal `/dev/pts/N`.
+    pub fn terminal_number(&self) -> Option<u32> {
+        self.terminal().map(|pair| pair.number)
+    }
+
     /// Says whether the program can wait for children: where it cannot, the kernel forgets those that have ended.
     pub fn set_can_wait(&self, can_wait: bool) {
         self.can_wait.store(can_wait, Ordering::SeqCst);
@@ -369,10 +383,14 @@ impl Process {
         }
         let posted = self.signals.post_to(tid, info);
         match posted {
-            Posted::Fatal => self.interrupt(),
-            Posted::Stopped => self.tell_parent(Change::Stopped(signal)),
+            Posted::Fatal => self.interrupt(Interruption::End),
+            Posted::Pending => self.interrupt(Interruption::Attend),
+            Posted::Stopped => {
+                self.interrupt(Interruption::Attend);
+                self.tell_parent(Change::Stopped(signal));
+            }
             Posted::Continued => self.tell_parent(Change::Continued),
-            Posted::Ignored | Posted::Pending | Posted::Full => {}
+            Posted::Ignored | Posted::Full => {}
         }
         posted
     }
@@ -422,9 +440,11 @@ impl Process {
         parent.children_changed.wake_all();
     }
 
-    fn interrupt(&self) {
+    pub(crate) fn interrupt(&self, interruption: Interruption) {
         let interrupters = self.lock_interrupters();
-        interrupters.values().for_each(|interrupt| interrupt());
+        interrupters
+            .values()
+            .for_each(|interrupt| interrupt(interruption));
     }
 
     fn lock_interrupters(&self) -> MutexGuard<'_, BTreeMap<u32, Interrupter>> {
@@ -441,7 +461,7 @@ impl Process {
     /// Makes all threads end soon: running code is interrupted, blocked calls give `EINTR`. Linux: `do_group_exit()`.
     pub fn begin_exit(&self) {
         self.signals.begin_exit();
-        self.interrupt();
+        self.interrupt(Interruption::End);
     }
 
     /// Returns whether all threads but the first are gone, or registers `waker` for that; once they are, the first may wait again.
@@ -454,16 +474,16 @@ impl Process {
         are_gone
     }
 
-    /// Registers how to stop a thread; called at once if the process is to end already.
+    /// Registers how to reach a thread; called at once if the process is to end already.
     pub fn add_interrupter(&self, tid: u32, interrupter: Interrupter) {
         let mut interrupters = self.lock_interrupters();
         if self.signals.fatal().is_some() {
-            interrupter();
+            interrupter(Interruption::End);
         }
         interrupters.insert(tid, interrupter);
     }
 
-    /// Forgets how to stop a thread: its code is gone, and what the interrupter touches goes next.
+    /// Forgets how to reach a thread: its code is gone, and what the interrupter touches goes next.
     pub fn remove_interrupter(&self, tid: u32) {
         self.lock_interrupters().remove(&tid);
     }

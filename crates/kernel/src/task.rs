@@ -9,7 +9,7 @@ use minke_abi::{Errno, Result};
 
 use crate::descriptor::FileDescription;
 use crate::platform::{Nanoseconds, TimerId};
-use crate::process::Process;
+use crate::process::{Interruption, Process};
 use crate::signal::{HandlerFlag, ThreadSignals};
 
 /// A thread of a process. Linux: `struct task_struct`.
@@ -154,6 +154,8 @@ impl Drop for Task {
             self.process.kernel.forget_thread(self.tid);
             self.process.signals.remove_thread(self.tid);
             self.process.cpu.thread_ended(self.tid);
+            // Another thread may have to take what this one has not.
+            self.process.interrupt(Interruption::Attend);
             self.process.threads.ended();
         }
     }

@@ -73,6 +73,48 @@ static void forks(int rounds)
 	print_round(begun, rounds);
 }
 
+/* A system call that has nothing to do. */
+static void calls(int rounds)
+{
+	double begun = now();
+	for (int i = 0; i < rounds; i++) getppid();
+	print_round(begun, rounds);
+}
+
+/* 4 KiB of a file that is in memory. */
+static void reads(int rounds)
+{
+	static char page[4096];
+	FILE *made = tmpfile();
+	if (!made || write(fileno(made), page, sizeof page) != sizeof page) fail("tmpfile");
+	double begun = now();
+	for (int i = 0; i < rounds; i++) if (pread(fileno(made), page, sizeof page, 0) != sizeof page) fail("pread");
+	print_round(begun, rounds);
+}
+
+static void note(int signal)
+{
+}
+
+/* In loops, which poll for signals, since the program has a handler. */
+static void numbers(int rounds)
+{
+	static unsigned char sieve[65536];
+	unsigned found = 0;
+	signal(SIGUSR1, note);
+	double begun = now();
+	for (int i = 0; i < rounds; i++) {
+		memset(sieve, 0, sizeof sieve);
+		for (unsigned factor = 2; factor * factor < sizeof sieve; factor++) {
+			if (sieve[factor]) continue;
+			for (unsigned multiple = factor * factor; multiple < sizeof sieve; multiple += factor) sieve[multiple] = 1;
+		}
+		for (unsigned number = 2; number < sizeof sieve; number++) found += !sieve[number];
+	}
+	if (found != rounds * 6542u) fail("primes");
+	print_round(begun, rounds);
+}
+
 static void ping_pong(int rounds)
 {
 	int there[2], back[2];
@@ -117,11 +159,14 @@ int main(int argc, char **argv)
 	if (!strcmp(what, "hold")) for (;;) pause();
 	if (!strcmp(what, "spawn")) spawn(argv[0], count);
 	else if (!strcmp(what, "fork")) forks(count);
+	else if (!strcmp(what, "call")) calls(count);
+	else if (!strcmp(what, "read")) reads(count);
+	else if (!strcmp(what, "primes")) numbers(count);
 	else if (!strcmp(what, "ping-pong")) ping_pong(count);
 	else if (!strcmp(what, "time") && argc > 2) timed(argv + 2);
 	else if (!strcmp(what, "idle")) idle(argv[0], count);
 	else {
-		fprintf(stderr, "usage: processes nothing|hold|spawn N|fork N|ping-pong N|time PROGRAM [ARGUMENT...]|idle N\n");
+		fprintf(stderr, "usage: processes nothing|hold|spawn N|fork N|call N|read N|primes N|ping-pong N|time PROGRAM [ARGUMENT...]|idle N\n");
 		return 2;
 	}
 	return 0;

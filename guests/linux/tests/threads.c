@@ -285,6 +285,25 @@ static void a_signal_is_for_one_thread(void)
 	pthread_join(thread, 0);
 }
 
+/* It makes no system call. */
+static void *compute(void *argument)
+{
+	sem_post(&semaphore);
+	while (!handled_by) ;
+	return 0;
+}
+
+static void so_is_one_for_a_thread_that_computes(void)
+{
+	pthread_t thread;
+	handled_by = 0;
+	pthread_create(&thread, 0, compute, 0);
+	sem_wait(&semaphore);
+	pthread_kill(thread, SIGUSR1);
+	pthread_join(thread, 0);
+	printf("computed, first's %d\n", handled_by == getpid());
+}
+
 static void *wait_for_signals(void *argument)
 {
 	sigset_t *set = argument;
@@ -474,6 +493,7 @@ int main(int argc, char **argv)
 	values_of_keys_are_destroyed();
 	detached_threads_leave_nothing();
 	a_signal_is_for_one_thread();
+	so_is_one_for_a_thread_that_computes();
 	one_thread_takes_all_signals();
 	waiting_threads_are_cancelled();
 	threads_start_processes();

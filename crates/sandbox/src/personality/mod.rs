@@ -45,6 +45,8 @@ pub struct ProgramContext {
     pub glue_names: emscripten::GlueCell,
     /// Whether it speaks Linux, as its imports say.
     pub is_linux: bool,
+    /// Whether its system calls need not look for signals: its loops do, or it has no handlers.
+    pub needs_no_attention: bool,
 }
 
 /// What became of an import.
@@ -61,7 +63,9 @@ pub fn link_import(
     program: &ProgramContext,
     import: &ImportType<'_>,
 ) -> wasmtime::Result<Linked> {
-    if link_as(linker, import, import.module(), import.name())? == Linked::Yes {
+    if linux::link(linker, import, program.needs_no_attention)? == Linked::Yes
+        || link_as(linker, import, import.module(), import.name())? == Linked::Yes
+    {
         return Ok(Linked::Yes);
     }
     let Some(name) = emscripten::restored_name(program, import)? else {
@@ -91,9 +95,6 @@ fn link_as(
     module: &str,
     name: &str,
 ) -> wasmtime::Result<Linked> {
-    if linux::link_as(linker, import, module, name)? == Linked::Yes {
-        return Ok(Linked::Yes);
-    }
     // Emscripten comes before WASI: it knows the forms of WASI calls whose 64-bit numbers were split.
     if emscripten::link_as(linker, import, module, name)? == Linked::Yes {
         return Ok(Linked::Yes);

@@ -7,6 +7,7 @@ use wasmtime::Caller;
 
 use crate::personality::{emscripten, linux, wasi};
 use crate::processes::Launcher;
+use crate::runtime::interrupt::Interrupt;
 use crate::runtime::limits::InstanceLimits;
 use crate::runtime::memory::{GuestMemory, MemoryView};
 use crate::runtime::process_memory::ProcessMemory;
@@ -22,6 +23,8 @@ pub struct Guest {
     pub shared: Option<Arc<ProcessMemory>>,
     /// The threads of the process, where its program may have more than one.
     pub threads: Option<Arc<ThreadGroup>>,
+    /// How the instance's code is reached from outside, once it runs.
+    pub interrupt: Option<Arc<Interrupt>>,
     /// What the instance has taken of the container's memory.
     pub limits: InstanceLimits,
     pub wasi: wasi::State,
@@ -50,6 +53,7 @@ impl Guest {
             memory: None,
             shared: None,
             threads: None,
+            interrupt: None,
             limits,
             wasi: wasi::State::default(),
             emscripten,

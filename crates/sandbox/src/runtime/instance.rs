@@ -54,7 +54,7 @@ impl Program {
                     entry: Entry::Resume,
                 };
                 let hidden = hidden_memory(&mut store, &instance, linked);
-                let armed = Armed::new(&store, &linked.code, hidden, &task, spawner);
+                let armed = Armed::new(&mut store, &linked.code, hidden, &task, spawner);
                 let result = armed
                     .run(self.enter(&mut store, &instance, &entering))
                     .await;
@@ -115,7 +115,7 @@ impl Program {
         };
         let hidden = hidden_memory(&mut store, &instance, linked);
         // Declared after the store, hence dropped before it.
-        let armed = Armed::new(&store, &linked.code, hidden, task, spawner);
+        let armed = Armed::new(&mut store, &linked.code, hidden, task, spawner);
         let result = armed
             .run(self.enter(&mut store, &instance, &entering))
             .await;
@@ -133,7 +133,7 @@ impl Program {
         let linked = &self.linked;
         let hidden = hidden_memory(&mut store, &instance, linked);
         let task = Arc::clone(&store.data().task);
-        let armed = Armed::new(&store, &linked.code, hidden, &task, spawner);
+        let armed = Armed::new(&mut store, &linked.code, hidden, &task, spawner);
         let result = armed
             .run(self.enter_thread(&mut store, &instance, &linked.exports, main))
             .await;

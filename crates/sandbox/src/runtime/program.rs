@@ -16,7 +16,7 @@ use super::cache::{Digest, FileIdentity, ModuleCache, Stamp};
 use super::compiler::{Artefact, Compiler};
 use super::engine::{Allocation, Engines, Pool, compatibility_hash};
 use super::error::{LoadError, MODULE_BYTES_MAX, check_outline};
-use super::instrument::InstrumentError;
+use super::instrument::{InstrumentError, MEMORY_EXPORT, POLL_EXPORT};
 use super::lines::{self, SourceLine};
 use super::link::Linked;
 use super::module_server::{self, ModuleServer};
@@ -204,6 +204,7 @@ impl Runtime {
             return Ok(Arc::clone(program));
         }
         context.is_linux = linux::is_spoken_by(&module);
+        context.needs_no_attention = has_polls(&module) || !linux::has_handlers(&module);
         let program = Arc::new(Program {
             linked: Linked::new(module, &context)?,
             overflow: OnceLock::new(),
@@ -268,6 +269,14 @@ impl Runtime {
     fn programs(&self) -> std::sync::MutexGuard<'_, HashMap<(Digest, String), Arc<Program>>> {
         self.programs.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a module's loops look for signals (`runtime::instrument`).
+fn has_polls(module: &Module) -> bool {
+    let exports = [POLL_EXPORT, MEMORY_EXPORT];
+    exports
+        .iter()
+        .all(|name| module.get_export_index(name).is_some())
 }
 
 impl Program {

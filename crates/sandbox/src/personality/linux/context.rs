@@ -13,6 +13,15 @@ pub(super) const TIME_BYTES: u64 = 16;
 pub(super) const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 impl Arguments {
+    /// Takes up to [`ARGUMENTS_MAX`] numbers.
+    pub(super) fn of_numbers(numbers: &[u64]) -> Arguments {
+        let mut values = [0; ARGUMENTS_MAX];
+        for (value, number) in values.iter_mut().zip(numbers) {
+            *value = *number;
+        }
+        Arguments(values)
+    }
+
     /// Takes the parameters of an import: numbers of 32 bits are widened without a sign.
     pub(super) fn of(params: &[Val]) -> Arguments {
         let mut values = [0; ARGUMENTS_MAX];

@@ -5,25 +5,27 @@ use wasmtime::{Caller, ExternType, FuncType, ImportType, Linker, Val, ValType};
 
 use super::context::{Arguments, Context};
 use super::table::{self, Body, Interrupted, PREFIX, Syscall};
-use super::{signals, spawn};
+use super::{signals, spawn, typed};
 use crate::personality::Linked;
 use crate::runtime::Guest;
 
 /// Defines an import if it is one of Linux's. A system call that is not in the table answers `ENOSYS`.
-pub fn link_as(
+///
+/// Of a program that `needs_no_attention`, calls that never wait are plain functions of the host: signals are found by its next poll, or its
+/// next call that may wait.
+pub fn link(
     linker: &mut Linker<Guest>,
     import: &ImportType<'_>,
-    module: &str,
-    name: &str,
+    needs_no_attention: bool,
 ) -> wasmtime::Result<Linked> {
     let ExternType::Func(ty) = import.ty() else {
         return Ok(Linked::NotMine);
     };
-    match module {
-        spawn::MODULE => spawn::link(linker, name),
-        table::MODULE if name.starts_with(PREFIX) => {
-            match table::find(name) {
-                Some(call) => define(linker, import, ty, call)?,
+    match import.module() {
+        spawn::MODULE => spawn::link(linker, import.name()),
+        table::MODULE if import.name().starts_with(PREFIX) => {
+            match table::find(import.name()) {
+                Some(call) => define(linker, import, ty, call, needs_no_attention)?,
                 None => define_unknown(linker, import, ty)?,
             }
             Ok(Linked::Yes)
@@ -37,7 +39,13 @@ fn define(
     import: &ImportType<'_>,
     ty: FuncType,
     call: &'static Syscall,
+    needs_no_attention: bool,
 ) -> wasmtime::Result<()> {
+    let name = (import.module(), import.name());
+    let is_immediate = needs_no_attention && !call.is_attentive;
+    if typed::define(linker, name, &ty, call, is_immediate)? {
+        return Ok(());
+    }
     let result_type = ty.results().next();
     linker.func_new_async(
         import.module(),
@@ -69,8 +77,25 @@ fn define_unknown(
     Ok(())
 }
 
+/// Makes a call that never waits, and leaves signals to others.
+pub(super) fn serve_now(
+    call: &'static Syscall,
+    caller: &mut Caller<'_, Guest>,
+    arguments: Arguments,
+) -> wasmtime::Result<i64> {
+    let Body::Now(body) = call.body else {
+        unreachable!("calls that may wait are attentive");
+    };
+    let result = body(&mut Context::of(caller), &arguments);
+    tracing::trace!(call = call.name, ?arguments, ?result);
+    match caller.data_mut().linux.stop.take() {
+        Some(stop) => Err(stop.leaving(caller.engine())),
+        None => Ok(raw(result)),
+    }
+}
+
 /// Makes a call, and attends to signals on the way out.
-async fn serve(
+pub(super) async fn serve(
     call: &'static Syscall,
     caller: &mut Caller<'_, Guest>,
     arguments: Arguments,

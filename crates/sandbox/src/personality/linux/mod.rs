@@ -9,7 +9,7 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | [`table`], [`link`] | the calls, and how an import becomes one |
+//! | [`table`], [`link`], [`typed`] | the calls, and how an import becomes one |
 //! | [`context`] | what a call sees of its guest |
 //! | [`page`] | the support page of the table |
 //! | [`entry`] | entering a program, and what it is started with |
@@ -36,9 +36,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod threads;
+mod typed;
 
 pub use entry::enter;
-pub use link::link_as;
+pub use link::link;
 pub use page::support_page;
 
 /// The export that calls a handler: handler, flags, signal, code, process, user, value.
@@ -74,6 +75,15 @@ impl State {
 
 /// The modules that programs import Linux's calls from.
 pub const MODULES: [&str; 2] = [table::MODULE, spawn::MODULE];
+
+/// Whether a module may set handlers of signals.
+pub fn has_handlers(module: &Module) -> bool {
+    let mut imports = module.imports();
+    imports.any(|import| import.module() == table::MODULE && import.name() == SET_HANDLER)
+}
+
+/// The import that sets handlers.
+const SET_HANDLER: &str = "SYS_rt_sigaction";
 
 /// Whether a module speaks Linux.
 pub fn is_spoken_by(module: &Module) -> bool {

@@ -20,8 +20,9 @@ needs them a table `__indirect_function_table`, `resume`, `signal_deliver` and `
 - Each call is `wali.SYS_<name>` and returns a value or a negative error as an `i64`. Parameters may be `i32` or `i64`.
 - A call that is not in the tables below answers `ENOSYS`.
 - Handlers of signals are called on the way out of a system call: `signal_deliver(handler, flags, signal, code, pid, uid, value)`,
-  or `table[handler](signal)` without that export. Code, sender and value are 0. A program that computes ends when a signal says so, and stops
-  or calls handlers at its next call. A signal that is pending twice is delivered once.
+  or `table[handler](signal)` without that export. A program that computes ends when a signal says so; it stops or calls handlers at the
+  head of its next loop if it exports `signal_attend()`, which calls `minke.attend`, and at its next call that may wait or send a signal
+  if not. Innermost loops that call nothing are such only where they look endless or load from one address again and again.
 - Process 1 gets from other processes only signals that it handles, as on Linux; `minke stop` and `minke kill` reach it in any case.
 - Threads are instances over one memory, which the module imports shared. A signal for the process goes to the first thread that does
   not block it. Such a program starts others by `minke.spawn`: it does not fork.

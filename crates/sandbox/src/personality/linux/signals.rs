@@ -1,4 +1,5 @@
-//! What happens on the way out of a call: the process ends, stops, or calls the handlers of its signals.
+//! What happens on the way out of a call, and between calls where code polls: the process ends, stops, or calls the handlers of its
+//! signals.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -29,6 +30,23 @@ pub(super) async fn attend(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<I
         interrupted = Interrupted::Fails;
     }
     Ok(interrupted)
+}
+
+/// As [`attend`], for code that makes no call.
+pub(super) async fn attend_in_code(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<()> {
+    let interrupt = caller.data().interrupt.clone();
+    let set_attention = |is_wanted| {
+        if let Some(interrupt) = &interrupt {
+            interrupt.set_attention(is_wanted);
+        }
+    };
+    // What is posted from here on is asked for again.
+    set_attention(false);
+    call_handlers(caller).await?;
+    if caller.data().task.signals().needs_attention() {
+        set_attention(true);
+    }
+    Ok(())
 }
 
 async fn call_handlers(caller: &mut Caller<'_, Guest>) -> wasmtime::Result<Interrupted> {

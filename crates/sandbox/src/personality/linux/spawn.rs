@@ -13,6 +13,7 @@ use super::calls::processes::start_arguments;
 use super::context::{Context, task_of};
 use super::entry::StartBlock;
 use super::link::raw;
+use super::signals;
 use super::threads::{self, NewThread};
 use crate::personality::Linked;
 use crate::processes::Image;
@@ -60,6 +61,18 @@ pub(super) static FUNCTIONS: &[Function] = &[
                     let forked = fork::fork(&mut caller).await;
                     raw(forked.map(|pid| i64::from(pid.0))) as i32
                 })
+            })?;
+            Ok(())
+        },
+    },
+    Function {
+        name: "attend",
+        signature: "()",
+        does: "calls handlers that are to be called, and waits while the process is stopped: a program that exports `signal_attend` has \
+               its loops call that when there is something to do, and it calls this",
+        define: |linker, name| {
+            linker.func_wrap_async(MODULE, name, |mut caller: Caller<'_, Guest>, (): ()| {
+                Box::new(async move { signals::attend_in_code(&mut caller).await })
             })?;
             Ok(())
         },

@@ -45,6 +45,8 @@ pub(super) struct Syscall {
     pub(super) number: u16,
     pub(super) support: Support,
     pub(super) interrupted: Interrupted,
+    /// A signal that it makes due takes effect before it returns.
+    pub(super) is_attentive: bool,
     pub(super) body: Body,
 }
 
@@ -60,6 +62,7 @@ impl Syscall {
             number,
             support: Support::Whole,
             interrupted: Interrupted::Fails,
+            is_attentive: false,
             body: Body::Now(body),
         }
     }
@@ -75,6 +78,7 @@ impl Syscall {
             number,
             support: Support::Whole,
             interrupted: Interrupted::Fails,
+            is_attentive: true,
             body: Body::Waiting(body),
         }
     }
@@ -82,6 +86,12 @@ impl Syscall {
     /// The same call, made again after a handler that was set so.
     pub(super) const fn restarting(mut self) -> Syscall {
         self.interrupted = Interrupted::Restarts;
+        self
+    }
+
+    /// The same call, which may send its caller a signal or unblock one.
+    pub(super) const fn attentive(mut self) -> Syscall {
+        self.is_attentive = true;
         self
     }
 

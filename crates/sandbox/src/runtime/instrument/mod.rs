@@ -16,6 +16,12 @@
 //! of the page are used up, the rest are atomic loads, which are never merged. Inlining between
 //! functions stays off (`runtime::engine`), or two functions' bytes would meet.
 //!
+//! # Polls
+//! A program that exports [`POLL_EXPORT`] has handlers that are to be called while it computes. At the head of its loops, and
+//! in functions that call themselves, stands a *poll*: a load from the hidden memory, of another byte each as in checks, and a
+//! call of that export where it is not 0. The host sets [`ATTENTION_BYTES`] at once. Loops without calls and loops in them have none where
+//! they look bounded, for there a poll would cost as much as the rest (`loops`).
+//!
 //! # What else changes
 //! - Calls of `memory.fill` and `memory.copy` that are not known to be short become calls of functions
 //!   appended to the module, which work in chunks of [`BULK_CHUNK_BYTES`] with a check before each.
@@ -29,10 +35,11 @@
 //! a proposal that this module has never heard of survives as long as `wasmparser` can walk it.
 //!
 //! # Neighbours
-//! `scan` validates and finds the places, `bulk` makes the helper functions, `shared` the calls of the host, `rewrite`
+//! `scan` validates and finds the places, `loops` those of polls, `bulk` makes the helper functions, `shared` the calls of the host, `rewrite`
 //! writes the new module.
 
 mod bulk;
+mod loops;
 mod rewrite;
 mod scan;
 mod shared;
@@ -43,7 +50,7 @@ pub use shared::{Number, SHARED_CALLS, SharedCall};
 
 /// The version of the rewriting: part of the key under which compiled modules are cached, so
 /// it must change whenever the output does.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The name under which the hidden memory is exported. A guest that exports it itself is refused.
 pub const MEMORY_EXPORT: &str = "minke:interrupt";
@@ -67,8 +74,14 @@ pub const BULK_CHUNK_BYTES: u32 = 1 << 20;
 /// A bulk memory operation that is known to touch no more needs no check: the guest is found in its own code often enough.
 const UNCHECKED_BULK_BYTES_MAX: u64 = 256;
 
+/// The export that a guest's loops call when its byte is set: no parameters, no results.
+pub const POLL_EXPORT: &str = "signal_attend";
+
 /// The size of the hidden memory in bytes: one wasm page.
 pub const MEMORY_BYTES: usize = 65_536;
+
+/// The bytes of the hidden memory that polls look at, from its beginning.
+pub const ATTENTION_BYTES: usize = 4096;
 
 /// Why a module cannot be instrumented.
 #[derive(Debug, thiserror::Error)]

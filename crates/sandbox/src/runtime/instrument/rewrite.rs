@@ -2,13 +2,14 @@
 
 use std::ops::Range;
 
-use wasm_encoder::{Encode, ExportKind, InstructionSink, MemArg, SectionId, ValType};
+use wasm_encoder::{BlockType, Encode, ExportKind, InstructionSink, MemArg, SectionId, ValType};
 use wasmparser::{BinaryReader, CodeSectionReader, Parser, Payload};
 
 use super::scan::{Edit, Scan, Site};
 use super::shared::{SHARED_CALLS, table_type, wasm_types};
 use super::{
-    InstrumentError, MEMORY_BYTES, MEMORY_EXPORT, SHARED_EXPORT, START_EXPORT, TABLE_EXPORT,
+    ATTENTION_BYTES, InstrumentError, MEMORY_BYTES, MEMORY_EXPORT, SHARED_EXPORT, START_EXPORT,
+    TABLE_EXPORT,
 };
 
 /// A check of one function: a load from the hidden memory at an offset of its own.
@@ -29,18 +30,30 @@ impl Check {
 
     /// Appends the check as instructions.
     pub(super) fn emit_instructions(self, sink: &mut InstructionSink<'_>) {
+        self.emit_load(sink, MEMORY_BYTES);
+        sink.drop();
+    }
+
+    /// Appends a look at the check's byte, and a call of `function` where that is set.
+    fn emit_poll(self, out: &mut Vec<u8>, function: u32) {
+        let mut sink = InstructionSink::new(out);
+        self.emit_load(&mut sink, ATTENTION_BYTES);
+        sink.if_(BlockType::Empty).call(function).end();
+    }
+
+    /// Appends a load of one of the first `bytes` of the hidden memory.
+    fn emit_load(self, sink: &mut InstructionSink<'_>, bytes: usize) {
         let at = |offset| MemArg {
             offset,
             align: 0,
             memory_index: self.memory,
         };
         sink.i32_const(0);
-        if (self.number as usize) < MEMORY_BYTES {
+        if (self.number as usize) < bytes {
             sink.i32_load8_u(at(u64::from(self.number)));
         } else {
             sink.i32_atomic_load8_u(at(0));
         }
-        sink.drop();
     }
 }
 
@@ -363,6 +376,13 @@ impl<'a> Writer<'a> {
                     let memory = self.hidden_memory_index();
                     Check { memory, number }.emit(&mut self.body);
                     number += 1;
+                }
+                Edit::Poll => {
+                    let memory = self.hidden_memory_index();
+                    if let Some(function) = self.scan.poll {
+                        Check { memory, number }.emit_poll(&mut self.body, function);
+                        number += 1;
+                    }
                 }
                 Edit::Bulk { helper, length } => {
                     let function = self.scan.functions_count + u32::from(helper);

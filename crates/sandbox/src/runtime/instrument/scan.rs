@@ -2,13 +2,14 @@
 
 use wasmparser::types::Types;
 use wasmparser::{
-    FuncValidatorAllocations, FunctionBody, MemoryType, Operator, Parser, Payload, TypeRef,
-    ValidPayload, Validator, WasmFeatures,
+    ExternalKind, FuncValidatorAllocations, FunctionBody, MemoryType, Operator, Parser, Payload,
+    TypeRef, ValidPayload, Validator, WasmFeatures,
 };
 
 use super::bulk::Bulk;
+use super::loops::Loops;
 use super::shared::SharedOperator;
-use super::{InstrumentError, RESERVED_EXPORTS, UNCHECKED_BULK_BYTES_MAX};
+use super::{InstrumentError, POLL_EXPORT, RESERVED_EXPORTS, UNCHECKED_BULK_BYTES_MAX};
 
 /// What the rewriting needs to know of a module.
 pub(super) struct Scan {
@@ -24,6 +25,8 @@ pub(super) struct Scan {
     pub(super) tables_count: u32,
     /// The start function.
     pub(super) start: Option<u32>,
+    /// The function that polls call.
+    pub(super) poll: Option<u32>,
     /// The bulk operations to replace, each once; their order is that of the helper functions.
     pub(super) bulk: Vec<Bulk>,
     /// The operators on the shared memory that the host serves.
@@ -33,9 +36,9 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// Whether there is a check anywhere, hence a hidden memory.
+    /// Whether there is a check or a poll anywhere, hence a hidden memory.
     pub(super) fn has_checks(&self) -> bool {
-        let is_check = |site: &Site| matches!(site.edit, Edit::Check);
+        let is_check = |site: &Site| matches!(site.edit, Edit::Check | Edit::Poll);
         !self.bulk.is_empty() || self.sites.iter().any(is_check)
     }
 }
@@ -54,6 +57,8 @@ pub(super) struct Site {
 pub(super) enum Edit {
     /// Insert a check.
     Check,
+    /// Insert a poll.
+    Poll,
     /// Replace the operator of `length` bytes by a call of helper number `helper`.
     Bulk {
         /// Index into [`Scan::bulk`].
@@ -86,8 +91,9 @@ pub(super) fn scan(wasm: &[u8], features: WasmFeatures) -> Result<Scan, Instrume
             ValidPayload::Func(function, body) => {
                 let mut function = function.into_validator(std::mem::take(&mut allocations));
                 function.validate(&body)?;
+                let index = function.index();
                 allocations = function.into_allocations();
-                scanner.function(&body)?;
+                scanner.function(index, &body)?;
             }
             ValidPayload::End(types) => return scanner.finish(&types),
             ValidPayload::Ok | ValidPayload::Parser(_) => scanner.section(&payload)?,
@@ -101,6 +107,8 @@ struct Scanner {
     /// Known before the first function is looked at.
     memories: Vec<MemoryType>,
     start: Option<u32>,
+    /// What is exported as [`POLL_EXPORT`], whatever its type.
+    poll: Option<u32>,
     bulk: Vec<Bulk>,
     shared: Vec<SharedOperator>,
     sites: Vec<Site>,
@@ -123,9 +131,12 @@ impl Scanner {
             }
             Payload::ExportSection(exports) => {
                 for export in exports.clone() {
-                    let name = export?.name;
-                    if RESERVED_EXPORTS.contains(&name) {
-                        return Err(InstrumentError::ReservedExport(name.to_owned()));
+                    let export = export?;
+                    if RESERVED_EXPORTS.contains(&export.name) {
+                        return Err(InstrumentError::ReservedExport(export.name.to_owned()));
+                    }
+                    if export.name == POLL_EXPORT && export.kind == ExternalKind::Func {
+                        self.poll = Some(export.index);
                     }
                 }
             }
@@ -135,8 +146,15 @@ impl Scanner {
         Ok(())
     }
 
-    fn finish(self, types: &Types) -> Result<Scan, InstrumentError> {
+    fn finish(mut self, types: &Types) -> Result<Scan, InstrumentError> {
         let types = types.as_ref();
+        self.poll = self.poll.filter(|poll| {
+            let ty = types[types.core_function_at(*poll)].unwrap_func();
+            ty.params().is_empty() && ty.results().is_empty()
+        });
+        if self.poll.is_none() {
+            self.sites.retain(|site| !matches!(site.edit, Edit::Poll));
+        }
         let numbered = (0..).zip(&self.memories);
         let mut shared_memories = numbered.filter(|(_, memory)| memory.shared);
         let shared_memory = shared_memories.next().map(|(index, _)| index);
@@ -150,6 +168,7 @@ impl Scanner {
             memories: self.memories,
             shared_memory,
             start: self.start,
+            poll: self.poll,
             bulk: self.bulk,
             shared: self.shared,
             sites: self.sites,
@@ -157,13 +176,20 @@ impl Scanner {
     }
 
     /// Finds the places of one function.
-    fn function(&mut self, body: &FunctionBody<'_>) -> Result<(), InstrumentError> {
+    fn function(&mut self, index: u32, body: &FunctionBody<'_>) -> Result<(), InstrumentError> {
         let mut reader = body.get_operators_reader()?;
+        let (first_site, first_operator) = (self.sites.len(), reader.original_position());
+        let mut calls_itself = false;
+        let mut loops = Loops::default();
         let mut constant = None;
         while !reader.eof() {
             let start = reader.original_position();
             let operator = reader.read()?;
             let end = reader.original_position();
+            if self.poll.is_some() {
+                calls_itself |= is_call_of(&operator, index);
+                self.polls(loops.next(&operator, end));
+            }
             match SharedOperator::of(&operator, &self.memories) {
                 Some(shared) => self.shared_operator(shared, start, end),
                 None if may_take_long(&operator) => self.sites.push(Site {
@@ -174,7 +200,17 @@ impl Scanner {
             }
             constant = constant_of(&operator);
         }
+        self.polls(calls_itself.then_some(first_operator));
+        // A loop is known when it has ended.
+        self.sites[first_site..].sort_by_key(|site| site.offset);
         Ok(())
+    }
+
+    fn polls(&mut self, at: Option<usize>) {
+        self.sites.extend(at.map(|at| Site {
+            offset: offset(at),
+            edit: Edit::Poll,
+        }));
     }
 
     fn shared_operator(&mut self, operator: SharedOperator, start: usize, end: usize) {
@@ -220,6 +256,15 @@ impl Scanner {
                 length: operator_length(start, end),
             },
         });
+    }
+}
+
+fn is_call_of(operator: &Operator<'_>, function: u32) -> bool {
+    match operator {
+        Operator::Call { function_index } | Operator::ReturnCall { function_index } => {
+            *function_index == function
+        }
+        _ => false,
     }
 }
 

@@ -70,6 +70,49 @@ fn loops_and_calls_have_no_checks() {
 }
 
 #[test]
+fn loops_and_recursions_of_a_program_that_has_handlers_have_polls() {
+    let output = rewritten(
+        "(module (memory 1)
+           (func $attend (export \"signal_attend\"))
+           (func (loop (loop (br_if 0 (i32.const 1)))))
+           (func $f (param i32) (call $f (i32.const 1)) (loop (br 0)))
+           (func (call $attend)))",
+    );
+    assert_eq!(checks(&output, 1), [0, 1, 2, 0, 0]);
+    assert_eq!(exports(&output), ["signal_attend", MEMORY_EXPORT]);
+}
+
+#[test]
+fn a_loop_that_only_walks_has_no_poll_and_one_that_waits_has() {
+    let output = rewritten(
+        "(module (memory 1)
+           (func $attend (export \"signal_attend\"))
+           (func $walk (param i32) (local i32)
+             (loop (local.set 1 (i32.load8_u (local.tee 0 (i32.add (local.get 0) (i32.const 1)))))
+               (br_if 0 (i32.load (local.get 1)))))
+           (func $wait (loop (br_if 0 (i32.load (i32.const 16)))))
+           (func $wait_for_what_is_given (param i32) (loop (br_if 0 (i32.load (local.get 0)))))
+           (func $walk_and_call (loop (call $attend) (br_if 0 (i32.const 0))))
+           (func $leave_in_the_middle (loop (block (br_if 1 (i32.const 1)) (br 0)))))",
+    );
+    assert_eq!(checks(&output, 1), [0, 0, 1, 1, 1, 0, 0]);
+}
+
+#[test]
+fn an_export_of_another_type_is_not_polled() {
+    let output = rewritten(
+        "(module (memory 1)
+           (func (export \"signal_attend\") (param i32) (loop (br 0))))",
+    );
+    assert_eq!(checks(&output, 1), [0, 0]);
+    let output = rewritten(
+        "(module (memory 1) (global (export \"signal_attend\") i32 (i32.const 0))
+           (func (loop (br 0))))",
+    );
+    assert_eq!(checks(&output, 1), [0, 0]);
+}
+
+#[test]
 fn what_may_take_long_in_the_host_has_a_check_before_it() {
     let output = rewritten(
         "(module (table 1 funcref) (type $bytes (array (mut i8))) (memory 1) (data $d \"abc\")

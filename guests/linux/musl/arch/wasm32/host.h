@@ -14,6 +14,8 @@
 HOST_IMPORT("start_size") size_t host_start_size(void);
 /* Writes the block: argc, the pointers and the vector as on a new Linux stack, then what they point to. */
 HOST_IMPORT("start_fill") void host_start_fill(void *block);
+/* Calls handlers that are to be called, and waits while the process is stopped. */
+HOST_IMPORT("attend") void host_attend(void);
 /* Makes a child with a copy of the memory, in which `resume` is called; called from the outermost frame only. */
 HOST_IMPORT("fork") int host_fork(void);
 /* Starts a thread, which calls `thread_start`; its number or a negative errno. */
@@ -30,6 +32,12 @@ extern PORT_PRIVATE char **program_argv;
  * frames cannot be restored: `fork` answers `ENOSYS` in both.
  */
 extern PORT_PRIVATE _Thread_local int callbacks_depth;
+
+/*
+ * What the port is doing that no handler may see half done, as the system call would be that another machine's library makes in its place:
+ * a program whose code is interrupted leaves its handlers for later while this is not 0.
+ */
+extern PORT_PRIVATE _Thread_local int handlers_must_wait;
 
 /* Runs the program from its start, or, while its frames are being restored, to where it was. */
 PORT_PRIVATE void program_run(void);

@@ -72,10 +72,12 @@ __attribute__((__noinline__)) long __inside_fork(void)
 	if (is_restoring) {
 		is_restoring = 0;
 		asyncify_stop_rewind();
+		handlers_must_wait--;
 		return answer;
 	}
 	if (callbacks_depth || is_in_exception()) return -ENOSYS;
 	unwound_at = stack_pointer();
+	handlers_must_wait++;
 	frames.end = frames.bytes;
 	frames.limit = frames.bytes + sizeof frames.bytes;
 	asyncify_start_unwind(&frames);

@@ -33,12 +33,18 @@ static volatile int lock, waiters;
 
 static void take_lock(void)
 {
-	while (a_swap(&lock, 1)) __wait(&lock, &waiters, 1, 1);
+	for (;;) {
+		handlers_must_wait++;
+		if (!a_swap(&lock, 1)) return;
+		handlers_must_wait--;
+		__wait(&lock, &waiters, 1, 1);
+	}
 }
 
 static void release_lock(void)
 {
 	a_store(&lock, 0);
+	handlers_must_wait--;
 	if (waiters) __wake(&lock, 1, 1);
 }
 

@@ -10,6 +10,7 @@
 int __main_argc_argv(int argc, char **argv);
 
 _Thread_local int callbacks_depth;
+_Thread_local int handlers_must_wait;
 int program_argc;
 char **program_argv;
 

@@ -73,11 +73,13 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("truncate", 76, |c, a| {
         let changed = truncate(c, a);
         of_size(c, changed)
-    }),
+    })
+    .attentive(),
     Syscall::now("ftruncate", 77, |c, a| {
         let changed = ftruncate(c, a);
         of_size(c, changed)
-    }),
+    })
+    .attentive(),
 ];
 
 fn stat_at(

@@ -24,6 +24,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         let changed = fallocate(c, a);
         of_size(c, changed)
     })
+    .attentive()
     .partial("mode 0, `FALLOC_FL_KEEP_SIZE` and `FALLOC_FL_PUNCH_HOLE` only"),
     Syscall::now("fadvise", 221, fadvise).partial("the advice is checked and not used"),
 ];

@@ -19,7 +19,7 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         let fd = c.task().open_process(Pid(a.word(0)), flags)?;
         Ok(i64::from(fd.0))
     }),
-    Syscall::now("pidfd_send_signal", 424, send_signal),
+    Syscall::now("pidfd_send_signal", 424, send_signal).attentive(),
     Syscall::now("pidfd_getfd", 438, |c, a| {
         if a.word(2) != 0 {
             return Err(Errno::EINVAL);

@@ -25,16 +25,19 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         c.task()
             .send_signal(target, signal_or_none(a.int(1))?)
             .map(|()| 0)
-    }),
+    })
+    .attentive(),
     Syscall::now("tkill", 200, |c, a| {
         to_thread(c, None, positive(a.int(0))?, a.int(1))
-    }),
+    })
+    .attentive(),
     Syscall::now("tgkill", 234, |c, a| {
         let process = Pid(positive(a.int(0))?);
         to_thread(c, Some(process), positive(a.int(1))?, a.int(2))
-    }),
+    })
+    .attentive(),
     Syscall::now("rt_sigaction", 13, sigaction),
-    Syscall::now("rt_sigprocmask", 14, sigprocmask),
+    Syscall::now("rt_sigprocmask", 14, sigprocmask).attentive(),
     Syscall::now("rt_sigpending", 127, |c, a| {
         let pending = c.task().signals().pending();
         c.memory.write_u64(a.address(0), pending.0).map(|()| 0)
@@ -46,13 +49,15 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
         let info = queued(c, Pid(pid), a.int(1), a.address(2))?;
         let target = Target::Process(Pid(pid));
         c.task().send_signal_with(target, info).map(|()| 0)
-    }),
+    })
+    .attentive(),
     Syscall::now("rt_tgsigqueueinfo", 297, |c, a| {
         let process = Pid(positive(a.int(0))?);
         let tid = positive(a.int(1))?;
         let info = queued(c, process, a.int(2), a.address(3))?;
         c.task().signal_thread(Some(process), tid, info).map(|()| 0)
-    }),
+    })
+    .attentive(),
     Syscall::now("signalfd", 282, |c, a| signal_file(c, a, 0)),
     Syscall::now("signalfd4", 289, |c, a| signal_file(c, a, a.word(3))),
     Syscall::waiting("pause", 34, |c, _| {

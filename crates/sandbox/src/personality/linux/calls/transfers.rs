@@ -23,10 +23,10 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::waiting("writev", 20, |c, a| Box::pin(write(c, a, Shape::Vector))).restarting(),
     Syscall::now("pread64", 17, |c, a| read_at(c, a, Shape::Buffer)),
     Syscall::now("preadv", 295, |c, a| read_at(c, a, Shape::Vector)),
-    Syscall::now("pwrite64", 18, |c, a| write_at(c, a, Shape::Buffer)),
-    Syscall::now("pwritev", 296, |c, a| write_at(c, a, Shape::Vector)),
+    Syscall::now("pwrite64", 18, |c, a| write_at(c, a, Shape::Buffer)).attentive(),
+    Syscall::now("pwritev", 296, |c, a| write_at(c, a, Shape::Vector)).attentive(),
     Syscall::waiting("sendfile", 40, |c, a| Box::pin(send_file(c, a))).restarting(),
-    Syscall::now("copy_file_range", 326, copy_file_range),
+    Syscall::now("copy_file_range", 326, copy_file_range).attentive(),
     Syscall::waiting("splice", 275, |c, a| Box::pin(splice(c, a))).restarting(),
     Syscall::waiting("tee", 276, |c, a| Box::pin(tee(c, a))).restarting(),
 ];

@@ -34,6 +34,19 @@ static void call_with_information(int handler, int signal, int code, int pid, in
 	((void (*)(int, siginfo_t *, void *))handler)(signal, &information, &context);
 }
 
+/* What a function that calls nothing may have below the stack pointer. LLVM: WebAssemblyFrameLowering::RedZoneSize. */
+#define RED_ZONE_BYTES 128
+
+/* A program that exports this calls it in its loops when the kernel has something to do for it; see docs/design/0002-linux-guests.md. */
+__attribute__((__export_name__("signal_attend"))) void signal_attend(void)
+{
+	if (handlers_must_wait) return;
+	uintptr_t interrupted = stack_pointer();
+	set_stack_pointer(interrupted - RED_ZONE_BYTES);
+	host_attend();
+	set_stack_pointer(interrupted);
+}
+
 static __attribute__((__noinline__)) void call(int handler, int flags, int signal, int code, int pid, int uid, long value)
 {
 	if (flags & SA_SIGINFO) call_with_information(handler, signal, code, pid, uid, value);
