@@ -10,7 +10,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::home::{Ended, Home};
+use crate::home::{Ended, Home, guest};
 
 /// Runs the cases of a directory.
 const DRIVER: &str = include_str!("scripts/driver.sh");
@@ -40,6 +40,16 @@ const BASH: &[Theme] = &[
 const TOOLS: &[Theme] = &[
     ("packers", include_str!("scripts/tools/packers.sh")),
     ("tar", include_str!("scripts/tools/tar.sh")),
+];
+
+/// For BusyBox's programs: what each of their options does.
+const APPLETS: &[Theme] = &[
+    ("data", include_str!("scripts/applets/data.sh")),
+    ("files", include_str!("scripts/applets/files.sh")),
+    ("finding", include_str!("scripts/applets/finding.sh")),
+    ("matching", include_str!("scripts/applets/matching.sh")),
+    ("packing", include_str!("scripts/applets/packing.sh")),
+    ("text", include_str!("scripts/applets/text.sh")),
 ];
 
 /// Cases of all themes, fewer than which would say less than is promised.
@@ -84,7 +94,7 @@ fn natively(home: &Home, shell: &[&str]) -> Ended {
     let directory = TempDir::new().expect("a directory");
     let bin = directory.path().join("bin");
     std::fs::create_dir(&bin).expect("a directory for links");
-    install(&bin);
+    install(&directory.path().join("busybox"), &bin);
     let driver = home.files().join("driver.sh");
     let cases = home.files().join("cases");
     let output = Command::new("/bin/dash")
@@ -98,17 +108,14 @@ fn natively(home: &Home, shell: &[&str]) -> Ended {
     Ended::of(&output.expect("dash is there"))
 }
 
-/// Links BusyBox's programs, and those of [`NATIVE`] in place of its own.
-fn install(bin: &Path) {
-    let installed = Command::new("busybox")
+/// Links BusyBox's programs, compiled for the machine from the sources of ours, and those of [`NATIVE`] in place of its own.
+fn install(busybox: &Path, bin: &Path) {
+    symlink(guest("native/busybox"), busybox).expect("a link");
+    let installed = Command::new(busybox)
         .args(["--install", "-s"])
         .arg(bin)
         .status();
-    assert!(
-        installed
-            .expect("`cargo xtask setup` installs it")
-            .success()
-    );
+    assert!(installed.expect("BusyBox runs").success());
     for (name, program) in NATIVE {
         let link = bin.join(name);
         let _ = std::fs::remove_file(&link);
@@ -142,7 +149,10 @@ fn check(themes: &[Theme], shell: &[&str], native: &[&str]) {
 
 #[test]
 fn the_corpus_is_as_large_as_it_is_said_to_be() {
-    let count: usize = [POSIX, BASH, TOOLS].iter().map(|it| cases(it).len()).sum();
+    let count: usize = [POSIX, BASH, TOOLS, APPLETS]
+        .iter()
+        .map(|it| cases(it).len())
+        .sum();
     assert!(count >= CASES_MIN, "{count} cases");
 }
 
@@ -164,6 +174,11 @@ fn dash_runs_scripts_of_any_shell_as_natively() {
 #[test]
 fn ash_runs_scripts_of_any_shell_as_natively() {
     check(POSIX, &["busybox", "ash"], &["busybox", "ash"]);
+}
+
+#[test]
+fn each_option_of_busyboxs_programs_does_what_it_does_natively() {
+    check(APPLETS, &["sh"], &["/bin/dash"]);
 }
 
 #[test]

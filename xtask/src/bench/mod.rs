@@ -188,7 +188,7 @@ pub fn command(args: &[String]) -> Result<()> {
     let options = parse(args)?;
     cgroups::enter_version_2();
     setup::ensure(Purpose::Bench)?;
-    guests::ensure(&["rust", "hello-c", "bench"])?;
+    guests::ensure(&["rust", "hello-c", "base", "native-busybox", "bench"])?;
     eprintln!("bench: cargo build --release");
     run(cargo().args(BUILD).current_dir(root()))?;
     if options.install {

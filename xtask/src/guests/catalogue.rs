@@ -111,6 +111,7 @@ const LINUX_PROGRAMS: &[(&str, Returns)] = &[
     ("guests/linux/tests/pidfds.c", Returns::Twice),
     ("guests/linux/tests/clocks.c", Returns::Twice),
     ("guests/linux/tests/sealed.c", Returns::Twice),
+    ("guests/linux/tests/computing.c", Returns::Twice),
 ];
 
 /// The same, of programs with threads.
@@ -121,8 +122,24 @@ const THREADED_PROGRAMS: &[&str] = &[
 
 /// Those of them that are compared with the same program outside of a container.
 const NATIVE_TWINS: &[&str] = &[
-    "family", "jobs", "signals", "events", "said", "settings", "library", "watching", "fifos",
-    "passing", "moving", "threads", "stacks", "pidfds", "sealed", "clocks", "bitsets",
+    "family",
+    "jobs",
+    "signals",
+    "events",
+    "said",
+    "settings",
+    "library",
+    "watching",
+    "fifos",
+    "passing",
+    "moving",
+    "computing",
+    "threads",
+    "stacks",
+    "pidfds",
+    "sealed",
+    "clocks",
+    "bitsets",
 ];
 
 /// Every unit.
@@ -431,6 +448,7 @@ fn linux_programs() -> Vec<Unit> {
     }));
     units.extend(NATIVE_TWINS.iter().map(|it| native_twin(it)));
     units.extend(rust_linux_programs());
+    units.push(native_busybox());
     units
 }
 
@@ -515,6 +533,16 @@ fn native_twin(name: &str) -> Unit {
             with: Library::None,
             output: guests_dir().join("native").join(name),
         }),
+    }
+}
+
+/// BusyBox for the machine itself, as what its programs print should be.
+fn native_busybox() -> Unit {
+    Unit {
+        name: "native-busybox".to_string(),
+        group: LINUX,
+        inputs: vec![PathBuf::from(busybox::LEFT_OUT)],
+        recipe: Recipe::NativeBusybox(guests_dir().join("native/busybox")),
     }
 }
 

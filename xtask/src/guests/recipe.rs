@@ -34,6 +34,8 @@ pub enum Recipe {
     /// Sources that tests compile, as their authors released them.
     LinuxSources(Package),
     Linux(LinuxBuild),
+    /// BusyBox for the machine itself, and where it goes.
+    NativeBusybox(PathBuf),
     /// The image that minke carries, of such programs.
     Base(BaseImage),
     Npm(NpmPackage),
@@ -126,6 +128,7 @@ impl Recipe {
             Recipe::LinuxSdk => sdk::make(),
             Recipe::LinuxSources(package) => package.unpack(Patches::None).map(drop),
             Recipe::Linux(build) => build.make(),
+            Recipe::NativeBusybox(output) => linux::busybox::link_natively(output),
             Recipe::Base(image) => image.make(),
             Recipe::Npm(package) => fetch::npm(package),
         }
@@ -145,6 +148,7 @@ impl Recipe {
             Recipe::LinuxSdk => sdk::outputs(),
             Recipe::LinuxSources(package) => vec![package.read_me()],
             Recipe::Linux(build) => build.outputs(),
+            Recipe::NativeBusybox(output) => vec![output.clone()],
             Recipe::Base(image) => image.outputs(),
             Recipe::Npm(package) => package
                 .files
@@ -168,6 +172,7 @@ impl Recipe {
             Recipe::LinuxLibrary | Recipe::LinuxCplusplus | Recipe::LinuxSdk | Recipe::Linux(_) => {
                 linux::version()
             }
+            Recipe::NativeBusybox(_) => Compiler::Cc.version(),
             Recipe::Base(_) => packer_version(),
             Recipe::LinuxSources(_) | Recipe::Npm(_) => Ok(String::new()),
         }

@@ -52,6 +52,16 @@ pub fn link() -> Result<PathBuf> {
     Ok(directory.join("busybox_unstripped"))
 }
 
+/// Compiles the same programs for the machine itself, with its own C library.
+pub fn link_natively(output: &Path) -> Result<()> {
+    let directory = sources::BUSYBOX.unpack_as("busybox-native", sources::Patches::Debian)?;
+    configure(&directory)?;
+    run_quietly(make(&directory).args(["-j2", "busybox_unstripped", "CC=cc -w"]))?;
+    fs::copy(directory.join("busybox_unstripped"), output)
+        .with_context(|| format!("cannot copy BusyBox to {}", output.display()))?;
+    Ok(())
+}
+
 /// Takes BusyBox's own choice without what is left out.
 fn configure(directory: &Path) -> Result<()> {
     run_quietly(make(directory).arg("defconfig"))?;

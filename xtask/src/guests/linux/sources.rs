@@ -81,8 +81,13 @@ impl Package {
 
     /// Makes a new directory of the sources.
     pub fn unpack(&self, patches: Patches) -> Result<PathBuf> {
+        self.unpack_as(self.name, patches)
+    }
+
+    /// As [`Package::unpack`], into a directory of another name.
+    pub fn unpack_as(&self, name: &str, patches: Patches) -> Result<PathBuf> {
         let fetched = self.fetch(patches)?;
-        let directory = work_dir().join("build").join(self.name);
+        let directory = work_dir().join("build").join(name);
         remove(&directory)?;
         fs::create_dir_all(directory.parent().expect("it is below ours"))?;
         match patches {
