@@ -216,3 +216,26 @@ fn a_program_in_the_background_is_told_of_by_events() {
     assert!(started.contains("exec_start: sh -c exit 4 "), "{started}");
     assert!(home.events("event=exec_create").contains("execID="));
 }
+
+#[test]
+fn with_an_init_nothing_is_left_of_processes_whose_parents_have_ended() {
+    let home = Home::shared();
+    let start = |option: &[&str]| {
+        let run = ["run", "-d", "--rm"];
+        home.ok(&[&run, option, &["minke/base", "sleep", "1000"]].concat())
+    };
+    // The first process waits for nobody.
+    let has_zombie_in_the_end = |id: &str| {
+        home.ok(&["exec", id, "sh", "-c", "sleep 0 & exit"]);
+        loop {
+            let shown = home.ok(&["exec", id, "ps", "-o", "stat,args"]);
+            if !shown.contains("sleep 0") {
+                return shown.lines().any(|line| line.starts_with('Z'));
+            }
+        }
+    };
+    let (with, without) = (start(&["--init"]), start(&[]));
+    assert!(!has_zombie_in_the_end(&with));
+    assert!(has_zombie_in_the_end(&without));
+    home.ok(&["rm", "-f", &with, &without]);
+}

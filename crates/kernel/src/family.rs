@@ -37,6 +37,8 @@ pub(crate) struct Member {
     pub(crate) parent: Pid,
     pub(crate) group: Pid,
     pub(crate) session: Pid,
+    /// Its first parent has ended.
+    is_orphan: bool,
     /// It runs another program than its parent did.
     pub(crate) has_new_image: bool,
     /// What its parent may still be told of, other than its end.
@@ -129,6 +131,7 @@ impl ProcessTable {
                 parent,
                 group,
                 session,
+                is_orphan: false,
                 has_new_image: false,
                 change: None,
                 end: None,
@@ -195,14 +198,18 @@ impl ProcessTable {
         let living = children.filter(|member| member.end.is_none());
         let orphans = living.map(|member| Arc::clone(&member.process)).collect();
         let init = self.give_away_children(pid, &is_reaped);
-        let parent = self.get_mut(pid).map(|member| {
+        let member = self.get_mut(pid).map(|member| {
             member.end = Some(status);
-            member.parent
+            (member.parent, member.is_orphan)
         });
         orphaned.retain(|group| self.is_stopped_orphan(*group));
-        let parent = parent.and_then(|parent| self.living(parent));
-        if parent.as_deref().is_some_and(is_reaped) {
+        let (parent, is_orphan) = member.unwrap_or((NOBODY, false));
+        let mut parent = self.living(parent);
+        if parent.as_deref().is_some_and(&is_reaped) {
             self.remove(pid);
+        } else if is_orphan && parent.as_deref().is_some_and(Process::reaps_orphans) {
+            self.remove(pid);
+            parent = None;
         }
         Mourners {
             parent,
@@ -219,10 +226,12 @@ impl ProcessTable {
     ) -> Option<Arc<Process>> {
         let init = self.heir(pid);
         let heir = init.as_ref().map_or(NOBODY, |process| process.pid);
-        let forgets = init.as_deref().is_none_or(is_reaped);
+        let reaps = init.as_deref().is_none_or(Process::reaps_orphans);
+        let forgets = reaps || init.as_deref().is_none_or(is_reaped);
         let mut ended = Vec::new();
         for child in self.members.values_mut().filter(|m| m.parent == pid) {
             child.parent = heir;
+            child.is_orphan = true;
             if child.end.is_some() {
                 ended.push(child.process.pid);
             }
@@ -232,7 +241,7 @@ impl ProcessTable {
                 self.remove(*child);
             }
         }
-        init.filter(|_| !ended.is_empty())
+        init.filter(|_| !reaps && !ended.is_empty())
     }
 
     /// Returns who becomes the parent of a process's children: the nearest of its ancestors that asked for it, or process 1.

@@ -150,6 +150,8 @@ pub struct Process {
     pub(crate) children_changed: WaitQueue,
     /// Whether its program can wait for children; else the kernel forgets those that have ended.
     can_wait: AtomicBool,
+    /// Whether orphans that become its children are waited for by the kernel, and it is told nothing of them.
+    reaps_orphans: AtomicBool,
     /// What else it has set for itself.
     pub settings: Settings,
     pub(crate) alarm: Alarm,
@@ -220,6 +222,7 @@ impl Process {
             is_end_told: AtomicBool::new(false),
             children_changed: WaitQueue::default(),
             can_wait: AtomicBool::new(false),
+            reaps_orphans: AtomicBool::new(false),
             settings: Settings::new(kernel_limits),
             alarm: Alarm::default(),
             timers: Timers::default(),
@@ -246,6 +249,7 @@ impl Process {
             is_end_told: AtomicBool::new(false),
             children_changed: WaitQueue::default(),
             can_wait: AtomicBool::new(self.can_wait()),
+            reaps_orphans: AtomicBool::new(false),
             settings: self.settings.fork(),
             alarm: Alarm::default(),
             timers: Timers::default(),
@@ -283,9 +287,14 @@ impl Process {
         crate::vfs::proc::comm(self)
     }
 
+    /// Whether it has ended, and nobody has waited for it yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.poll_exit(Waker::noop()).is_some()
+    }
+
     /// Returns its state as `ps` shows it: `S` sleeping, as whoever is not asking just now, `T` stopped, `Z` ended and not waited for.
     pub fn state_letter(&self) -> char {
-        if self.poll_exit(Waker::noop()).is_some() {
+        if self.has_ended() {
             'Z'
         } else if self.signals.is_stopped() {
             'T'
@@ -323,6 +332,15 @@ impl Process {
     /// Says whether the program can wait for children: where it cannot, the kernel forgets those that have ended.
     pub fn set_can_wait(&self, can_wait: bool) {
         self.can_wait.store(can_wait, Ordering::SeqCst);
+    }
+
+    /// Has the kernel wait for orphans that become its children, as an init would of which it were the child. Docker: `--init`.
+    pub fn reap_orphans(&self) {
+        self.reaps_orphans.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn reaps_orphans(&self) -> bool {
+        self.reaps_orphans.load(Ordering::SeqCst)
     }
 
     fn can_wait(&self) -> bool {

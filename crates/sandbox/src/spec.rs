@@ -144,6 +144,9 @@ pub struct ProcessSpec {
     pub user: String,
     /// What `stop` sends.
     pub stop_signal: String,
+    /// Whether somebody waits for its orphans: Docker's `--init`.
+    #[serde(default)]
+    pub has_init: bool,
     /// Whether its standard streams are a terminal of the container's kernel: Docker's `-t`.
     #[serde(default)]
     pub has_terminal: bool,

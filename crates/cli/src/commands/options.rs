@@ -129,7 +129,7 @@ pub(crate) struct ContainerOptions {
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     stop_timeout: Option<i64>,
 
-    /// Run an init that reaps and forwards signals; process 1 of every container does so, it changes nothing
+    /// Have the kernel wait for processes whose parents have ended, as an init would; signals reach the program in any case
     #[arg(long)]
     init: bool,
 

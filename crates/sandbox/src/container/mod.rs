@@ -616,7 +616,11 @@ fn make_process(
         umask: UMASK,
     };
     // The parent of process 1 is nobody. Linux: `getppid()` of an init is 0.
-    kernel
+    let process = kernel
         .spawn(Pid(0), image, user.credentials, fs)
-        .map_err(|errno| StartError::failed("cannot make the first process", &errno))
+        .map_err(|errno| StartError::failed("cannot make the first process", &errno))?;
+    if spec.process.has_init {
+        process.reap_orphans();
+    }
+    Ok(process)
 }

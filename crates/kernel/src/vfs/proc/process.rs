@@ -67,12 +67,19 @@ fn with_zeros(strings: &[Vec<u8>]) -> Vec<u8> {
     all
 }
 
+/// Of a process that has ended there is no memory to read it from. Linux: fs/proc/base.c `get_mm_cmdline()`.
 fn cmdline(process: &Process) -> Vec<u8> {
-    with_zeros(&process.image().args)
+    match process.has_ended() {
+        true => Vec::new(),
+        false => with_zeros(&process.image().args),
+    }
 }
 
 fn environ(process: &Process) -> Vec<u8> {
-    with_zeros(&process.image().env)
+    match process.has_ended() {
+        true => Vec::new(),
+        false => with_zeros(&process.image().env),
+    }
 }
 
 /// Linux: fs/exec.c `begin_new_exec()`: the last part of the path that was asked for. A bare module has no path.
