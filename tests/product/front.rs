@@ -118,7 +118,7 @@ fn each_command_has_a_page_of_the_manual() {
     while let Some(name) = names.pop() {
         let text = page(&format!("{name}.1"));
         assert!(text.contains(".SH NAME"), "no page of `{name}`");
-        let words = text.split(|it: char| !(it.is_ascii_lowercase() || "-()1".contains(it)));
+        let words = text.split(|it: char| !(it.is_ascii_lowercase() || "-+()1".contains(it)));
         let below = words.filter_map(|word| word.strip_suffix("(1)"));
         names.extend(
             below

@@ -50,7 +50,7 @@ pub use shared::{Number, SHARED_CALLS, SharedCall};
 
 /// The version of the rewriting: part of the key under which compiled modules are cached, so
 /// it must change whenever the output does.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 7;
 
 /// The name under which the hidden memory is exported. A guest that exports it itself is refused.
 pub const MEMORY_EXPORT: &str = "minke:interrupt";

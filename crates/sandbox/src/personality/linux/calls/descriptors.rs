@@ -18,7 +18,8 @@ use crate::personality::musl::descriptors::{
 use crate::runtime::Guest;
 
 pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
-    Syscall::now("close", 3, |c, a| c.task().close(a.fd(0)).map(|()| 0)),
+    // The end of a terminal hangs up who is on it.
+    Syscall::now("close", 3, |c, a| c.task().close(a.fd(0)).map(|()| 0)).attentive(),
     Syscall::now("dup", 32, |c, a| {
         let fd = c.task().duplicate(a.fd(0), Fd(0), false)?;
         Ok(i64::from(fd.0))
@@ -26,8 +27,9 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
     Syscall::now("dup2", 33, |c, a| {
         c.task().duplicate_to(a.fd(0), a.fd(1), false)?;
         Ok(i64::from(a.fd(1).0))
-    }),
-    Syscall::now("dup3", 292, dup3),
+    })
+    .attentive(),
+    Syscall::now("dup3", 292, dup3).attentive(),
     Syscall::now("close_range", 436, |c, a| {
         // `CLOSE_RANGE_UNSHARE`, which changes nothing without threads, and `CLOSE_RANGE_CLOEXEC`.
         const UNSHARE: u32 = 2;
@@ -48,7 +50,8 @@ pub(in crate::personality::linux) static CALLS: &[Syscall] = &[
             };
         }
         Ok(0)
-    }),
+    })
+    .attentive(),
     Syscall::now("memfd_create", 319, memory_file)
         .partial("without `MFD_HUGETLB` and `MFD_NOEXEC_SEAL`"),
     Syscall::now("pipe", 22, |c, a| {
