@@ -40,7 +40,7 @@ static void every(int microseconds)
 	if (setitimer(ITIMER_REAL, &timer, 0)) exit(91);
 }
 
-static void a_loop_sees_what_handlers_do(void)
+static __attribute__((__noinline__)) void a_loop_sees_what_handlers_do(void)
 {
 	handle(SIGALRM, tick);
 	ticks = 0;
@@ -58,7 +58,7 @@ static unsigned climb(unsigned depth)
 	return climb(depth - 1) + climb(depth - 1);
 }
 
-static void so_does_a_function_that_calls_itself(void)
+static __attribute__((__noinline__)) void so_does_a_function_that_calls_itself(void)
 {
 	ticks = 0;
 	every(1000);
@@ -67,18 +67,21 @@ static void so_does_a_function_that_calls_itself(void)
 	printf("a recursion: %s\n", counted ? "ticked" : "not ticked");
 }
 
-static void a_loop_is_jumped_out_of(void)
+static __attribute__((__noinline__)) void spin(void)
 {
-	handle(SIGALRM, jump);
+	for (;;) ;
+}
+
+static __attribute__((__noinline__)) void a_loop_is_jumped_out_of(void)
+{
+	struct itimerval once = { .it_value = { 0, 1000 } };
 	volatile int rounds = 0;
-	int signal = sigsetjmp(out, 1);
-	if (signal) rounds++;
-	else every(1000);
+	handle(SIGALRM, jump);
+	if (sigsetjmp(out, 1)) rounds++;
 	if (rounds < 3) {
-		if (rounds && sigsetjmp(out, 1)) rounds++;
-		if (rounds < 3) for (;;) ;
+		setitimer(ITIMER_REAL, &once, 0);
+		spin();
 	}
-	every(0);
 	printf("jumps out of loops: %d\n", rounds);
 }
 
@@ -89,7 +92,7 @@ static int compare(const void *left, const void *right)
 }
 
 /* What handlers interrupt goes on with what it had. */
-static void nothing_is_lost_that_is_interrupted(void)
+static __attribute__((__noinline__)) void nothing_is_lost_that_is_interrupted(void)
 {
 	static unsigned numbers[NUMBERS];
 	unsigned state = 1, wrong = 0;
@@ -106,7 +109,7 @@ static void nothing_is_lost_that_is_interrupted(void)
 }
 
 /* Frames that are written and restored meanwhile stay whole. */
-static void forks_go_on(void)
+static __attribute__((__noinline__)) void forks_go_on(void)
 {
 	int sum = 0, rounds = 0;
 	ticks = 0;
@@ -132,7 +135,7 @@ static void leave(int signal)
 	_exit(signal);
 }
 
-static void a_child_that_computes_is_stopped_goes_on_and_ends(void)
+static __attribute__((__noinline__)) void a_child_that_computes_is_stopped_goes_on_and_ends(void)
 {
 	int ready[2], status;
 	char byte;

@@ -6,7 +6,7 @@ printf 'abc\n\001\377' > f; od f; od -c f; od -x f; od -b f; od -d f; od -o f; o
 
 printf 'abcdefghijklmnopq' > f; hexdump f; hexdump -C f; hexdump -b f; hexdump -c f; hexdump -d f; hexdump -o f; hexdump -x f; hexdump -n 4 f; hexdump -s 4 -C f; hexdump -v f; hexdump -e '4/1 "%02x " "\n"' f; hexdump -C f
 
-printf 'abcdefghijklmnopq' > f; xxd f; xxd -p f; xxd -l 4 f; xxd -s 4 f; xxd -c 8 f; xxd -g 1 f; xxd -p f | xxd -r -p; echo; xxd f | xxd -r; echo; xxd -i f; xxd -ps -l 3 f
+printf 'abcdefghijklmnopq' > f; xxd f; xxd -p f; xxd -l 4 f; xxd -s 4 f; xxd -c 8 f; xxd -g 1 f; xxd -p f | xxd -r -p; echo; xxd f | xxd -r; echo; xxd -i f; xxd -p -l 3 f
 
 echo '1+2*3' | bc; echo 'scale=3; 10/3' | bc; echo '2^64' | bc; echo 'ibase=16; FF' | bc; echo 'obase=2; 10' | bc; echo 'sqrt(2)' | bc -l; echo 'define f(x){return x*x;} f(5)' | bc; echo 'for(i=0;i<3;i++) i' | bc; echo 's(1); c(1); a(1); l(2); e(1)' | bc -l; echo 'if (1<2) 5 else 6' | bc; echo '10%3; -7/2; 5>3; !0' | bc; echo 'x=3; x+=2; x; length(12345); scale(1.25)' | bc
 

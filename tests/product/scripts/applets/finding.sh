@@ -20,4 +20,4 @@ printf '1\n2\n3\n' > f; printf '1\ntwo\n3\n' > g; diff -u f g > p; patch f p; cm
 
 printf abc > f; printf abd > g; cmp f g; echo $?; cmp -s f g; echo $?; cmp -l f g; cmp f f; echo $?; printf ab > h; cmp f h 2>&1; echo $?; cmp -n 2 f g; echo $?; cmp f g 0 3 2>/dev/null; echo $?; cmp - f < f; echo $?
 
-which sh > /dev/null; echo $?; which none; echo $?; which -a true | wc -l; type true | head -c 4; echo; ls /bin/sh > /dev/null; echo $?; nohup true 2>/dev/null; echo $?; nice true; echo $?; nice -n 5 nice; nice; time -p true 2>&1 | cut -d' ' -f1; chroot / true; echo $?; env -u HOME printenv HOME; echo $?; env X=1 printenv X; env -i A=b env; printenv none; echo $?
+which sh > /dev/null; echo $?; which none; echo $?; which -a true | head -n 1 | wc -l; type true | head -c 4; echo; ls /bin/sh > /dev/null; echo $?; nohup true 2>/dev/null; echo $?; nice true; echo $?; nice -n 5 nice; nice; time -p true 2>&1 | cut -d' ' -f1; chroot / true; echo $?; env -u HOME printenv HOME; echo $?; env X=1 printenv X; env -i A=b env; printenv none; echo $?

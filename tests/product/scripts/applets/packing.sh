@@ -4,7 +4,7 @@ seq 1000 > f; bzip2 -k f; bzip2 -t f.bz2; echo $?; bzcat f.bz2 | tail -n 1; bunz
 
 seq 1000 > f; xz -c f > f.xz 2>/dev/null || cp f g; lzma -c f 2>/dev/null | wc -c > /dev/null; printf junk > j.xz; xzcat j.xz 2>/dev/null; echo $?; unxz -c j.xz 2>/dev/null; echo $?; unlzma -c j.xz 2>/dev/null; echo $?; zcat j.xz 2>/dev/null; echo $?
 
-seq 100 > f; lzop f; ls; lzop -t f.lzo; echo $?; lzopcat f.lzo 2>/dev/null | tail -n 1; rm f; unlzop f.lzo; tail -n 1 f; lzop -c f | lzop -dc | cmp - f; lzop -9 -f f; unlzop -f f.lzo; ls
+seq 100 > f; lzop f; ls; lzop -t f.lzo; echo $?; lzopcat f.lzo 2>/dev/null | tail -n 1; rm f; lzop -d f.lzo; tail -n 1 f; lzop -c f | lzop -dc | cmp - f; lzop -9 -f f; lzop -df f.lzo; ls
 
 mkdir d; seq 10 > d/a; ln -s a d/l; busybox tar cf t d; busybox tar tf t | sort; busybox tar tvf t | awk '{print $1, $6}' | sort; mkdir o; busybox tar xf t -C o; cmp d/a o/d/a; readlink o/d/l; busybox tar czf t.gz d; busybox tar tzf t.gz | sort; busybox tar cjf t.bz d; busybox tar tjf t.bz | sort; busybox tar xOf t d/a | tail -n 1; busybox tar cf - d | busybox tar tf - | sort
 
