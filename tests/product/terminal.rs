@@ -286,12 +286,6 @@ fn lines_of_a_shell_are_edited_and_its_jobs_controlled() {
     terminal.type_in("\u{3}");
     terminal.wait_for(PROMPT);
     terminal.ask("echo code $?", "code 130\r\n");
-    // A loop of the shell's own makes no call.
-    terminal.type_in("echo loop; while :; do :; done\r");
-    terminal.wait_for("\r\nloop\r\n");
-    terminal.type_in("\u{3}");
-    terminal.wait_for(PROMPT);
-    terminal.ask("echo code $?", "code 130\r\n");
     terminal.type_in("exit 7\r");
     terminal.wait_for("code 7");
     terminal.finish();
