@@ -270,7 +270,9 @@ fn lines_of_a_shell_are_edited_and_its_jobs_controlled() {
     terminal.ask("echo oe\u{1b}[Dn", "\r\none\r\n");
     terminal.ask("\u{1b}[A", "\r\none\r\n");
     terminal.type_in("echo no\u{3}");
+    terminal.wait_for("^C");
     terminal.wait_for(PROMPT);
+    terminal.ask("echo goes on", "\r\ngoes on\r\n");
     // What is typed before the shell has left its own mode of the terminal has no end of line there.
     terminal.type_in("echo ready; cat\r");
     terminal.wait_for("\r\nready\r\n");
